@@ -1,0 +1,3 @@
+"""dnslb: a DNS-based load balancer for mail."""
+
+__version__ = "0.1.0"

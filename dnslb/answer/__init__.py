@@ -1,0 +1,1 @@
+"""Zones and pools become octets, and octets become one response (pure)."""

@@ -1,0 +1,1 @@
+"""The settings file becomes frozen values, or a list of problems with their positions."""

@@ -1,0 +1,1 @@
+"""The doors for operators: the control socket and HTTP."""

@@ -1,0 +1,50 @@
+"""What the configuration says of a pool and its members."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+
+
+class Policy(StrEnum):
+    """How the members of a tier share new connections."""
+
+    WEIGHTED = "weighted"
+    ROUND_ROBIN = "round-robin"
+
+
+class AllDown(StrEnum):
+    """What a pool answers when only members that are down are left."""
+
+    SERVE_ALL = "serve-all"
+    LAST_GOOD = "last-good"
+    SERVFAIL = "servfail"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One mail server of a pool.
+
+    `weight` is 0..65535, 0 meaning configured but never published. `tier` 1 is best. `host` is the absolute name
+    (text, without final dot) that MX and SRV records point at, or "" for the member's name under the service's zone.
+    """
+
+    name: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    weight: int = 1
+    tier: int = 1
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The members that can take the same mail, and what to do when few of them are healthy.
+
+    The pool panics when less than the fraction `min_healthy` of the configured weight is healthy.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    policy: Policy = Policy.WEIGHTED
+    all_down: AllDown = AllDown.SERVE_ALL
+    min_healthy: float = 0.0

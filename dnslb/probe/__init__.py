@@ -1,0 +1,1 @@
+"""One conversation with a mail server, and when to hold it with whom."""

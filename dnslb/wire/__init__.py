@@ -1,0 +1,1 @@
+"""The octets of one DNS message (pure)."""

@@ -1,0 +1,1 @@
+"""What zone files say: records as octets, and how they are read."""
