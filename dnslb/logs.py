@@ -1,0 +1,118 @@
+"""Logging set-up: one line per fact, readable on a terminal, JSON everywhere else, with levels in the journal.
+
+dnslb's own modules log through `structlog.get_logger()`; what libraries log through the standard library takes the
+same way out. Nothing is logged per query.
+"""
+
+import json
+import logging
+import os
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LEVELS = ("debug", "info", "warning", "error")
+
+# The defaults of structlog and rich show local variables, which may be passwords.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+)
+
+_JOURNAL_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+
+def configure(stream: TextIO, level: str = "info") -> None:
+    """Send every log line of this process from `level` (one of LEVELS) up to the stream; ValueError if not a level.
+
+    A second call replaces the first.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r} is unknown, expected one of {', '.join(LEVELS)}")
+    number = logging.getLevelNamesMapping()[level.upper()]
+    chain = _facts(stream)
+    structlog.configure(
+        processors=[*chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        # A cached logger would ignore a later call, and nothing logs often enough to feel the difference.
+        cache_logger_on_first_use=False,
+    )
+    handler = _LineHandler(stream)
+    handler.setFormatter(_formatter(stream, chain))
+    logging.basicConfig(handlers=[handler], level=number, force=True)
+    # It writes a line for each run of each probe, and a warning for each probe that is still under way.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+class _LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines; a reader that has gone away is no reason for the writer to fail."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """Give up a broken stream for good, and drop what else could not be written."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            _to_nowhere(self.stream)
+        elif not isinstance(sys.exc_info()[1], OSError | ValueError):
+            super().handleError(record)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Put /dev/null behind a broken stream, so that what is still buffered fails neither now nor at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _formatter(stream: TextIO, chain: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=chain,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(stream)],
+    )
+
+
+def _facts(stream: TextIO) -> list[Processor]:
+    """Return what is added to each event, the same for our lines and for those of libraries."""
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    if stream.isatty():
+        chain.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+    elif not _is_journal(stream):  # the journal notes the time itself
+        chain.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+    return chain
+
+
+def _renderers(stream: TextIO) -> list[Processor]:
+    if stream.isatty():
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors="NO_COLOR" not in os.environ,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    return [_TRACEBACKS, _journal_line if _is_journal(stream) else _json_line]
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    leading = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    return json.dumps({**leading, **event}, default=str)
+
+
+def _journal_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """Return the JSON line behind its priority in the way of sd-daemon(3), "<6>"."""
+    priority = _JOURNAL_PRIORITY.get(str(event.get("level")), _JOURNAL_PRIORITY["info"])
+    return f"<{priority}>{_json_line(logger, method, event)}"
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Return whether systemd connected this very stream to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{status.st_dev}:{status.st_ino}"
