@@ -1,7 +1,9 @@
 """The operational axis: what probes say of a member (rise, fall, confirm). The clock is an argument."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class State(StrEnum):
@@ -74,3 +76,80 @@ class Health:
     since: float | None = None
     last_probe: float | None = None
     latency_ms: float | None = None
+
+
+_ARGUES_FOR: Mapping[Verdict, State] = MappingProxyType(
+    {
+        Verdict.OK: State.UP,
+        Verdict.SLOW: State.UP,
+        Verdict.BUSY: State.DOWN,
+        Verdict.STORAGE: State.DOWN,
+        Verdict.DRAINING: State.DOWN,
+        Verdict.REFUSED: State.DOWN,
+        Verdict.TIMEOUT: State.DOWN,
+        Verdict.CLOSED: State.DOWN,
+        Verdict.NOT_SMTP: State.DOWN,
+        Verdict.REJECTING: State.DOWN,
+        Verdict.REJECTS_DOMAIN: State.DOWN,
+        Verdict.TLS_BROKEN: State.DOWN,
+        Verdict.TLS_INVALID: State.DOWN,
+        Verdict.AUTH_FAILED: State.DOWN,
+    }
+)
+"""The state that each verdict moves a member towards. A verdict without one says nothing of the member's health."""
+
+_FIRST_CONFIRM = 1.0
+_NEXT_CONFIRM = 2.0
+
+
+def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Health:
+    """Return what is known of a member after one more probe.
+
+    The first result decides at once; after that `fall` failures in a row move a member down and `rise` successes in a
+    row move it up. Verdict `unknown` is no information, and a verdict on the probe itself (limited, blocked) is
+    recorded without being counted.
+    """
+    if result.verdict is Verdict.UNKNOWN:
+        return replace(health, last_probe=result.at)
+    seen = replace(health, verdict=result.verdict, reason=result.reason, last_probe=result.at)
+    towards = _ARGUES_FOR.get(result.verdict)
+    if towards is None:
+        return seen
+    return _moved(_counted(seen, result, towards), towards, thresholds, result.at)
+
+
+def next_probe_in(health: Health, thresholds: Thresholds) -> float:
+    """Return the seconds from the end of the last probe to the next one.
+
+    An up member that has begun to fail is asked again at once, so that a death is sure after seconds and a lost packet
+    costs nothing: the first time after 1 s, then every 2 s. Never longer than the interval.
+    """
+    failing = health.state is not State.DOWN and 0 < health.failures < thresholds.fall
+    if not failing:
+        return thresholds.interval
+    confirm = _FIRST_CONFIRM if health.failures == 1 else _NEXT_CONFIRM
+    return min(confirm, thresholds.interval)
+
+
+def _counted(health: Health, result: ProbeResult, towards: State) -> Health:
+    failed = towards is State.DOWN
+    return replace(
+        health,
+        successes=0 if failed else health.successes + 1,
+        failures=health.failures + 1 if failed else 0,
+        latency_ms=result.latency_ms,
+    )
+
+
+def _moved(health: Health, towards: State, thresholds: Thresholds, at: float) -> Health:
+    if towards is health.state or not _decided(health, thresholds):
+        return health
+    return replace(health, state=towards, since=at)
+
+
+def _decided(health: Health, thresholds: Thresholds) -> bool:
+    if health.state is State.UNKNOWN:
+        return True
+    if health.state is State.DOWN:
+        return health.successes >= thresholds.rise
+    return health.successes > 0 or health.failures >= thresholds.fall

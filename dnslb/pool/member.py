@@ -5,7 +5,6 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 
-
 class Policy(StrEnum):
     """How the members of a tier share new connections."""
 

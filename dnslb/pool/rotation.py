@@ -1,0 +1,166 @@
+"""In which order members are answered: rings of variants whose one turn gives each member its share.
+
+A ring is compiled from weights when they change; a query takes the variant of its turn. Shuffling senders, rotating
+resolvers and sorting stub resolvers leave only two things standing: which members an answer holds (`sample_ring`) and
+the preferences they are given (`rank_ring`).
+
+Both rings lay the members side by side on a circle of cells, each member as many cells as its share asks for, and
+visit the cells in golden-ratio order, so that any few consecutive variants, and any other one of them (A and AAAA
+lookups of one client alternate), are already close to the weights. Integers only: equal weights give equal rings on
+every machine.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from math import gcd
+
+_GOLDEN = 2654435769
+"""2**32 divided by the golden ratio: its multiples modulo 2**32 are spread as evenly as a sequence can be."""
+
+_FINE = 32
+_FRACTION = 2**_FINE - 1
+"""Bits of a point's fraction, and their mask: finer than 16-bit weights can tell apart on a ring."""
+
+
+def shares(weights: Sequence[int], k: int) -> tuple[Fraction, ...]:
+    """Return the fraction of new connections each member gets when answers hold `k` of them; the sum is 1.
+
+    Members are in an answer with probability min(1, c * weight), c such that these add up to `k`: each gets its
+    weight's share, except that none gets more than 1/k, and the surplus goes to the others in proportion. Weights are
+    positive.
+    """
+    k = min(k, len(weights))
+    capped, open_records, open_weight = _cap(weights, k)
+    return tuple(
+        Fraction(1, k) if index in capped else Fraction(open_records * weight, k * open_weight)
+        for index, weight in enumerate(weights)
+    )
+
+
+def sample_ring(weights: Sequence[int], k: int, length: int = 64) -> tuple[tuple[int, ...], ...]:
+    """Return variants of `k` distinct indexes into `weights` each; the first is what a first-taking client uses.
+
+    This is systematic sampling with inclusion probability proportional to size: over one turn of the ring each member's
+    count, both in first place and divided by `k` over all places, is its share (see `shares`) of the ring to less than
+    one variant, and exactly where the reduced weights divide a ring of at most `length` variants. A share below one
+    variant is rounded up where there is room. The ring is longer than `length` only if `k` or the members are more.
+    """
+    if k >= len(weights):
+        return _ranked((1,) * len(weights), length)
+    return _sampled(_reduced(weights), k, length)
+
+
+def rank_ring(weights: Sequence[int], length: int = 64) -> tuple[tuple[int, ...], ...]:
+    """Return variants that each rank all of `weights`, best first.
+
+    Over one turn each member is first as often as its weight asks for, to less than one variant (exactly as in
+    `sample_ring` for one record); those that share a first spread the second place by the remaining weights, and so on.
+    """
+    return _ranked(_reduced(weights), length)
+
+
+def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
+    divisor = gcd(*weights)
+    return tuple(weight // divisor for weight in weights)
+
+
+def _cap(weights: Sequence[int], k: int) -> tuple[frozenset[int], int, int]:
+    """Return the members that are in every answer, and the records and the weight that are left for the others."""
+    left = sum(weights)
+    capped: list[int] = []
+    for index in sorted(range(len(weights)), key=lambda i: -weights[i]):
+        if (k - len(capped)) * weights[index] < left or len(capped) == k:
+            break
+        capped.append(index)
+        left -= weights[index]
+    return frozenset(capped), k - len(capped), left
+
+
+@lru_cache(maxsize=512)
+def _sampled(weights: tuple[int, ...], k: int, length: int) -> tuple[tuple[int, ...], ...]:
+    slots = _slots(weights, k, length)
+    circle = [index for index, count in enumerate(slots) for _ in range(count)]
+    size = len(circle)
+    # No member has more cells than this stride, so that no variant meets it twice.
+    stride = size // k
+    twice = circle + circle
+    return tuple(tuple(twice[cell : cell + size : stride]) for cell in _golden_order(size))
+
+
+def _slots(weights: tuple[int, ...], k: int, length: int) -> list[int]:
+    """Return how many cells of the circle each member gets: its quota, rounded up or down."""
+    capped, open_records, open_weight = _cap(weights, k)
+    unit = _exact_stride([w for i, w in enumerate(weights) if i not in capped], open_records)
+    stride = _stride(unit, max(length, len(weights)) // k)
+    quotas = [
+        (stride, 0) if index in capped else divmod(weight * open_records * stride, open_weight)
+        for index, weight in enumerate(weights)
+    ]
+    return _rounded(quotas, k * stride)
+
+
+def _exact_stride(weights: Sequence[int], records: int) -> int:
+    """Return the least stride (cells per record) with which every quota is a whole number."""
+    if not weights:
+        return 1
+    total = sum(weights) // gcd(*weights)
+    return total // gcd(total, records)
+
+
+def _stride(unit: int, longest: int) -> int:
+    """Return as many whole units as fit, since a long ring serves every second query evenly too; else `longest`."""
+    return longest // unit * unit or max(longest, 1)
+
+
+def _rounded(quotas: list[tuple[int, int]], total: int) -> list[int]:
+    """Give the cells that are left to members that have none yet, then to the largest remainders."""
+    slots = [whole for whole, _ in quotas]
+    claims = sorted((whole > 0, -remainder, index) for index, (whole, remainder) in enumerate(quotas) if remainder)
+    for _, _, index in claims[: total - sum(slots)]:
+        slots[index] += 1
+    return slots
+
+
+@lru_cache(maxsize=512)
+def _golden_order(size: int) -> tuple[int, ...]:
+    """Return 0 .. size - 1 as ranked by the multiples of the golden ratio."""
+    points = sorted(range(size), key=lambda turn: turn * _GOLDEN & _FRACTION)
+    order = [0] * size
+    for rank, turn in enumerate(points):
+        order[turn] = rank
+    return tuple(order)
+
+
+@lru_cache(maxsize=512)
+def _ranked(weights: tuple[int, ...], length: int) -> tuple[tuple[int, ...], ...]:
+    circle = [
+        _ranking(weights, first, (2 * cell + 1 << _FINE) // (2 * count))
+        for first, count in enumerate(_slots(weights, 1, length))
+        for cell in range(count)
+    ]
+    return tuple(circle[cell] for cell in _golden_order(len(circle)))
+
+
+def _ranking(weights: tuple[int, ...], first: int, point: int) -> tuple[int, ...]:
+    """Rank the members behind `first` by unfolding a point of the unit interval (an integer of `_FINE` bits).
+
+    The members that are left share the interval by weight; the one that holds the point comes next, and the point's
+    place within its part is the point for the ones after it (arithmetic decoding).
+    """
+    ranking = [first]
+    left, parts = list(range(len(weights))), list(weights)
+    del left[first], parts[first]
+    total = sum(parts)
+    while len(left) > 1:
+        point *= total
+        whole = point >> _FINE
+        place = 0
+        while whole >= parts[place]:
+            whole -= parts[place]
+            place += 1
+        part = parts.pop(place)
+        ranking.append(left.pop(place))
+        point = (whole << _FINE | point & _FRACTION) // part
+        total -= part
+    return (*ranking, *left)

@@ -1,0 +1,212 @@
+"""Which members of a pool are published: a ladder that never leaves a name without an answer by accident.
+
+Rungs, best first; the first one that holds a member is published:
+
+    healthy      ready and up
+    weakened     ready and degraded or busy
+    unprobed     ready and never probed: better than one on its way out, worse than one known to take mail
+    leaving      draining by its own word, or drained by an operator and not down
+    failed       down (ready or drained): the pool's `all_down` decides
+    maintenance  only when nothing else is left
+
+Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
+published.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from itertools import groupby
+from operator import attrgetter
+from types import MappingProxyType
+
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import Health, State
+from dnslb.pool.member import AllDown, Member, Policy, Pool
+
+
+class Rung(IntEnum):
+    """How good a member is to publish; lower is better."""
+
+    HEALTHY = 1
+    WEAKENED = 2
+    UNPROBED = 3
+    LEAVING = 4
+    FAILED = 5
+    MAINTENANCE = 6
+
+
+_RUNG_OF_READY: Mapping[State, Rung] = MappingProxyType(
+    {
+        State.UP: Rung.HEALTHY,
+        State.DEGRADED: Rung.WEAKENED,
+        State.BUSY: Rung.WEAKENED,
+        State.UNKNOWN: Rung.UNPROBED,
+        State.DRAINING: Rung.LEAVING,
+        State.DOWN: Rung.FAILED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One member with all that people and probes say of it."""
+
+    member: Member
+    admin: Admin
+    health: Health
+
+    @property
+    def rung(self) -> Rung:
+        """Its place on the ladder, weight left aside."""
+        if self.admin.state is AdminState.MAINT:
+            return Rung.MAINTENANCE
+        if self.admin.state is AdminState.READY:
+            return _RUNG_OF_READY[self.health.state]
+        return Rung.FAILED if self.health.state is State.DOWN else Rung.LEAVING
+
+    def effective_weight(self, policy: Policy) -> int:
+        """Return the weight that counts: the run-time one before the configured one, all alike with round-robin."""
+        weight = self.member.weight if self.admin.weight is None else self.admin.weight
+        return min(weight, 1) if policy is Policy.ROUND_ROBIN else weight
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A published member, with the weight (1 or more) and tier it is published with."""
+
+    member: Member
+    weight: int
+    tier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is published of a pool, and why.
+
+    `published` keeps the order of the candidates; empty means SERVFAIL, and only `all_down = servfail` leads there.
+    `healthy_weight` is the weight of the ready members that are up, `total_weight` that of all members whatever their
+    admin state. `reasons` holds a short sentence for each member.
+    """
+
+    published: tuple[Choice, ...]
+    panic: bool
+    healthy_weight: int
+    total_weight: int
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """Who is published; `why_in` and `why_out` are said of members that their own condition does not explain."""
+
+    candidates: tuple[Candidate, ...]
+    panic: bool
+    why_in: str = "nothing better is left"
+    why_out: str = ""
+
+
+def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str]) -> Selection:
+    """Choose the members of `pool` that answers may hold.
+
+    `candidates` are the pool's members, each once; `last_good` names those that were published when the pool last was
+    not in panic, and counts only with `all_down = last-good`.
+    """
+    weighted = tuple(c for c in candidates if c.effective_weight(pool.policy) > 0)
+    total = _weight(pool, weighted)
+    healthy = _weight(pool, (c for c in weighted if c.rung is Rung.HEALTHY))
+    pick = _climb(pool, weighted, last_good, Fraction(healthy, total)) if weighted else _weightless(candidates)
+    return Selection(
+        published=tuple(_choice(pool, c) for c in pick.candidates),
+        panic=pick.panic,
+        healthy_weight=healthy,
+        total_weight=total,
+        reasons={c.member.name: _reason(pool, c, pick) for c in candidates},
+    )
+
+
+def by_tier(published: Iterable[Choice]) -> tuple[tuple[Choice, ...], ...]:
+    """Group choices by tier, best tier first, each group in the given order."""
+    ordered = sorted(published, key=attrgetter("tier"))
+    return tuple(tuple(group) for _, group in groupby(ordered, key=attrgetter("tier")))
+
+
+def best_tier(published: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Return the choices of the best tier that has one: what an address answer is made of."""
+    return next(iter(by_tier(published)), ())
+
+
+def _weight(pool: Pool, candidates: Iterable[Candidate]) -> int:
+    return sum(c.effective_weight(pool.policy) for c in candidates)
+
+
+def _choice(pool: Pool, candidate: Candidate) -> Choice:
+    weight = candidate.effective_weight(pool.policy)
+    return Choice(candidate.member, max(weight, 1), candidate.member.tier)
+
+
+def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str], healthy: Fraction) -> _Pick:
+    best = min(c.rung for c in weighted)
+    if best >= Rung.FAILED:
+        return _all_down(pool, weighted, last_good)
+    # The decimal that was written, not its binary neighbour: 0.7 of 10 is 7.
+    if healthy < Fraction(str(pool.min_healthy)):
+        return _panicking(pool, weighted, best)
+    return _Pick(_on(best, weighted), panic=False)
+
+
+def _on(rung: Rung, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return tuple(c for c in candidates if c.rung is rung)
+
+
+def _panicking(pool: Pool, weighted: tuple[Candidate, ...], best: Rung) -> _Pick:
+    ready = tuple(c for c in weighted if c.admin.state is AdminState.READY)
+    why = f"panic, less than {pool.min_healthy} of the pool's weight is healthy"
+    return _Pick(ready or _on(best, weighted), panic=True, why_in=why)
+
+
+def _all_down(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str]) -> _Pick:
+    if pool.all_down is AllDown.SERVFAIL:
+        return _Pick((), panic=True, why_out="no member takes mail and all_down is servfail")
+    failed = _on(Rung.FAILED, weighted)
+    if pool.all_down is AllDown.LAST_GOOD:
+        kept = tuple(c for c in failed if c.member.name in last_good)
+        if kept:
+            return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="it was not good last")
+    return _Pick(failed or weighted, panic=True)
+
+
+def _weightless(candidates: Sequence[Candidate]) -> _Pick:
+    # An answer must not be empty: weight 0 everywhere is read as equal weights.
+    usable = tuple(c for c in candidates if c.rung is not Rung.MAINTENANCE)
+    return _Pick(usable or tuple(candidates), panic=True, why_in="no member has a weight")
+
+
+def _reason(pool: Pool, candidate: Candidate, pick: _Pick) -> str:
+    condition = _condition(candidate)
+    if candidate in pick.candidates:
+        return condition if candidate.rung is Rung.HEALTHY else f"published: {pick.why_in} ({condition})"
+    if candidate.effective_weight(pool.policy) == 0:
+        return "not published: weight is 0"
+    return f"not published: {condition}" + (f", {pick.why_out}" if pick.why_out else "")
+
+
+def _condition(candidate: Candidate) -> str:
+    admin, health = candidate.admin, candidate.health
+    if admin.state is AdminState.MAINT:
+        return "maintenance" + _signed(admin)
+    state = _state_in_words(health)
+    if admin.state is AdminState.READY:
+        return state
+    return "drained" + _signed(admin) + (f", {state}" if health.state is State.DOWN else "")
+
+
+def _signed(admin: Admin) -> str:
+    return (f" by {admin.who}" if admin.who else "") + (f": {admin.reason}" if admin.reason else "")
+
+
+def _state_in_words(health: Health) -> str:
+    if health.state is State.UNKNOWN:
+        return "not probed yet"
+    return "up" if health.state is State.UP else f"{health.state} ({health.verdict})"
