@@ -17,7 +17,7 @@ def from_text(text: str) -> bytes:
 
     Raise ValueError, saying what is wrong, for what no zone of ours could hold.
     """
-    stripped = text[:-1] if text.endswith(".") else text
+    stripped = text.removesuffix(".")
     if not stripped:
         raise ValueError("the name is empty")
     wire = bytearray()

@@ -1,0 +1,239 @@
+"""Zones and published members become ready octets: all the work of an answer that does not need the query.
+
+`compile_world` makes the whole snapshot, `compile_names` only what depends on some pools. Both compile a name with
+the same function, so a change can never say anything else than a fresh start would.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from dnslb.answer.frame import Frame
+from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Template
+from dnslb.answer.variants import Listed, address_ring, mx_ring, srv_listing
+from dnslb.answer.world import Contents, World, chain_from, host_of
+from dnslb.pool.selection import Selection
+from dnslb.wire import name, rdata, rrtype
+from dnslb.wire.header import Rcode
+from dnslb.wire.record import record
+from dnslb.zone.rrset import RRset
+from dnslb.zone.zone import Zone
+
+_ADDRESS_TYPES = (rrtype.A, rrtype.AAAA)
+_SERIAL_END = -16
+
+
+class Pools(NamedTuple):
+    """What changes while the configuration stays: who is published in each pool, and each zone's SOA serial."""
+
+    selections: Mapping[str, Selection]
+    serials: Mapping[bytes, int]
+
+
+def compile_world(world: World, pools: Pools, generation: int) -> Snapshot:
+    """Return the snapshot of everything."""
+    return Snapshot(
+        generation=generation,
+        zones={apex: _compile_zone(world, zone, pools.serials[apex]) for apex, zone in world.zones.items()},
+        names=compile_names(world, world.names, pools),
+    )
+
+
+def compile_names(world: World, owners: Iterable[bytes], pools: Pools) -> dict[bytes, Answers]:
+    """Return all that the given names answer with data."""
+    return {owner: _compile_name(world, owner, pools) for owner in owners}
+
+
+def compile_soa(zone: Zone, serial: int) -> Template:
+    """Return the SOA record of negative answers; its TTL is the lesser of its own and MINIMUM (RFC 2308 section 3)."""
+    soa = _with_serial(zone.nodes[zone.apex][rrtype.SOA], serial)
+    ttl = min(soa.ttl, int.from_bytes(soa.rdata[0][-4:], "big"))
+    return b"", record(b"", rrtype.SOA, ttl, soa.rdata[0])
+
+
+def _with_serial(soa: RRset, serial: int) -> RRset:
+    octets = soa.rdata[0]
+    renewed = octets[: _SERIAL_END - 4] + serial.to_bytes(4, "big") + octets[_SERIAL_END:]
+    return RRset(soa.owner, soa.rtype, soa.ttl, (renewed,))
+
+
+# One name
+
+
+def _compile_name(world: World, owner: bytes, pools: Pools) -> Answers:
+    contents = world.names[owner]
+    frame = Frame.of(owner)
+    chain = tuple(chain_from(owner, world.names))
+    if not chain:
+        return dict(_compile_contents(world, frame, contents, pools))
+    target = world.names.get(chain[-1].rdata[0].lower())
+    answers: dict[bytes, Rotation] = {}
+    if target is not None and target.zone == contents.zone and not frame.any_length:
+        answers |= _compile_contents(world, frame.behind(chain), target, pools)
+    # The alias itself, and a DS or the like that may stand beside it, come last: they win over the target's.
+    answers |= _compile_contents(world, frame, contents, pools)
+    return answers
+
+
+def _compile_contents(world: World, frame: Frame, contents: Contents, pools: Pools) -> Iterator[tuple[bytes, Rotation]]:
+    for rrset in contents.rrsets.values():
+        current = rrset
+        if rrset.rtype == rrtype.SOA:
+            current = _with_serial(rrset, pools.serials[rrset.owner])
+        yield _static(world, frame, current)
+    for service in contents.services:
+        yield from _compile_service(world, frame, service, pools.selections[service.pool])
+
+
+def _static(world: World, frame: Frame, rrset: RRset) -> tuple[bytes, Rotation]:
+    records = [frame.own(rrset.rtype, rrset.ttl, octets) for octets in rrset.rdata]
+    hosts = [target for octets in rrset.rdata if (target := _target(rrset.rtype, octets))]
+    return frame.rotation(rrset.rtype, [records], _addresses(world, frame, hosts))
+
+
+def _target(rtype: int, octets: bytes) -> bytes:
+    """Return the name whose addresses a client will ask for next (RFC 1035 section 3.3, RFC 2782), b"" if none."""
+    offset = {rrtype.NS: 0, rrtype.MX: 2, rrtype.SRV: 6}.get(rtype)
+    return b"" if offset is None else octets[offset:].lower()
+
+
+def _addresses(world: World, frame: Frame, hosts: Iterable[bytes]) -> list[bytes]:
+    """Return the additional records: addresses that do not depend on any pool."""
+    return [
+        frame.foreign(host, rrset, octets)
+        for host in dict.fromkeys(hosts)
+        if (there := world.names.get(host)) is not None
+        for rtype in _ADDRESS_TYPES
+        if (rrset := there.rrsets.get(rtype)) is not None
+        for octets in rrset.rdata
+    ]
+
+
+# One service
+
+
+def _compile_service(
+    world: World, frame: Frame, service: Service, selection: Selection
+) -> Iterator[tuple[bytes, Rotation]]:
+    if service.type is ServiceType.ADDRESS:
+        yield from _compile_addresses(frame, service, selection)
+    elif service.type is ServiceType.MX:
+        yield _compile_targets(world, frame, service, rrtype.MX, mx_ring(service, selection))
+    else:
+        yield _compile_targets(world, frame, service, rrtype.SRV, srv_listing(selection))
+
+
+def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> Iterator[tuple[bytes, Rotation]]:
+    """Yield A and AAAA; a family that no published member has is NODATA, and both fail together."""
+    for rtype in _ADDRESS_TYPES:
+        ring = address_ring(service, selection, rtype)
+        if ring or not selection.published:
+            records = {octets: frame.own(rtype, service.ttl, octets) for variant in ring for octets in variant}
+            yield frame.rotation(rtype, [[records[octets] for octets in variant] for variant in ring], [])
+
+
+def _compile_targets(
+    world: World, frame: Frame, service: Service, rtype: int, ring: Sequence[tuple[Listed, ...]]
+) -> tuple[bytes, Rotation]:
+    hosts: dict[str, bytes] = {}
+    records: dict[tuple[str, int], bytes] = {}
+    for member, preference, weight in (listed for variant in ring for listed in variant):
+        if (member.name, preference) not in records:
+            host = hosts.setdefault(member.name, host_of(member, service))
+            octets = _target_rdata(service, preference, weight, host)
+            records[member.name, preference] = frame.own(rtype, service.ttl, octets)
+    variants = [[records[listed.member.name, listed.preference] for listed in variant] for variant in ring]
+    return frame.rotation(rtype, variants, _addresses(world, frame, hosts.values()))
+
+
+def _target_rdata(service: Service, preference: int, weight: int, host: bytes) -> bytes:
+    if service.type is ServiceType.MX:
+        return rdata.mx(preference, host)
+    return rdata.srv(preference, weight, service.port, host)
+
+
+# One zone
+
+
+def _compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
+    cuts = world.cuts[zone.apex]
+    owned = {owner for owner, contents in world.names.items() if contents.zone == zone.apex}
+    empty = _empty_non_terminals(zone.apex, owned | cuts) - owned
+    return CompiledZone(
+        apex=zone.apex,
+        soa=compile_soa(zone, serial),
+        cuts={cut: _compile_referral(zone, cut) for cut in cuts},
+        empty=empty,
+        aliases=dict(_compile_aliases(world, owned, empty)),
+    )
+
+
+def _empty_non_terminals(apex: bytes, owners: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the names between the apex and the owners: they exist, with no data (RFC 4592 section 2.2.2)."""
+    found: set[bytes] = set()
+    for owner in owners:
+        for above in name.ancestors(owner):
+            if above == apex or above in found:
+                break
+            if above != owner:
+                found.add(above)
+    return frozenset(found)
+
+
+def _compile_referral(zone: Zone, cut: bytes) -> Referral:
+    ns = zone.nodes[cut][rrtype.NS]
+    glue = [
+        rrset
+        for target in dict.fromkeys(octets.lower() for octets in ns.rdata)
+        for rtype in _ADDRESS_TYPES
+        if (rrset := zone.nodes.get(target, {}).get(rtype)) is not None
+    ]
+    return Referral(
+        name_servers=len(ns.rdata),
+        authority=_template([ns], cut),
+        glue_records=sum(len(rrset.rdata) for rrset in glue),
+        glue=_template(glue, cut),
+    )
+
+
+def _template(rrsets: Iterable[RRset], cut: bytes) -> Template:
+    """Return the records with a hole wherever an owner ends in the cut's name."""
+    parts = [b""]
+    for rrset in rrsets:
+        for octets in rrset.rdata:
+            fixed = record(b"", rrset.rtype, rrset.ttl, octets)
+            if name.is_within(rrset.owner, cut):
+                parts[-1] += rrset.owner[: len(rrset.owner) - len(cut)]
+                parts.append(fixed)
+            else:
+                parts[-1] += rrset.owner + fixed
+    return tuple(parts)
+
+
+def _compile_aliases(world: World, owned: Iterable[bytes], empty: frozenset[bytes]) -> Iterator[tuple[bytes, Alias]]:
+    for owner in owned:
+        chain = tuple(chain_from(owner, world.names))
+        if chain:
+            frame = Frame.of(owner)
+            links = chain[:1] if frame.any_length else chain
+            yield owner, _alias(world, frame, links, empty)
+
+
+def _alias(world: World, frame: Frame, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> Alias:
+    variant = frame.behind(chain).variant([], 0)
+    target = chain[-1].rdata[0].lower()
+    zone = world.names[chain[0].owner].zone
+    if frame.any_length or not _is_ours(world, target, zone):
+        return Alias(variant, Rcode.NOERROR, with_soa=False)
+    if target in world.names or target in empty:
+        return Alias(variant, Rcode.NOERROR, with_soa=True)
+    covered = any(b"\x01*" + above in world.names for above in name.ancestors(name.parent(target)))
+    if covered:
+        return Alias(variant, Rcode.NOERROR, with_soa=False)
+    return Alias(variant, Rcode.NXDOMAIN, with_soa=True)
+
+
+def _is_ours(world: World, target: bytes, apex: bytes) -> bool:
+    """Return whether this zone, and not one that it delegates, knows all about the name."""
+    closest = next((suffix for suffix in name.ancestors(target) if suffix in world.zones), None)
+    return closest == apex and not any(suffix in world.cuts[apex] for suffix in name.ancestors(target))

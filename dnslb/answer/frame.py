@@ -1,0 +1,87 @@
+"""What a question fixes for its answer: where names may be pointed at, and what comes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from dnslb.answer import tally
+from dnslb.answer.snapshot import Rotation, Variant
+from dnslb.wire import header, rrtype
+from dnslb.wire.header import Rcode
+from dnslb.wire.record import QNAME_POINTER, compress, compress_rdata, pointer, record, suffixes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dnslb.zone.rrset import RRset
+
+_WILDCARD = b"\x01*"
+_RECORD_FIXED = 12
+"""Octets of a record before its data when the owner is a pointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The question's name, and the CNAME chain (if any) that stands before all other answers.
+
+    A wildcard answers questions of `any_length`: then nothing but the question's own name may be pointed at.
+    """
+
+    question_name: bytes
+    any_length: bool
+    places: Mapping[bytes, bytes]
+    owner: bytes = QNAME_POINTER
+    chain: bytes = b""
+    links: int = 0
+
+    @classmethod
+    def of(cls, question_name: bytes) -> Frame:
+        """Return the frame of a question for this name."""
+        wildcard = question_name.startswith(_WILDCARD)
+        return cls(question_name, wildcard, {} if wildcard else suffixes(question_name))
+
+    def behind(self, chain: Sequence[RRset]) -> Frame:
+        """Return the frame of answers that stand behind a CNAME chain and belong to its last target."""
+        frame = self
+        for link in chain:
+            data = compress_rdata(rrtype.CNAME, link.rdata[0], self.places)
+            target = header.SIZE + len(self.question_name) + 4 + len(frame.chain) + _RECORD_FIXED
+            octets = record(frame.owner, rrtype.CNAME, link.ttl, data)
+            frame = replace(frame, owner=pointer(target), chain=frame.chain + octets, links=frame.links + 1)
+        return frame
+
+    def foreign(self, owner: bytes, rrset: RRset, octets: bytes) -> bytes:
+        """Return a record of the RRset's type and TTL that another name than the question's owns."""
+        return record(compress(owner, self.places), rrset.rtype, rrset.ttl, octets)
+
+    def own(self, rtype: int, ttl: int, octets: bytes) -> bytes:
+        """Return a record that the question's name, or the end of its chain, owns."""
+        return record(self.owner, rtype, ttl, compress_rdata(rtype, octets, self.places))
+
+    def variant(self, records: Sequence[bytes], additionals: int) -> Variant:
+        """Return one answer: the chain, then the records."""
+        answers = self.links + len(records)
+        return Variant(
+            header.counts(answers, 0, additionals),
+            header.counts(answers, 0, additionals + 1),
+            self.chain + b"".join(records),
+        )
+
+    def rotation(
+        self, rtype: int, ring: Sequence[Sequence[bytes]], additional: Sequence[bytes]
+    ) -> tuple[bytes, Rotation]:
+        """Return the last four octets of the question for this type, and the ring of its answers."""
+        tail = rrtype.question_tail(rtype)
+        # Equal variants are one object: a ring holds each of a few answers many times.
+        variants: dict[tuple[bytes, ...], Variant] = {}
+        for records in map(tuple, ring):
+            if records not in variants:
+                variants[records] = self.variant(records, len(additional))
+        return tail, Rotation(
+            key=blake2b(self.question_name + tail, digest_size=8).digest(),
+            tally=tally.answered(rtype, Rcode.NOERROR),
+            ring=tuple(variants[tuple(records)] for records in ring),
+            additional=b"".join(additional),
+        )

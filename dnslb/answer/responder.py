@@ -1,0 +1,241 @@
+"""One query's octets become one response's octets, or none. No socket, clock, log or random number.
+
+The reading order of this module is the order of a query: what resolvers send all day is answered by `respond` from
+ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the functions below it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from dnslb.answer import tally
+from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Snapshot, Variant
+from dnslb.answer.turns import Turns
+from dnslb.wire import header, name, rrtype
+from dnslb.wire.edns import CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, Edns, opt_record, payload_limit
+from dnslb.wire.header import AUTHORITATIVE, Rcode
+from dnslb.wire.query import Drop, Query, Rejection, parse
+from dnslb.wire.record import pointer
+
+_BARE_COUNTS = header.counts(0, 0, 0)
+_ONE_ADDITIONAL = header.counts(0, 0, 1)
+_WILDCARD = b"\x01*"
+
+Reply = tuple[bytes | None, int]
+"""The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
+
+
+def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
+    """Answer one message. `client` is the sender's address as octets; over a `stream` there is no size limit.
+
+    A question that is in the table is answered without being parsed: its octets are the key, so a hit proves them.
+    """
+    counts = query[4:12]
+    opt = b""
+    end = len(query)
+    limit = CLASSIC_PAYLOAD
+    if counts == _ONE_ADDITIONAL:
+        common = COMMON.get(query[-11:])
+        if common is None:
+            return _respond_in_full(query, snapshot, turns, client, stream=stream)
+        limit, opt = common
+        end -= 11
+    elif counts != _BARE_COUNTS:
+        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+    flags = AUTHORITATIVE.get(query[2:4])
+    answers = snapshot.names.get(query[12 : end - 4].lower())
+    if flags is None or answers is None:
+        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+    rotation = answers.get(query[end - 4 : end])
+    if rotation is None or not rotation.ring:
+        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+    key, slot, ring, additional = rotation
+    variant = ring[0] if len(ring) == 1 else ring[turns.take(client, key) % len(ring)]
+    if opt:
+        response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
+    else:
+        response = b"".join((query[:2], flags, variant[0], query[12:end], variant[2], additional))
+    if len(response) > limit and not stream:
+        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+    return response, slot
+
+
+class _Outcome(NamedTuple):
+    """What the lookup found: a response code and the three sections as octets with their numbers of records.
+
+    `needed_additional` marks glue, without which a referral may not be sent (RFC 9471).
+    """
+
+    rcode: Rcode
+    authoritative: bool = True
+    answer: bytes = b""
+    answers: int = 0
+    authority: bytes = b""
+    authorities: int = 0
+    additional: bytes = b""
+    additionals: int = 0
+    needed_additional: bool = False
+
+
+_REFUSED = _Outcome(Rcode.REFUSED, authoritative=False)
+_SERVFAIL = _Outcome(Rcode.SERVFAIL, authoritative=False)
+_BADVERS = _Outcome(Rcode.BADVERS, authoritative=False)
+
+
+def _respond_in_full(octets: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
+    query = parse(octets)
+    if isinstance(query, Drop):
+        return None, tally.dropped(query)
+    if isinstance(query, Rejection):
+        flags = header.response_flags(int.from_bytes(octets[2:4], "big"), query.rcode, authoritative=False)
+        return octets[:2] + flags + header.counts(0, 0, 0, questions=0), tally.answered(0, query.rcode)
+    outcome = _look_up(query, snapshot, partial(turns.take, client))
+    return _compose(octets[:2], query, outcome, _limit(query.edns, stream=stream)), tally.answered(
+        query.qtype, outcome.rcode
+    )
+
+
+def _limit(edns: Edns | None, *, stream: bool) -> int:
+    if stream:
+        return STREAM_PAYLOAD
+    return payload_limit(edns.payload) if edns else CLASSIC_PAYLOAD
+
+
+def _look_up(query: Query, snapshot: Snapshot, take_turn: Callable[[bytes], int]) -> _Outcome:
+    if query.edns and query.edns.version:
+        return _BADVERS
+    if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
+        return _REFUSED
+    zone = _zone_of(query, snapshot)
+    if zone is None:
+        return _REFUSED
+    cut = _cut_above(query, zone)
+    if cut is not None:
+        return _refer(query, cut, zone.cuts[cut])
+    answers = snapshot.names.get(query.qname)
+    if answers is not None:
+        return _answer(query, query.qname, answers, zone, take_turn)
+    if query.qname in zone.empty:
+        return _deny(query, zone, Rcode.NOERROR)
+    wildcard = _wildcard_for(query.qname, snapshot, zone)
+    if wildcard is not None:
+        return _answer(query, wildcard, snapshot.names[wildcard], zone, take_turn)
+    return _deny(query, zone, Rcode.NXDOMAIN)
+
+
+def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
+    """Return the zone with the longest matching apex; a DS belongs to the parent side (RFC 4035 section 3.1.4.1)."""
+    lowest = None
+    for suffix in name.ancestors(query.qname):
+        zone = snapshot.zones.get(suffix)
+        if zone is None:
+            continue
+        if query.qtype != rrtype.DS or suffix != query.qname:
+            return zone
+        lowest = zone
+    return lowest
+
+
+def _cut_above(query: Query, zone: CompiledZone) -> bytes | None:
+    """Return the highest delegation that the name is at or below; the DS at a cut is still the parent's."""
+    found = None
+    if zone.cuts:
+        for suffix in name.ancestors(query.qname):
+            if suffix == zone.apex:
+                break
+            if suffix in zone.cuts and not (suffix == query.qname and query.qtype == rrtype.DS):
+                found = suffix
+    return found
+
+
+def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
+    place = _pointer_to(query, cut)
+    return _Outcome(
+        Rcode.NOERROR,
+        authoritative=False,
+        authority=place.join(referral.authority),
+        authorities=referral.name_servers,
+        additional=place.join(referral.glue),
+        additionals=referral.glue_records,
+        needed_additional=True,
+    )
+
+
+def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
+    """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1)."""
+    for encloser in name.ancestors(name.parent(qname)):
+        wildcard = _WILDCARD + encloser
+        if wildcard in snapshot.names:
+            return wildcard
+        if encloser in snapshot.names or encloser in zone.empty or encloser == zone.apex:
+            return None
+    return None
+
+
+def _answer(
+    query: Query, owner: bytes, answers: Answers, zone: CompiledZone, take_turn: Callable[[bytes], int]
+) -> _Outcome:
+    rotation = answers.get(rrtype.question_tail(query.qtype))
+    if rotation is None and query.qtype == rrtype.ANY:
+        # One RRset is enough for ANY (RFC 8482 section 4.1).
+        rotation = next(iter(answers.values()))
+    if rotation is not None:
+        if not rotation.ring:
+            return _SERVFAIL
+        return _data(rotation.ring[take_turn(rotation.key) % len(rotation.ring)], rotation.additional)
+    alias = zone.aliases.get(owner)
+    if alias is not None:
+        return _dangling(query, zone, alias)
+    return _deny(query, zone, Rcode.NOERROR)
+
+
+def _data(variant: Variant, additional: bytes) -> _Outcome:
+    counts = variant.counts
+    return _Outcome(
+        Rcode.NOERROR,
+        answer=variant.answer,
+        answers=int.from_bytes(counts[2:4], "big"),
+        additional=additional,
+        additionals=int.from_bytes(counts[6:8], "big"),
+    )
+
+
+def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
+    """Answer with a CNAME chain that ends where the type is not, or outside the zone."""
+    found = _data(alias.chain, b"")
+    if not alias.with_soa:
+        return found
+    denied = _deny(query, zone, alias.rcode)
+    return found._replace(rcode=alias.rcode, authority=denied.authority, authorities=denied.authorities)
+
+
+def _deny(query: Query, zone: CompiledZone, rcode: Rcode) -> _Outcome:
+    """Answer NODATA or NXDOMAIN, with the SOA that says how long to believe it (RFC 2308 sections 2 and 5)."""
+    return _Outcome(rcode, authority=_pointer_to(query, zone.apex).join(zone.soa), authorities=1)
+
+
+def _pointer_to(query: Query, suffix: bytes) -> bytes:
+    return pointer(header.SIZE + len(query.qname) - len(suffix))
+
+
+def _compose(identity: bytes, query: Query, outcome: _Outcome, limit: int) -> bytes:
+    """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC)."""
+    opt = b""
+    if query.edns:
+        opt = opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
+    room = limit - header.SIZE - len(query.question) - len(opt)
+    fixed = len(outcome.answer) + len(outcome.authority)
+    if fixed + len(outcome.additional) <= room:
+        return _write(identity, query, outcome, opt)
+    if fixed <= room and not outcome.needed_additional:
+        return _write(identity, query, outcome._replace(additional=b"", additionals=0), opt)
+    empty = _Outcome(outcome.rcode, authoritative=outcome.authoritative)
+    return _write(identity, query, empty, opt, truncated=True)
+
+
+def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, *, truncated: bool = False) -> bytes:
+    flags = header.response_flags(query.flags, outcome.rcode, authoritative=outcome.authoritative, truncated=truncated)
+    counts = header.counts(outcome.answers, outcome.authorities, outcome.additionals + bool(opt))
+    return b"".join(
+        (identity, flags, counts, query.question, outcome.answer, outcome.authority, outcome.additional, opt)
+    )

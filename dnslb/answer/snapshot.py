@@ -1,0 +1,96 @@
+"""The compiled answer table: what a worker answers from. Immutable; a change makes a new one.
+
+All names are in wire format, lower case. Octets that stand behind the question hold compression pointers into it,
+so they are right only in an answer to a question of the same length: that of the name they are filed under. What is
+filed under a wildcard, and what serves any name below a cut, has none but those put in per query.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from dnslb.wire.header import Rcode
+
+
+class Variant(NamedTuple):
+    """One way to answer: the section counts without and with an OPT record, and the answer section."""
+
+    counts: bytes
+    counts_with_opt: bytes
+    answer: bytes
+
+
+class Rotation(NamedTuple):
+    """All ways to answer one question: a ring that is gone round a variant at a time.
+
+    `key` stands for the question in the table of turns, `tally` is its counter's slot, `additional` may be left out
+    when the response would be too long. An empty ring means SERVFAIL: the pool must not answer.
+    """
+
+    key: bytes
+    tally: int
+    ring: tuple[Variant, ...]
+    additional: bytes
+
+
+Answers = Mapping[bytes, Rotation]
+"""QTYPE and QCLASS as four octets -> the rotation; all that one name answers with data."""
+
+Template = tuple[bytes, ...]
+"""Octets with holes for one pointer: `pointer.join(template)`."""
+
+
+class Referral(NamedTuple):
+    """A delegation (RFC 1034 section 4.2.1); the holes point at the cut."""
+
+    name_servers: int
+    authority: Template
+    glue_records: int
+    glue: Template
+
+
+class Alias(NamedTuple):
+    """A CNAME chain and where it ends: what a type that is not there gets (RFC 6604 section 3)."""
+
+    chain: Variant
+    rcode: Rcode
+    with_soa: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledZone:
+    """What the names of a zone share. `soa` is the negative answer's SOA record, its holes pointing at the apex."""
+
+    apex: bytes
+    soa: Template
+    cuts: Mapping[bytes, Referral]
+    empty: frozenset[bytes]
+    aliases: Mapping[bytes, Alias]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that answers are made of."""
+
+    generation: int
+    zones: Mapping[bytes, CompiledZone]
+    names: Mapping[bytes, Answers]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The part of a snapshot that a change of health or of an admin state replaces."""
+
+    generation: int
+    names: Mapping[bytes, Answers]
+    soas: Mapping[bytes, Template]
+
+
+def apply(snapshot: Snapshot, change: Change) -> Snapshot:
+    """Return the snapshot after the change."""
+    changed = {apex: replace(snapshot.zones[apex], soa=soa) for apex, soa in change.soas.items()}
+    return Snapshot(
+        generation=change.generation,
+        zones={**snapshot.zones, **changed},
+        names={**snapshot.names, **change.names},
+    )

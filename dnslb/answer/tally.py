@@ -1,0 +1,45 @@
+"""What workers count: one number for each pair of query type and response code, and one for each reason to drop.
+
+The numbers are plain slots of an array, so that the query path adds one to one place and nothing else.
+"""
+
+from collections.abc import Iterator
+
+from dnslb.wire import rrtype
+from dnslb.wire.header import Rcode
+from dnslb.wire.query import Drop
+
+_RCODES = tuple(Rcode)
+_RCODE_PLACE = {rcode: place for place, rcode in enumerate(_RCODES)}
+_TYPES = tuple(rrtype.COUNTED)
+_TYPE_PLACE = {rtype: place for place, rtype in enumerate(_TYPES)}
+_OTHER = len(_TYPES)
+_DROPS = tuple(Drop)
+
+ANSWERS = (len(_TYPES) + 1) * len(_RCODES)
+SLOTS = ANSWERS + len(_DROPS)
+"""How many slots one protocol needs."""
+
+
+def answered(qtype: int, rcode: Rcode) -> int:
+    """Return the slot of a query that was answered."""
+    return _TYPE_PLACE.get(qtype, _OTHER) * len(_RCODES) + _RCODE_PLACE[rcode]
+
+
+def dropped(reason: Drop) -> int:
+    """Return the slot of a message that was not answered."""
+    return ANSWERS + _DROPS.index(reason)
+
+
+def answered_labels() -> Iterator[tuple[int, str, str]]:
+    """Yield (slot, qtype, rcode) for every slot of answers; a type without a counter of its own is "other"."""
+    names = [*rrtype.COUNTED.values(), "other"]
+    for place, qtype in enumerate(names):
+        for rcode in _RCODES:
+            yield place * len(_RCODES) + _RCODE_PLACE[rcode], qtype, rcode.name
+
+
+def dropped_labels() -> Iterator[tuple[int, str]]:
+    """Yield (slot, reason) for every slot of dropped messages."""
+    for place, reason in enumerate(_DROPS):
+        yield ANSWERS + place, reason.value

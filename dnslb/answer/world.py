@@ -1,0 +1,130 @@
+"""What there is to answer: zones and services by name, before pools decide who is in the answers.
+
+Built once for each configuration. All names are in wire format, lower case.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dnslb.answer.service import Service, ServiceType
+from dnslb.pool.member import Member, Pool
+from dnslb.wire import name, rdata, rrtype
+from dnslb.zone.rrset import RRset
+from dnslb.zone.zone import Zone
+
+_LONGEST_CHAIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that one name owns: its RRsets (the addresses of member hosts among them) and its services."""
+
+    zone: bytes
+    rrsets: Mapping[int, RRset]
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Zones, pools and services with the indexes that the compiler needs.
+
+    `names` holds authoritative names only: what lies at or below a cut is in the zones alone, but for a DS RRset.
+    `dependents` says which names change with a pool: those of its services and the aliases that lead to them.
+    """
+
+    zones: Mapping[bytes, Zone]
+    pools: Mapping[str, Pool]
+    names: Mapping[bytes, Contents]
+    cuts: Mapping[bytes, frozenset[bytes]]
+    dependents: Mapping[str, frozenset[bytes]]
+
+
+def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[Service]) -> World:
+    """Return the world of a checked configuration."""
+    by_apex = {zone.apex: zone for zone in zones}
+    cuts = {zone.apex: _cuts(zone) for zone in by_apex.values()}
+    names: dict[bytes, Contents] = {}
+    # Parents first: where a zone and its child are both ours, the child's data stand at the cut, beside the DS.
+    for zone in sorted(by_apex.values(), key=lambda zone: len(zone.apex)):
+        for owner, contents in _static_contents(zone, cuts[zone.apex]):
+            above = names.get(owner)
+            rrsets = {**above.rrsets, **contents.rrsets} if above else contents.rrsets
+            names[owner] = Contents(zone.apex, rrsets)
+    for service in services:
+        _add_service(names, service, pools[service.pool], by_apex)
+    return World(by_apex, MappingProxyType(dict(pools)), names, cuts, _dependents(names))
+
+
+def host_of(member: Member, service: Service) -> bytes:
+    """Return the name that MX and SRV records of the service point at for this member."""
+    return name.from_text(member.host) if member.host else _label(member.name) + service.zone
+
+
+def chain_from(owner: bytes, names: Mapping[bytes, Contents]) -> Iterator[RRset]:
+    """Yield the CNAME RRsets that lead from the owner on, within its zone (RFC 1034 section 3.6.2)."""
+    seen: set[bytes] = set()
+    contents = names.get(owner)
+    while contents is not None and len(seen) < _LONGEST_CHAIN:
+        alias = contents.rrsets.get(rrtype.CNAME)
+        if alias is None or alias.owner in seen:
+            return
+        yield alias
+        seen.add(alias.owner)
+        following = names.get(alias.rdata[0].lower())
+        contents = following if following is not None and following.zone == contents.zone else None
+
+
+def _label(member_name: str) -> bytes:
+    return name.from_text(member_name)[:-1]
+
+
+def _cuts(zone: Zone) -> frozenset[bytes]:
+    return frozenset(owner for owner, rrsets in zone.nodes.items() if owner != zone.apex and rrtype.NS in rrsets)
+
+
+def _static_contents(zone: Zone, cuts: frozenset[bytes]) -> Iterator[tuple[bytes, Contents]]:
+    for owner, rrsets in zone.nodes.items():
+        if not any(suffix in cuts for suffix in name.ancestors(owner)):
+            yield owner, Contents(zone.apex, rrsets)
+        elif owner in cuts and rrtype.DS in rrsets:
+            yield owner, Contents(zone.apex, {rrtype.DS: rrsets[rrtype.DS]})
+
+
+def _add_service(names: dict[bytes, Contents], service: Service, pool: Pool, zones: Mapping[bytes, Zone]) -> None:
+    there = names.get(service.name) or Contents(service.zone, {})
+    names[service.name] = Contents(there.zone, there.rrsets, (*there.services, service))
+    if service.type is not ServiceType.ADDRESS:
+        for member in pool.members:
+            _add_host(names, host_of(member, service), member, service.ttl, zones)
+
+
+def _add_host(names: dict[bytes, Contents], host: bytes, member: Member, ttl: int, zones: Mapping[bytes, Zone]) -> None:
+    """Give the member's host its addresses, whatever its health: caches may still point at it."""
+    apex = next((suffix for suffix in name.ancestors(host) if suffix in zones), None)
+    if apex is None:
+        return
+    there = names.get(host) or Contents(apex, {})
+    rrsets = dict(there.rrsets)
+    for rtype, octets in _by_family(member).items():
+        known = rrsets.get(rtype)
+        rrsets[rtype] = RRset(host, rtype, min(ttl, known.ttl) if known else ttl, octets)
+    names[host] = Contents(there.zone, rrsets, there.services)
+
+
+def _by_family(member: Member) -> dict[int, tuple[bytes, ...]]:
+    families: dict[int, tuple[bytes, ...]] = {}
+    for address in member.addresses:
+        rtype, octets = rdata.address(address)
+        families[rtype] = (*families.get(rtype, ()), octets)
+    return families
+
+
+def _dependents(names: Mapping[bytes, Contents]) -> dict[str, frozenset[bytes]]:
+    dependents: dict[str, set[bytes]] = {}
+    for owner, contents in names.items():
+        reached = [contents]
+        reached += [names[link.rdata[0].lower()] for link in chain_from(owner, names) if link.rdata[0].lower() in names]
+        for service in (service for there in reached for service in there.services):
+            dependents.setdefault(service.pool, set()).add(owner)
+    return {pool: frozenset(owners) for pool, owners in dependents.items()}

@@ -1,0 +1,48 @@
+"""The OPT pseudo-record (RFC 6891)."""
+
+from typing import NamedTuple
+
+from dnslb.wire import rrtype
+
+OUR_PAYLOAD = 1232
+"""Octets of UDP payload that no path fragments (DNS flag day 2020)."""
+CLASSIC_PAYLOAD = 512
+"""What a client without EDNS takes (RFC 1035 section 4.2.1)."""
+STREAM_PAYLOAD = 65535
+DO = 0x8000
+BARE_SIZE = 11
+"""Octets of an OPT record without options: root, type, payload, extended flags, no rdata."""
+
+
+class Edns(NamedTuple):
+    """What a query's OPT record says."""
+
+    payload: int
+    version: int
+    dnssec_ok: bool
+
+
+def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
+    """Return our OPT record; DO is copied from the query (RFC 3225 section 3)."""
+    ttl = (extended_rcode >> 4) << 24 | (DO if dnssec_ok else 0)
+    return (
+        b"\x00" + rrtype.OPT.to_bytes(2, "big") + OUR_PAYLOAD.to_bytes(2, "big") + ttl.to_bytes(4, "big") + b"\x00\x00"
+    )
+
+
+def payload_limit(payload: int) -> int:
+    """Return how long a UDP response to a client of this payload may be (RFC 6891 sections 6.2.3 to 6.2.5)."""
+    return min(max(payload, CLASSIC_PAYLOAD), OUR_PAYLOAD)
+
+
+def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
+    flags = DO if dnssec_ok else 0
+    return b"\x00\x00\x29" + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + b"\x00\x00"
+
+
+COMMON: dict[bytes, tuple[int, bytes]] = {
+    _bare(payload, dnssec_ok=dnssec_ok): (payload_limit(payload), opt_record(dnssec_ok=dnssec_ok))
+    for payload in (512, 1024, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 1680, 2048, 4000, 4096, 8192, 65535)
+    for dnssec_ok in (False, True)
+}
+"""OPT records that resolvers send -> the UDP limit they set and our OPT record in reply. Others are parsed."""

@@ -1,0 +1,44 @@
+"""Record types and classes that the code names (IANA DNS parameters)."""
+
+A = 1
+NS = 2
+CNAME = 5
+SOA = 6
+PTR = 12
+MX = 15
+TXT = 16
+AAAA = 28
+SRV = 33
+DNAME = 39
+OPT = 41
+DS = 43
+IXFR = 251
+AXFR = 252
+ANY = 255
+
+CLASS_IN = 1
+CLASS_ANY = 255
+
+COUNTED = {
+    A: "A",
+    NS: "NS",
+    CNAME: "CNAME",
+    SOA: "SOA",
+    PTR: "PTR",
+    MX: "MX",
+    TXT: "TXT",
+    AAAA: "AAAA",
+    SRV: "SRV",
+    DS: "DS",
+    48: "DNSKEY",
+    52: "TLSA",
+    65: "HTTPS",
+    257: "CAA",
+    ANY: "ANY",
+}
+"""The types that metrics tell apart; all others are counted together as "other"."""
+
+
+def question_tail(rtype: int) -> bytes:
+    """Return QTYPE and QCLASS IN as the four octets that end a question."""
+    return rtype.to_bytes(2, "big") + b"\x00\x01"
