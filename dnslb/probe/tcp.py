@@ -1,0 +1,70 @@
+"""One TCP connection to a member's address, from the configured source address; what can go wrong, told apart."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
+
+from dnslb.probe.verdict import Ending, Event, Step
+
+EVENTS = {
+    errno.ECONNREFUSED: Event.REFUSED,
+    errno.ETIMEDOUT: Event.SILENCE,
+    errno.ECONNRESET: Event.RESET,
+    errno.ECONNABORTED: Event.RESET,
+    # These three come from this host alone and say nothing about the member.
+    errno.ENETUNREACH: Event.NO_ROUTE,
+    errno.EADDRNOTAVAIL: Event.NO_ROUTE,
+    errno.EAFNOSUPPORT: Event.NO_ROUTE,
+}
+OUR_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def source_for(
+    address: IPv4Address | IPv6Address, sources: Iterable[IPv4Address | IPv6Address]
+) -> IPv4Address | IPv6Address | None:
+    """Return the first local address of the same family, None if the kernel is to choose."""
+    return next((source for source in sources if source.version == address.version), None)
+
+
+async def connect(
+    address: IPv4Address | IPv6Address, port: int, source: IPv4Address | IPv6Address | None
+) -> socket.socket:
+    """Return a connected, non-blocking socket that is the caller's to close. Raises OSError."""
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.settimeout(0)
+        if source is not None:
+            sock.bind((str(source), 0))
+        await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
+        _refuse_ourselves(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _refuse_ourselves(sock: socket.socket) -> None:
+    """Raise ConnectionRefusedError if the kernel joined the socket to itself.
+
+    On one host, a dead port in the ephemeral range can be drawn as the connection's own source port: TCP's
+    simultaneous open (RFC 9293 3.5) then succeeds, and a dead member would look alive.
+    """
+    if sock.getsockname() == sock.getpeername():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "connected to itself")
+
+
+def connect_failure(error: OSError, source: IPv4Address | IPv6Address | None) -> Ending:
+    """Return what a failed attempt to connect from `source` says of the address.
+
+    A shortage of this process (descriptors, memory) is raised again: it is no fact about a member.
+    """
+    if error.errno in OUR_SHORTAGE:
+        raise error
+    if error.errno is None:  # asyncio's own deadline
+        return Ending(Event.SILENCE, Step.CONNECT)
+    text = os.strerror(error.errno) + ("" if source is None else f" (from {source})")
+    return Ending(EVENTS.get(error.errno, Event.UNREACHABLE), Step.CONNECT, text=text)

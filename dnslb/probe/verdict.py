@@ -1,0 +1,153 @@
+"""How a conversation ended -> one word and a sentence for people. A table and no I/O.
+
+The rules are read from the top and the first that fits decides, so a narrower rule stands above a wider one.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dnslb.pool.health import Verdict
+
+TEXT_LIMIT = 160
+"""How many characters of a server's own words a reason repeats."""
+
+
+class Step(StrEnum):
+    """What was being waited for when the conversation ended."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    EHLO = "EHLO"
+    HELO = "HELO"
+
+
+class Event(StrEnum):
+    """What came instead, or at last."""
+
+    CONNECTED = "connected"
+    REPLY = "reply"
+    REFUSED = "refused"
+    SILENCE = "silence"
+    UNREACHABLE = "unreachable"
+    NO_ROUTE = "no route"
+    EOF = "eof"
+    RESET = "reset"
+    GARBAGE = "garbage"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last thing that happened in a conversation with one address.
+
+    `code` is the reply's three digits (RFC 5321 4.2), 0 if the event is no reply. `text` is what the server or the
+    operating system said, as received.
+    """
+
+    event: Event
+    step: Step
+    code: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table: what must have happened, and what follows. `codes` matters to replies only."""
+
+    event: Event
+    steps: frozenset[Step]
+    codes: range
+    verdict: Verdict
+    sentence: str
+
+    def fits(self, ending: Ending) -> bool:
+        """Whether this line speaks of such an ending."""
+        return ending.event is self.event and ending.step in self.steps and ending.code in self.codes
+
+
+CONNECT = frozenset({Step.CONNECT})
+GREETING = frozenset({Step.GREETING})
+HELLO = frozenset({Step.EHLO, Step.HELO})
+TALK = GREETING | HELLO
+ANY_STEP = frozenset(Step)
+
+NO_CODE = range(1)
+READY = range(220, 221)
+DONE = range(250, 251)
+TRANSIENT = range(400, 500)
+PERMANENT = range(500, 600)
+ANY_CODE = range(1000)
+
+RULES = (
+    Rule(Event.CONNECTED, CONNECT, NO_CODE, Verdict.OK, ""),
+    Rule(Event.REPLY, HELLO, DONE, Verdict.OK, ""),
+    Rule(Event.REFUSED, CONNECT, NO_CODE, Verdict.REFUSED, "{where} refuses connections"),
+    Rule(Event.SILENCE, CONNECT, NO_CODE, Verdict.TIMEOUT, "{where} does not answer connection attempts ({timeout})"),
+    Rule(
+        Event.SILENCE,
+        GREETING,
+        NO_CODE,
+        Verdict.TIMEOUT,
+        "{where} accepts connections but sends no complete greeting within {timeout}",
+    ),
+    Rule(
+        Event.SILENCE,
+        HELLO,
+        NO_CODE,
+        Verdict.TIMEOUT,
+        "{where} greets but does not answer {step} within the {timeout} of the conversation",
+    ),
+    Rule(Event.UNREACHABLE, CONNECT, NO_CODE, Verdict.TIMEOUT, "{where} cannot be reached: {text}"),
+    Rule(Event.NO_ROUTE, CONNECT, NO_CODE, Verdict.TIMEOUT, "there is no route from here to {where}: {text}"),
+    Rule(Event.EOF, GREETING, NO_CODE, Verdict.CLOSED, "{where} closes the connection before its greeting ends"),
+    Rule(Event.EOF, HELLO, NO_CODE, Verdict.CLOSED, "{where} closes the connection instead of answering {step}"),
+    Rule(
+        Event.RESET,
+        CONNECT | GREETING,
+        NO_CODE,
+        Verdict.CLOSED,
+        "{where} resets the connection before its greeting ends",
+    ),
+    Rule(Event.RESET, HELLO, NO_CODE, Verdict.CLOSED, "{where} resets the connection instead of answering {step}"),
+    Rule(Event.GARBAGE, GREETING, NO_CODE, Verdict.NOT_SMTP, "{where} does not greet in SMTP: {text}"),
+    Rule(Event.GARBAGE, HELLO, NO_CODE, Verdict.NOT_SMTP, "{where} does not answer {step} in SMTP: {text}"),
+    Rule(Event.REPLY, GREETING, TRANSIENT, Verdict.BUSY, "{where} greets with {code} {text}"),
+    Rule(Event.REPLY, HELLO, TRANSIENT, Verdict.BUSY, "{where} answers {step} with {code} {text}"),
+    Rule(Event.REPLY, GREETING, PERMANENT, Verdict.REJECTING, "{where} greets with {code} {text}"),
+    Rule(Event.REPLY, HELLO, PERMANENT, Verdict.REJECTING, "{where} answers {step} with {code} {text}"),
+    Rule(
+        Event.REPLY,
+        GREETING,
+        ANY_CODE,
+        Verdict.NOT_SMTP,
+        "{where} greets with {code}, which is no SMTP greeting: {text}",
+    ),
+    Rule(
+        Event.REPLY,
+        HELLO,
+        ANY_CODE,
+        Verdict.NOT_SMTP,
+        "{where} answers {step} with {code}, which SMTP does not know there: {text}",
+    ),
+)
+
+
+def judge(ending: Ending, where: str, timeout: float) -> tuple[Verdict, str]:
+    """Return the verdict on an ending, and the reason ("" when all is well).
+
+    `where` names the address and port, `timeout` is the conversation's limit in seconds. An ending that no rule
+    speaks of is no information about the member, and its verdict is `unknown`.
+    """
+    rule = next((rule for rule in RULES if rule.fits(ending)), None)
+    if rule is None:
+        return Verdict.UNKNOWN, f"{where}: no rule for {ending.event} at {ending.step}"
+    sentence = rule.sentence.format(
+        where=where, timeout=f"{timeout:g} s", step=ending.step, code=ending.code, text=legible(ending.text)
+    )
+    return rule.verdict, sentence.rstrip(" :")
+
+
+def legible(text: str) -> str:
+    """Put a server's words on one line, cut to length, with a ? for what could disturb a terminal or a log."""
+    line = " ".join(text.split())
+    shown = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return shown if len(shown) <= TEXT_LIMIT else shown[: TEXT_LIMIT - 3] + "..."
