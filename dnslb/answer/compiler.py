@@ -128,22 +128,24 @@ def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> 
     for rtype in _ADDRESS_TYPES:
         ring = address_ring(service, selection, rtype)
         if ring or not selection.published:
-            records = {octets: frame.own(rtype, service.ttl, octets) for variant in ring for octets in variant}
+            listed = {octets for variant in ring for octets in variant}
+            records = {octets: frame.own(rtype, service.ttl, octets) for octets in listed}
             yield frame.rotation(rtype, [[records[octets] for octets in variant] for variant in ring], [])
 
 
 def _compile_targets(
     world: World, frame: Frame, service: Service, rtype: int, ring: Sequence[tuple[Listed, ...]]
 ) -> tuple[bytes, Rotation]:
-    hosts: dict[str, bytes] = {}
     records: dict[tuple[str, int], bytes] = {}
+    hosts: dict[bytes, None] = {}
     for member, preference, weight in (listed for variant in ring for listed in variant):
         if (member.name, preference) not in records:
-            host = hosts.setdefault(member.name, host_of(member, service))
+            host = host_of(member, service)
+            hosts[host] = None
             octets = _target_rdata(service, preference, weight, host)
             records[member.name, preference] = frame.own(rtype, service.ttl, octets)
     variants = [[records[listed.member.name, listed.preference] for listed in variant] for variant in ring]
-    return frame.rotation(rtype, variants, _addresses(world, frame, hosts.values()))
+    return frame.rotation(rtype, variants, _addresses(world, frame, hosts))
 
 
 def _target_rdata(service: Service, preference: int, weight: int, host: bytes) -> bytes:

@@ -48,10 +48,19 @@ def mx_ring(service: Service, selection: Selection) -> list[tuple[Listed, ...]]:
 
 def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> list[tuple[Listed, ...]]:
     rings = [rank_ring([choice.weight for choice in tier]) for tier in tiers]
+    # Every member at every place it can take, made once: a ring names each many times.
+    placed: list[list[tuple[Listed, ...]]] = []
+    first = 1
+    for tier in tiers:
+        places = range(first, first + len(tier))
+        placed.append([tuple(_at(choice, _STEP * place) for place in places) for choice in tier])
+        first += len(tier)
     variants = []
     for turn in range(max(len(ring) for ring in rings)):
-        ranking = [tier[index] for tier, ring in zip(tiers, rings, strict=True) for index in ring[turn % len(ring)]]
-        variants.append(tuple(_at(choice, _STEP * place) for place, choice in enumerate(ranking[:records], start=1)))
+        ranking: list[Listed] = []
+        for members, ring in zip(placed, rings, strict=True):
+            ranking += [members[index][place] for place, index in enumerate(ring[turn % len(ring)])]
+        variants.append(tuple(ranking[:records]))
     return variants
 
 

@@ -5,6 +5,7 @@ Built once for each configuration. All names are in wire format, lower case.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from dnslb.answer.service import Service, ServiceType
@@ -14,6 +15,7 @@ from dnslb.zone.rrset import RRset
 from dnslb.zone.zone import Zone
 
 _LONGEST_CHAIN = 8
+_wire = lru_cache(maxsize=1 << 16)(name.from_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[S
 
 def host_of(member: Member, service: Service) -> bytes:
     """Return the name that MX and SRV records of the service point at for this member."""
-    return name.from_text(member.host) if member.host else _label(member.name) + service.zone
+    return _wire(member.host) if member.host else _wire(member.name)[:-1] + service.zone
 
 
 def chain_from(owner: bytes, names: Mapping[bytes, Contents]) -> Iterator[RRset]:
@@ -73,10 +75,6 @@ def chain_from(owner: bytes, names: Mapping[bytes, Contents]) -> Iterator[RRset]
         seen.add(alias.owner)
         following = names.get(alias.rdata[0].lower())
         contents = following if following is not None and following.zone == contents.zone else None
-
-
-def _label(member_name: str) -> bytes:
-    return name.from_text(member_name)[:-1]
 
 
 def _cuts(zone: Zone) -> frozenset[bytes]:
