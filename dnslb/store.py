@@ -1,0 +1,326 @@
+"""What a restart takes up again: admin states, last health, SOA serials and events, in one SQLite file.
+
+The directory belongs to one dnslb at a time. A database that cannot be read is set aside under another name, never
+deleted, and a new one is begun: mail needs answers more than it needs history.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import Health, State, Verdict
+
+DATABASE = "state.db"
+LOCK = "lock"
+MAX_EVENTS = 100_000
+SCHEMA = 1
+
+_Result = TypeVar("_Result")
+MemberKey = tuple[str, str]
+"""The names of a pool and of a member in it."""
+
+_TABLES = """
+CREATE TABLE admin (
+    pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, weight INTEGER, reason TEXT NOT NULL,
+    who TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (pool, member)) WITHOUT ROWID;
+CREATE TABLE health (
+    pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,
+    successes INTEGER NOT NULL, failures INTEGER NOT NULL, since REAL, last_probe REAL, latency_ms REAL,
+    PRIMARY KEY (pool, member)) WITHOUT ROWID;
+CREATE TABLE serial (zone TEXT PRIMARY KEY, serial INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, pool TEXT NOT NULL,
+    member TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL, details TEXT NOT NULL);
+CREATE INDEX event_at ON event (at);
+"""
+
+_EVENT = "at, kind, text, pool, member, who, details, id"
+
+# A file that SQLite opens and finds wrong inside. All else (no space, no permission, locked) is the machine's
+# trouble: setting the file aside would not mend it.
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+
+
+class StoreError(Exception):
+    """The state cannot be kept; the text says why, and what to do."""
+
+
+class EventKind(StrEnum):
+    """What an event is about."""
+
+    STATE = "state"
+    ADMIN = "admin"
+    WEIGHT = "weight"
+    RELOAD = "reload"
+    START = "start"
+    STOP = "stop"
+    WORKER = "worker"
+    PANIC = "panic"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `at` is Unix time; `pool`, `member` and `who` are "" where they do not apply.
+
+    `id` rises with each event that is stored; it is 0 before that. `details` is JSON.
+    """
+
+    at: float
+    kind: EventKind
+    text: str
+    pool: str = ""
+    member: str = ""
+    who: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    id: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as operators see it, its time in RFC 3339 with milliseconds."""
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        about = {"pool": self.pool, "member": self.member, "who": self.who}
+        return {"id": self.id, "at": at, "kind": self.kind, **about, "text": self.text, "details": dict(self.details)}
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the last run left: admin states and health by (pool, member), SOA serials by zone name (text)."""
+
+    admins: Mapping[MemberKey, Admin]
+    healths: Mapping[MemberKey, Health]
+    serials: Mapping[str, int]
+
+
+class Store:
+    """The open state directory. Made by open(), ended by close(); no other dnslb can open it meanwhile.
+
+    `set_aside` is the name that an unreadable database was given, None if there was none. The coroutines run in one
+    thread in the order in which they were called, each is one transaction on disk when it returns, and each raises
+    StoreError if it fails.
+    """
+
+    def __init__(self, directory: Path, lock: int, connection: sqlite3.Connection, set_aside: Path | None) -> None:
+        self.directory = directory
+        self.set_aside = set_aside
+        self._lock = lock
+        self._connection = connection
+        # Its thread starts with the first write, so that a daemon can fork its workers before.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    @classmethod
+    def open(cls, directory: Path) -> "Store":
+        """Open the directory, made (mode 0700) if it is missing. Raise StoreError if it cannot be used."""
+        lock = _locked(directory)
+        try:
+            connection, set_aside = _database(directory / DATABASE)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(directory, lock, connection, set_aside)
+
+    def load(self) -> Remembered:
+        """Return what the last run left (blocking; for start-up, before the first coroutine)."""
+        try:
+            return _remembered(self._connection)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    async def save_admin(self, pool: str, member: str, admin: Admin) -> None:
+        """Remember an operator's word on a member."""
+        row = (pool, member, admin.state, admin.weight, admin.reason, admin.who, admin.since)
+        await self._run(lambda: self._insert("REPLACE INTO admin VALUES (?, ?, ?, ?, ?, ?, ?)", [row]))
+
+    async def save_health(self, changes: Mapping[MemberKey, Health]) -> None:
+        """Remember the health of the members given; that of others stays as it was."""
+        rows = [_health_row(key, health) for key, health in changes.items()]
+        await self._run(lambda: self._insert("REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
+
+    async def save_serials(self, serials: Mapping[str, int]) -> None:
+        """Remember the SOA serials of the zones given (names as text)."""
+        rows = list(serials.items())
+        await self._run(lambda: self._insert("REPLACE INTO serial VALUES (?, ?)", rows))
+
+    async def add_events(self, events: Iterable[Event]) -> None:
+        """Append events, and drop the oldest beyond the newest 100,000."""
+        rows = [_event_row(event) for event in events]
+        await self._run(lambda: self._append(rows))
+
+    async def events(
+        self, since: float | None = None, pool: str | None = None, after: int | None = None, limit: int = 100
+    ) -> list[Event]:
+        """Return at most `limit` events, oldest first: from `since` (Unix time) on, of `pool`, later than id `after`.
+
+        With `after` they are the oldest that fit, so that a follower misses none; without it the newest.
+        """
+        return await self._run(lambda: self._events(since, pool, after, limit))
+
+    async def close(self) -> None:
+        """Finish what has been asked, close the database and let another dnslb open the directory."""
+        try:
+            await self._run(self._connection.close)
+        finally:
+            self._thread.shutdown()
+            os.close(self._lock)
+
+    async def _run(self, work: Callable[[], _Result]) -> _Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"the state database {self.directory / DATABASE} failed: {error}")
+
+    def _insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        with self._connection:
+            self._connection.executemany(statement, rows)
+
+    def _append(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        with self._connection:
+            self._connection.executemany(
+                "INSERT INTO event (at, kind, text, pool, member, who, details) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            self._connection.execute("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (MAX_EVENTS,))
+
+    def _events(self, since: float | None, pool: str | None, after: int | None, limit: int) -> list[Event]:
+        wanted = [("at >= ?", since), ("pool = ?", pool), ("id > ?", after)]
+        given = [(condition, value) for condition, value in wanted if value is not None]
+        where = " AND ".join(condition for condition, _value in given) or "TRUE"
+        order = "DESC" if after is None else "ASC"
+        rows = self._connection.execute(
+            f"SELECT {_EVENT} FROM event WHERE {where} ORDER BY id {order} LIMIT ?",  # noqa: S608 -- only constants
+            (*(value for _condition, value in given), limit),
+        )
+        return sorted(map(_event, rows), key=lambda event: event.id)
+
+
+def _locked(directory: Path) -> int:
+    """Return the descriptor of the directory's lock file, locked for this process."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(f"{directory} is not a directory: name another one in [server] state") from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the state directory {directory}: {error.strerror}; make it writable for the user that"
+            " runs dnslb, or name another one in [server] state"
+        ) from error
+    try:
+        # Of this process alone, unlike flock: a worker that outlives its controller must not keep the next one out.
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise StoreError(
+            f"another dnslb (pid {owner or 'unknown'}) runs with state directory {directory}: stop it,"
+            " or name another directory in [server] state"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+    return lock
+
+
+def _database(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """Return the open database, and the new name of a broken one that was in its place."""
+    try:
+        try:
+            return _opened(path), None
+        except _DamagedError:
+            aside = _set_aside(path)
+            return _opened(path), aside
+    except (OSError, sqlite3.Error, _DamagedError) as error:
+        raise StoreError(
+            f"cannot open the state database {path}: {error}; see that the file and the disk can be written to,"
+            " or name another directory in [server] state"
+        ) from error
+
+
+class _DamagedError(Exception):
+    """The file is there, and is no database of ours."""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # Made here for its mode; SQLite gives the same to the files beside it.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        _prepare(connection)
+        _remembered(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
+            raise _DamagedError(str(error)) from error
+        raise
+    except (ValueError, _DamagedError) as error:
+        connection.close()
+        raise _DamagedError(str(error)) from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Bring a new file to our schema. Raise _DamagedError if the file is damaged, of a later dnslb, or not ours."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise _DamagedError(found)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version != (SCHEMA if tables else 0):
+        raise _DamagedError(f"it has schema {version}, and this dnslb knows {SCHEMA}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    if not tables:
+        connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the database and the files beside it; return its new name."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    count = 1
+    while aside.exists():
+        count += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
+    for suffix in ("", "-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _remembered(connection: sqlite3.Connection) -> Remembered:
+    admins = connection.execute("SELECT pool, member, state, weight, reason, who, since FROM admin")
+    healths = connection.execute(
+        "SELECT pool, member, state, verdict, reason, successes, failures, since, last_probe, latency_ms FROM health"
+    )
+    return Remembered(
+        admins={(pool, member): Admin(AdminState(state), *rest) for pool, member, state, *rest in admins},
+        healths={
+            (pool, member): Health(State(state), Verdict(verdict), *rest)
+            for pool, member, state, verdict, *rest in healths
+        },
+        serials=dict(connection.execute("SELECT zone, serial FROM serial")),
+    )
+
+
+def _health_row(key: MemberKey, health: Health) -> tuple[Any, ...]:
+    words = (health.state, health.verdict, health.reason)
+    return (*key, *words, health.successes, health.failures, health.since, health.last_probe, health.latency_ms)
+
+
+def _event_row(event: Event) -> tuple[Any, ...]:
+    details = json.dumps(event.details, separators=(",", ":"))
+    return (event.at, event.kind, event.text, event.pool, event.member, event.who, details)
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    at, kind, text, pool, member, who, details, number = row
+    return Event(at, EventKind(kind), text, pool, member, who, json.loads(details), number)
