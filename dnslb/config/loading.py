@@ -1,0 +1,75 @@
+"""Finding and loading a configuration file: every problem of it and of its zones comes at once."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from dnslb.config.building import settings_of
+from dnslb.config.crosscheck import crosscheck
+from dnslb.config.positions import Positions
+from dnslb.config.problem import ConfigError, Problem
+from dnslb.config.reading import read_draft
+from dnslb.config.report import Report
+from dnslb.config.settings import Settings
+from dnslb.config.zones import read_zones
+
+DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
+_POSITION = re.compile(r" ?\(at (?:line (\d+), column \d+|end of document)\)\Z")
+
+
+def find(explicit: Path | None) -> Path:
+    """Return the configuration file to use: the one named, ./dnslb.toml, or /etc/dnslb/dnslb.toml.
+
+    Raise ConfigError when none is named and neither of the others exists.
+    """
+    if explicit is not None:
+        return explicit
+    for path in DEFAULT_PATHS:
+        if path.exists():
+            return path
+    places = " or ".join(str(path) for path in DEFAULT_PATHS)
+    raise ConfigError((Problem(str(DEFAULT_PATHS[0]), None, "", "", f"no configuration in {places}; name it with -c"),))
+
+
+def load(path: Path) -> Settings:
+    """Read a configuration file and its zones.
+
+    Raise ConfigError with all problems of all files. Relative paths in the file are relative to it.
+    """
+    text = _text(path)
+    report = Report(str(path), _document(path, text), Positions(text))
+    draft = read_draft(path, report)
+    zones = read_zones(draft, report)
+    crosscheck(draft, zones, report)
+    if report.problems:
+        raise ConfigError(tuple(sorted(set(report.problems), key=lambda found: _order(found, str(path)))))
+    return settings_of(draft, zones, tuple(report.warnings))
+
+
+def _order(problem: Problem, first: str) -> tuple[bool, str, int]:
+    return (problem.file != first, problem.file, problem.line or 0)
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ConfigError((Problem(str(path), None, "", "", "not a file"),))
+    try:
+        # Not read_text: it would hide a carriage return, which TOML allows only before a newline.
+        return path.read_bytes().decode()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text: octet {error.start} is 0x{error.object[error.start]:02x}"
+    raise ConfigError((Problem(str(path), None, "", "", message),))
+
+
+def _document(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = str(error), None
+        # tomllib says the position only in its text.
+        if match := _POSITION.search(message):
+            message = message[: match.start()]
+            line = int(match.group(1)) if match.group(1) else text.count("\n") + 1
+        raise ConfigError((Problem(str(path), line, "", "", f"not TOML: {message}"),)) from None

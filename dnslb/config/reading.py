@@ -1,0 +1,118 @@
+"""The document, table by table, becomes tables of the schema; what is wrong goes to the report in our own words.
+
+Each table is validated by itself, so that one broken member does not hide what is wrong with the others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from dnslb.config.positions import KeyPath
+from dnslb.config.report import Report
+from dnslb.config.schema import AuthTable, MemberTable, PoolTable, ProbeTable, ServerTable, ServiceTable, ZoneTable
+
+_TABLES = ("server", "zone", "probe", "pool", "service")
+AnyTable = TypeVar("AnyTable", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class PoolDraft:
+    """A pool as written: its own table, and its members by their place in the file. Broken ones are missing."""
+
+    table: PoolTable | None
+    members: dict[int, MemberTable]
+    written: int
+    """How many members the file has, broken ones included."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What of the document is valid by itself. The keys of `zones` are the names as written."""
+
+    path: Path
+    server: ServerTable | None = None
+    zones: dict[str, ZoneTable] = field(default_factory=dict)
+    probes: dict[str, ProbeTable] = field(default_factory=dict)
+    pools: dict[str, PoolDraft] = field(default_factory=dict)
+    services: dict[int, ServiceTable] = field(default_factory=dict)
+
+
+def read_draft(path: Path, report: Report) -> Draft:
+    """Validate every table of the document by itself."""
+    raw = report.raw
+    for key in raw:
+        if key not in _TABLES:
+            report.error((key,), _unknown(key, _TABLES, "table"))
+    draft = Draft(path)
+    draft.server = _validated(ServerTable, raw.get("server", {}), ("server",), report)
+    draft.zones = _named(ZoneTable, "zone", report)
+    draft.probes = _named(ProbeTable, "probe", report)
+    draft.pools = {name: _pool(table, ("pool", name), report) for name, table in _tables("pool", report)}
+    draft.services = _listed(ServiceTable, raw.get("service", []), ("service",), report)
+    return draft
+
+
+def _tables(kind: str, report: Report) -> Iterator[tuple[str, Any]]:
+    """Yield the named tables of a kind."""
+    raw = report.raw.get(kind, {})
+    if isinstance(raw, dict):
+        yield from raw.items()
+    else:
+        report.error((kind,), f"expected named tables, [{kind}.NAME]")
+
+
+def _named(model: type[AnyTable], kind: str, report: Report) -> dict[str, AnyTable]:
+    found = ((name, _validated(model, raw, (kind, name), report)) for name, raw in _tables(kind, report))
+    return {name: table for name, table in found if table is not None}
+
+
+def _listed(model: type[AnyTable], raw: object, path: KeyPath, report: Report) -> dict[int, AnyTable]:
+    if not isinstance(raw, list):
+        report.error(path, f"expected an array of tables, [[{report.key(path)}]]")
+        return {}
+    found = ((index, _validated(model, element, (*path, index), report)) for index, element in enumerate(raw))
+    return {index: table for index, table in found if table is not None}
+
+
+def _pool(raw: object, path: KeyPath, report: Report) -> PoolDraft:
+    table = _validated(PoolTable, raw, path, report)
+    members = raw.get("member", []) if isinstance(raw, dict) else []
+    written = len(members) if isinstance(members, list) else 1
+    return PoolDraft(table, _listed(MemberTable, members, (*path, "member"), report), written)
+
+
+def _validated(model: type[AnyTable], raw: object, path: KeyPath, report: Report) -> AnyTable | None:
+    if not isinstance(raw, dict):
+        report.error(path, f"expected a table, [{report.key(path)}]")
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            report.error((*path, *details["loc"]), _message(model, details))
+        return None
+
+
+def _message(model: type[BaseModel], details: ErrorDetails) -> str:
+    """Put a pydantic error into words of ours."""
+    *above, key = details["loc"] or ("",)
+    if above and above[0] == "auth":
+        model = AuthTable
+    if details["type"] == "extra_forbidden":
+        return _unknown(str(key), tuple(model.model_fields), "key")
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    first = next(part for part in reversed(details["loc"]) if isinstance(part, str))
+    expected = model.model_fields[first].description
+    return f"missing, expected {expected}" if details["type"] == "missing" else f"expected {expected}"
+
+
+def _unknown(key: str, known: tuple[str, ...], what: str) -> str:
+    close = get_close_matches(key, known, 1)
+    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+    return f"unknown {what}, {hint}"

@@ -1,0 +1,132 @@
+"""The tables of the configuration file (pydantic). A field's description is what an error says was expected."""
+
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+
+from dnslb.answer.service import Preference, ServiceType
+from dnslb.config import values
+from dnslb.config.settings import Endpoint
+from dnslb.pool.member import AllDown, Policy
+from dnslb.probe.recipe import Kind
+
+Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.address)]
+ListenEndpoint: TypeAlias = Annotated[Endpoint, PlainValidator(values.endpoint)]
+HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_endpoint)]
+Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
+Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
+Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
+Ehlo: TypeAlias = Annotated[str, PlainValidator(values.ehlo)]
+Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
+Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
+Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
+_PORT = "a port from 1 to 65535"
+
+
+class StartTls(StrEnum):
+    """When a probe speaks TLS."""
+
+    OFF = "off"
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRE = "require"
+
+
+class Verify(StrEnum):
+    """What a probe demands of the certificate."""
+
+    NONE = "none"
+    NAME = "name"
+    DANE = "dane"
+
+
+class Table(BaseModel):
+    """What all tables have in common: no unknown key, no conversion between types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ServerTable(Table):
+    """[server]."""
+
+    listen: list[ListenEndpoint] = Field(
+        default=[Endpoint(IPv4Address("127.0.0.1"), 5300), Endpoint(IPv6Address("::1"), 5300)],
+        min_length=1,
+        description='a list of "address:port"',
+    )
+    workers: Workers = None
+    state: str = Field(default="state", min_length=1, description="the path of a directory")
+    control: str | None = Field(default=None, min_length=1, description="the path of a socket")
+    http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
+
+
+class ZoneTable(Table):
+    """[zone."lb.example.org"]."""
+
+    file: str = Field(min_length=1, description="the path of the zone's master file")
+
+
+class AuthTable(Table):
+    """The auth of a probe."""
+
+    user: str = Field(min_length=1, description="a user name")
+    password_file: str = Field(min_length=1, description="the path of a file with the password")
+
+
+class ProbeTable(Table):
+    """[probe.NAME]."""
+
+    kind: Annotated[Kind, PlainValidator(values.one_of(Kind, "smtps", "lmtp"))] = Field(
+        description="one of smtp, submission, tcp"
+    )
+    port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
+    interval: Duration = 10.0
+    timeout: Duration = 10.0
+    rise: int = Field(default=2, ge=1, le=1000, description="a number of probes from 1 to 1000")
+    fall: int = Field(default=3, ge=1, le=1000, description="a number of probes from 1 to 1000")
+    ehlo: Ehlo | None = None
+    source: list[Address] = Field(default=[], description="a list of local addresses, at most one per family")
+    starttls: Annotated[StartTls, PlainValidator(values.one_of(StartTls))] = StartTls.OFF
+    verify: Annotated[Verify, PlainValidator(values.one_of(Verify))] = Verify.NONE
+    rcpt_to: Mailbox = ""
+    mail_from: Mailbox = ""
+    ca_file: str = Field(default="", description="the path of a PEM file")
+    capabilities: list[str] = Field(default=[], description="a list of EHLO keywords")
+    proxy: bool = Field(default=False, description="true or false")
+    auth: AuthTable | None = Field(default=None, description='{ user = "...", password_file = "..." }')
+
+
+class PoolTable(Table):
+    """[pool.NAME], without its members."""
+
+    probe: str = Field(description="the name of a probe")
+    policy: Annotated[Policy, PlainValidator(values.one_of(Policy, "source-hash", "latency"))] = Policy.WEIGHTED
+    all_down: Annotated[AllDown, PlainValidator(values.one_of(AllDown))] = AllDown.SERVE_ALL
+    min_healthy: float = Field(default=0.0, ge=0, le=1, description="a fraction from 0 to 1")
+    member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
+
+
+class MemberTable(Table):
+    """[[pool.NAME.member]]."""
+
+    name: Label = Field(description="the member's name")
+    addresses: list[Address] = Field(min_length=1, description="a list of at least one IPv4 or IPv6 address")
+    weight: int = Field(default=1, ge=0, le=65535, description="a weight from 0 to 65535")
+    tier: int = Field(default=1, ge=1, le=65535, description="a tier from 1 (best) to 65535")
+    host: str | None = Field(default=None, description="a host name")
+    port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
+
+
+class ServiceTable(Table):
+    """[[service]]."""
+
+    name: str = Field(description="a domain name in one of the zones")
+    type: Annotated[ServiceType, PlainValidator(values.one_of(ServiceType))] = Field(
+        description="one of address, MX, SRV"
+    )
+    pool: str = Field(description="the name of a pool")
+    records: Records = None
+    ttl: Ttl = 30
+    preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
+    port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)

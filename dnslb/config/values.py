@@ -1,0 +1,146 @@
+"""How single values are written: text of the configuration becomes a value, or a ValueError says what was expected."""
+
+import math
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeVar
+
+from dnslb.config.settings import Endpoint
+
+MAX_DURATION = 86400.0
+MAX_PORT = 65535
+MAX_WORKERS = 256
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})\Z")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+_EHLO = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[A-Za-z0-9:.-]+\])\Z")
+_MAILBOX = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+\Z")
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def duration(value: object) -> float:
+    """Return the seconds of "500ms", "10s", "2m", "1h" or a number of seconds."""
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        seconds = float(match.group(1)) * _UNITS[match.group(2)]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        raise ValueError('expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds')
+    if not 0 < seconds <= MAX_DURATION or math.isnan(seconds):
+        raise ValueError("expected a duration above 0 and up to 24h")
+    return seconds
+
+
+def endpoint(value: object) -> Endpoint:
+    """Return the address and port of "192.0.2.1:53" or "[2001:db8::1]:53"."""
+    match = _ENDPOINT.match(value) if isinstance(value, str) else None
+    if match is None or int(match.group(3)) > MAX_PORT:
+        raise ValueError('expected "address:port", as in "127.0.0.1:5300" or "[::1]:5300" (port 0 picks a free one)')
+    host = match.group(1) or match.group(2)
+    try:
+        return Endpoint(ip_address(host), int(match.group(3)))
+    except ValueError:
+        raise ValueError(f"{host} is not an IPv4 or IPv6 address") from None
+
+
+def http_endpoint(value: object) -> Endpoint | None:
+    """Return what `endpoint` does, None for "" (no HTTP); nothing protects it yet, so only loopback is possible."""
+    if value == "":
+        return None
+    where = endpoint(value)
+    if not where.host.is_loopback:
+        raise ValueError("only a loopback address is possible: HTTP is not protected yet in this version")
+    return where
+
+
+def workers(value: object) -> int | None:
+    """Return a number of worker processes, None for "auto"."""
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_WORKERS:
+        raise ValueError(f'expected "auto" (one per CPU core) or a number from 1 to {MAX_WORKERS}')
+    return value
+
+
+def address(value: object) -> IPv4Address | IPv6Address:
+    """Return an address that mail can be sent to."""
+    try:
+        parsed = ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        raise ValueError('expected an IPv4 or IPv6 address, as in "192.0.2.11" or "2001:db8::11"')
+    if fault := _unusable(parsed):
+        raise ValueError(f"{fault}: mail cannot be sent there")
+    return parsed
+
+
+def _unusable(parsed: IPv4Address | IPv6Address) -> str:
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return f"an IPv4-mapped address (write {parsed.ipv4_mapped})"
+        if parsed.scope_id is not None:
+            return "an address with a scope, which DNS cannot carry"
+    if parsed.is_multicast:
+        return "a multicast address"
+    if parsed.is_unspecified:
+        return "the unspecified address"
+    return "the broadcast address" if parsed == IPv4Address("255.255.255.255") else ""
+
+
+def label(value: object) -> str:
+    """Return a name that can stand in POOL/MEMBER and as a DNS label."""
+    if not isinstance(value, str) or not _LABEL.match(value):
+        raise ValueError("expected a name of letters, digits, - and _ (at most 63, no - at either end)")
+    return value
+
+
+def ehlo(value: object) -> str:
+    """Return what a probe calls itself: a host name or an address literal (RFC 5321 4.1.1.1)."""
+    if not isinstance(value, str) or not _EHLO.match(value):
+        raise ValueError('expected a host name, as in "probe.lb.example.org", or an address literal "[192.0.2.5]"')
+    return value
+
+
+def mailbox(value: object) -> str:
+    """Return a mail address, or "" for none."""
+    if not isinstance(value, str) or (value and not _MAILBOX.match(value)):
+        raise ValueError('expected a mail address, as in "postmaster@example.org", or ""')
+    return value
+
+
+def records(value: object) -> int | None:
+    """Return how many members an answer holds, None for all."""
+    if value == "all":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError('expected a number of members from 1, or "all"')
+    return value
+
+
+def ttl(value: object) -> int:
+    """Return a TTL in seconds (RFC 2181 section 8)."""
+    if isinstance(value, dict):
+        raise ValueError("{ min, max } is not available in this version yet; available: a number of seconds")  # noqa: TRY004  # pydantic reports ValueError
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**31 - 1:
+        raise ValueError("expected a whole number of seconds from 0 to 2147483647")
+    return value
+
+
+def one_of(words: type[Word], *later: str) -> Callable[[object], Word]:
+    """Return a reader of one of the words; those of a later version are told apart from unknown ones."""
+    known = ", ".join(word.value for word in words)
+
+    def read(value: object) -> Word:
+        for word in words:
+            if value == word.value:
+                return word
+        if value in later:
+            raise ValueError(f"not available in this version yet; available: {known}")
+        raise ValueError(f"expected one of {known}")
+
+    return read

@@ -1,0 +1,103 @@
+"""What a zone must hold to be served, apart from the syntax of its file (RFC 1034 3.6, 4.2; RFC 2181 6, 10)."""
+
+from collections.abc import Collection, Iterator
+
+from dnslb.wire.name import is_within, to_text
+from dnslb.zone.problem import Place, Places, ZoneProblem
+from dnslb.zone.rrset import RRset
+from dnslb.zone.shape import AAAA, ADDRESS_TYPES, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A, Shape, pointers, shape_of
+from dnslb.zone.zone import Zone
+
+_WORDS = {A: "A", NS: "NS", CNAME: "CNAME", SOA: "SOA", MX: "MX", AAAA: "AAAA", SRV: "SRV", DS: "DS"}
+_BESIDE_CNAME = frozenset({CNAME, RRSIG, NSEC})
+_AT_CUT = frozenset({NS, DS, RRSIG, NSEC})
+_RULE = {NS: "RFC 2181 10.3", MX: "RFC 2181 10.3", SRV: "RFC 2782"}
+
+
+def zone_faults(zone: Zone, places: Places, file: str) -> Iterator[ZoneProblem]:
+    """Yield what is wrong with a zone by itself; `file` stands for what no record is to blame for."""
+    shape = shape_of(zone)
+    yield from _apex_faults(zone, places, file)
+    for owner, sets in zone.nodes.items():
+        for rrset in sets.values():
+            for message in _rrset_faults(rrset, shape):
+                yield _problem(places[owner, rrset.rtype], message)
+    yield from _alias_targets(shape, places)
+    yield from _missing_glue(shape, places)
+
+
+def targets_without_address(shape: Shape, places: Places, dynamic: Collection[bytes]) -> Iterator[ZoneProblem]:
+    """Yield the NS, MX and SRV records whose host lies in the zone and has no address.
+
+    `dynamic` are the names that get their addresses from pools.
+    """
+    for owner, rtype, host in pointers(shape.zone):
+        if not shape.holds(host) or shape.cut_above(host) or host in dynamic:
+            continue
+        found = shape.types_at(host)
+        if found & ADDRESS_TYPES or CNAME in found:
+            continue
+        message = f"{_words(owner, rtype)} names {to_text(host)}, which has no A or AAAA record"
+        yield _problem(places[owner, rtype], message)
+
+
+def _apex_faults(zone: Zone, places: Places, file: str) -> Iterator[ZoneProblem]:
+    apex = zone.nodes.get(zone.apex, {})
+    if not zone.nodes:
+        yield ZoneProblem(
+            file, None, f"the file has no records: zone {to_text(zone.apex)} needs a SOA and an NS record"
+        )
+        return
+    for rtype in (SOA, NS):
+        if rtype not in apex:
+            yield ZoneProblem(file, None, f"zone {to_text(zone.apex)} has no {_WORDS[rtype]} record at its apex")
+    if SOA in apex and len(apex[SOA].rdata) > 1:
+        yield _problem(places[zone.apex, SOA], f"zone {to_text(zone.apex)} has {len(apex[SOA].rdata)} SOA records")
+
+
+def _rrset_faults(rrset: RRset, shape: Shape) -> Iterator[str]:
+    owner, rtype = rrset.owner, rrset.rtype
+    if rtype == SOA and owner != shape.zone.apex:
+        yield f"SOA of {to_text(owner)} is not at the apex {to_text(shape.zone.apex)}"
+    if rtype == CNAME and not shape.zone.nodes[owner].keys() <= _BESIDE_CNAME:
+        yield f"{to_text(owner)} has a CNAME and other records (RFC 1034 3.6.2)"
+    if rtype == CNAME and len(rrset.rdata) > 1:
+        yield f"{to_text(owner)} has {len(rrset.rdata)} CNAME records, at most one is possible (RFC 2181 10.1)"
+    if message := _occluded(rrset, shape):
+        yield message
+
+
+def _occluded(rrset: RRset, shape: Shape) -> str:
+    """Say why no answer could ever show the records: they belong to a zone that is delegated away."""
+    cut = shape.cut_above(rrset.owner)
+    if cut is None or (rrset.owner == cut and rrset.rtype in _AT_CUT):
+        return ""
+    if rrset.rtype in ADDRESS_TYPES and rrset.owner in shape.glue:
+        return ""
+    where = "at" if rrset.owner == cut else "below"
+    return f"{_words(rrset.owner, rrset.rtype)} is {where} the delegation of {to_text(cut)}: only its glue belongs here"
+
+
+def _alias_targets(shape: Shape, places: Places) -> Iterator[ZoneProblem]:
+    for owner, rtype, host in pointers(shape.zone):
+        if shape.holds(host) and not shape.cut_above(host) and CNAME in shape.types_at(host):
+            message = f"{_words(owner, rtype)} names {to_text(host)}, which is a CNAME ({_RULE[rtype]})"
+            yield _problem(places[owner, rtype], message)
+
+
+def _missing_glue(shape: Shape, places: Places) -> Iterator[ZoneProblem]:
+    for cut in sorted(shape.cuts):
+        for host in (rdata.lower() for rdata in shape.zone.nodes[cut][NS].rdata):
+            if is_within(host, cut) and not shape.zone.nodes.get(host, {}).keys() & ADDRESS_TYPES:
+                message = (
+                    f"{to_text(cut)} is delegated to {to_text(host)} below itself: add its A or AAAA record (glue)"
+                )
+                yield _problem(places[cut, NS], message)
+
+
+def _words(owner: bytes, rtype: int) -> str:
+    return f"{_WORDS.get(rtype, f'TYPE{rtype}')} of {to_text(owner)}"
+
+
+def _problem(place: Place, message: str) -> ZoneProblem:
+    return ZoneProblem(place.file, place.line, message)

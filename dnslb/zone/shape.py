@@ -1,0 +1,75 @@
+"""The shape of a zone: its cuts, the names that exist, and what a wildcard covers (RFC 1034 4.3, RFC 4592)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dnslb.wire.name import ROOT, ancestors, is_within
+from dnslb.zone.zone import Zone
+
+A, NS, CNAME, SOA, MX, AAAA, SRV, DS, RRSIG, NSEC = 1, 2, 5, 6, 15, 28, 33, 43, 46, 47
+ADDRESS_TYPES = frozenset({A, AAAA})
+_WILDCARD = b"\x01*"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What follows from a zone's owners.
+
+    `cuts` are the delegated names, `glue` the hosts that they are delegated to, `names` all names that exist, with or
+    without data.
+    """
+
+    zone: Zone
+    cuts: frozenset[bytes]
+    glue: frozenset[bytes]
+    names: frozenset[bytes]
+
+    def holds(self, name: bytes) -> bool:
+        """Return whether the name lies in the zone, delegated or not."""
+        return is_within(name, self.zone.apex)
+
+    def cut_above(self, name: bytes) -> bytes | None:
+        """Return the delegated name that the name is or lies below, the topmost one, or None."""
+        found = None
+        for ancestor in ancestors(name):
+            if ancestor in self.cuts:
+                found = ancestor
+        return found
+
+    def types_at(self, name: bytes) -> frozenset[int]:
+        """Return the record types that a question for the name can find, a wildcard's included."""
+        if name in self.names:
+            return frozenset(self.zone.nodes.get(name, ()))
+        for ancestor in ancestors(name):
+            # Only the closest name that exists may lend its wildcard (RFC 4592 2.2.1).
+            if ancestor in self.names:
+                return frozenset(self.zone.nodes.get(_WILDCARD + ancestor, ()))
+        return frozenset()
+
+
+def shape_of(zone: Zone) -> Shape:
+    """Work out the shape of a zone, in time linear in its owners."""
+    cuts = frozenset(owner for owner, sets in zone.nodes.items() if NS in sets and owner != zone.apex)
+    glue = frozenset(host.lower() for cut in cuts for host in zone.nodes[cut][NS].rdata)
+    names: set[bytes] = {zone.apex}
+    for owner in zone.nodes:
+        for name in ancestors(owner):
+            if name in names:
+                break
+            names.add(name)
+    return Shape(zone, cuts, glue, frozenset(names))
+
+
+def targets(rtype: int, rdata: bytes) -> bytes | None:
+    """Return the host that an NS, MX or SRV record names, lower case; None for "no such service" (RFC 7505, 2782)."""
+    host = rdata[{NS: 0, MX: 2, SRV: 6}[rtype] :].lower()
+    return None if host == ROOT else host
+
+
+def pointers(zone: Zone) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield (owner, type, host) for every NS, MX and SRV record of the zone."""
+    for owner, sets in zone.nodes.items():
+        for rtype in sets.keys() & {NS, MX, SRV}:
+            for rdata in sets[rtype].rdata:
+                if (host := targets(rtype, rdata)) is not None:
+                    yield owner, rtype, host
