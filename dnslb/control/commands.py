@@ -1,0 +1,199 @@
+"""The verbs of the control socket: which arguments each takes, and what of the Operator it calls."""
+
+import difflib
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dnslb.control.protocol import Code, Refused, Request, is_integer
+from dnslb.pool.admin import AdminState
+
+MAX_NAME = 255
+MAX_REASON = 500
+MAX_WEIGHT = 65_535
+MAX_EVENTS = 1_000
+EVENTS = 100
+"""How many events are sent if the request does not say."""
+_SHOWN = 20
+
+
+class Operator(Protocol):
+    """What an operator can ask of the daemon. Each method raises Refused if it is not done.
+
+    `who` is the user name of the process that asks. A method that changes answers returns when they have changed.
+    """
+
+    async def status(self) -> dict[str, Any]:
+        """Return the object of `dnslb status --json`."""
+        ...
+
+    async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
+        """Set a member's admin state; return the member's object as in status, and "generation"."""
+        ...
+
+    async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
+        """Set a member's run-time weight, None for the configured one; return as set_admin does."""
+        ...
+
+    async def reload(self, who: str) -> dict[str, Any]:
+        """Read the configuration again; return "generation", "changed" and "warnings".
+
+        Raise Refused with Code.CONFIG and details {"problems": [lines]} if it is wrong; then nothing has changed.
+        """
+        ...
+
+    async def events(
+        self, since: float | None, pool: str | None, after: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return events as JSON objects, oldest first (PROTOCOL.md says which of them)."""
+        ...
+
+    def version(self) -> dict[str, Any]:
+        """Return what runs: at least "version" and "python"."""
+        ...
+
+
+_REQUIRED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """How one argument is checked (ValueError says what was expected), and its value if it is missing."""
+
+    check: Callable[[object], object]
+    default: object = _REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    arguments: Mapping[str, _Argument]
+    run: Callable[[Operator, dict[str, Any], str], Awaitable[object]]
+
+
+async def execute(operator: Operator, request: Request, who: str) -> object:
+    """Do what a request asks and return its result (JSON). Raise Refused for all that is wrong with it."""
+    verb = _VERBS.get(request.verb)
+    if verb is None:
+        known = sorted(_VERBS)
+        raise Refused(
+            Code.UNKNOWN_VERB, f"unknown verb {_quoted(request.verb)}: one of {', '.join(known)}", {"known": known}
+        )
+    return await verb.run(operator, _checked(request, verb.arguments), who)
+
+
+def no_such_pool(pool: str, known: Collection[str]) -> Refused:
+    """Return the answer to a pool name that is none of the known ones."""
+    return _not_found(f"there is no pool {_quoted(pool)}", pool, known, "pools")
+
+
+def no_such_member(pool: str, member: str, known: Collection[str]) -> Refused:
+    """Return the answer to a member name that is none of the known ones of its pool."""
+    return _not_found(f"pool {_quoted(pool)} has no member {_quoted(member)}", member, known, "members")
+
+
+def _not_found(what: str, name: str, known: Collection[str], words: str) -> Refused:
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    names = sorted(known)
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    listing = f"{words}: {', '.join(names[:_SHOWN])}{rest}" if names else f"it has no {words}"
+    return Refused(Code.NOT_FOUND, f"{what}{hint} ({listing})", {"known": names, "close": close})
+
+
+def _checked(request: Request, arguments: Mapping[str, _Argument]) -> dict[str, Any]:
+    unknown = sorted(request.args.keys() - arguments.keys())
+    if unknown:
+        takes = ", ".join(arguments) or "no arguments"
+        raise Refused(Code.INVALID, f"unknown argument {_quoted(unknown[0])}: {request.verb} takes {takes}")
+    return {name: _value(request, name, argument) for name, argument in arguments.items()}
+
+
+def _value(request: Request, name: str, argument: _Argument) -> object:
+    if name not in request.args:
+        if argument.default is _REQUIRED:
+            raise Refused(Code.INVALID, f"{request.verb} needs the argument {name}")
+        return argument.default
+    try:
+        return argument.check(request.args[name])
+    except ValueError as error:
+        raise Refused(Code.INVALID, f"{name} of {request.verb}: expected {error}") from None
+
+
+def _quoted(name: str) -> str:
+    return ascii(name if len(name) <= MAX_NAME else name[:MAX_NAME] + "...")
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME or not value.isprintable():
+        raise ValueError(f"a name of 1 to {MAX_NAME} printable characters")
+    return value
+
+
+def _reason(value: object) -> str:
+    # Printable, because other operators see it in their terminals and logs.
+    if not isinstance(value, str) or len(value) > MAX_REASON or not value.isprintable():
+        raise ValueError(f"printable text of at most {MAX_REASON} characters")
+    return value
+
+
+def _state(value: object) -> AdminState:
+    if not isinstance(value, str) or value not in set(AdminState):
+        raise ValueError(f"one of {', '.join(AdminState)}")
+    return AdminState(value)
+
+
+def _integer(low: int, high: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if not is_integer(value) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"an integer from {low} to {high}")
+        return value
+
+    return check
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("Unix time in seconds, a number")  # noqa: TRY004 -- a wrong value, of JSON, like the others
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError("Unix time in seconds, a finite number")
+    return seconds
+
+
+def _or_null(check: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else check(value)
+
+
+async def _version(operator: Operator) -> dict[str, Any]:
+    return operator.version()
+
+
+_MEMBER = {"pool": _Argument(_name), "member": _Argument(_name)}
+_REASON = {"reason": _Argument(_reason, "")}
+
+_VERBS: Mapping[str, _Verb] = {
+    "status": _Verb({}, lambda operator, _args, _who: operator.status()),
+    "admin": _Verb(
+        _MEMBER | {"state": _Argument(_state)} | _REASON,
+        lambda operator, args, who: operator.set_admin(**args, who=who),
+    ),
+    "weight": _Verb(
+        _MEMBER | {"weight": _Argument(_or_null(_integer(0, MAX_WEIGHT)))} | _REASON,
+        lambda operator, args, who: operator.set_weight(**args, who=who),
+    ),
+    "reload": _Verb({}, lambda operator, _args, who: operator.reload(who)),
+    "events": _Verb(
+        {
+            "since": _Argument(_or_null(_time), None),
+            "pool": _Argument(_or_null(_name), None),
+            "after": _Argument(_or_null(_integer(0, 2**62)), None),
+            "limit": _Argument(_integer(1, MAX_EVENTS), EVENTS),
+        },
+        lambda operator, args, _who: operator.events(**args),
+    ),
+    "version": _Verb({}, lambda operator, _args, _who: _version(operator)),
+}

@@ -1,0 +1,131 @@
+"""The verbs: what each takes, and what it says to arguments that are wrong."""
+
+from typing import Any
+
+import pytest
+
+from dnslb.control.commands import execute, no_such_member, no_such_pool
+from dnslb.control.protocol import Refused, Request
+from dnslb.pool.admin import AdminState
+
+TARGET = {"pool": "inbound", "member": "mx1"}
+
+
+class Recorder:
+    """An operator that returns what it was called with."""
+
+    async def status(self) -> dict[str, Any]:
+        """Return nothing in particular."""
+        return {}
+
+    async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": (pool, member, state, reason, who)}
+
+    async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": (pool, member, weight, reason, who)}
+
+    async def reload(self, who: str) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": who}
+
+    async def events(
+        self, since: float | None, pool: str | None, after: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return the call."""
+        return [{"call": (since, pool, after, limit)}]
+
+    def version(self) -> dict[str, Any]:
+        """Return a version."""
+        return {"version": "9.9"}
+
+
+async def call(verb: str, args: dict[str, Any] | None = None) -> object:
+    """Return what a verb gives with these arguments."""
+    return await execute(Recorder(), Request(verb, args or {}), "root")
+
+
+@pytest.mark.parametrize("state", list(AdminState))
+async def test_each_admin_state_can_be_set(state: AdminState) -> None:
+    """The word becomes the type."""
+    assert await call("admin", {**TARGET, "state": state.value, "reason": "wörk ✓"}) == {
+        "call": ("inbound", "mx1", state, "wörk ✓", "root")
+    }
+
+
+@pytest.mark.parametrize("weight", [0, 65_535, None])
+async def test_weights_within_bounds_are_passed_on(weight: int | None) -> None:
+    """The bounds themselves are allowed, and null is the configured one."""
+    assert await call("weight", {**TARGET, "weight": weight}) == {"call": ("inbound", "mx1", weight, "", "root")}
+
+
+async def test_the_other_verbs_reach_the_operator() -> None:
+    """Each verb calls its method, with the defaults of PROTOCOL.md."""
+    assert await call("reload") == {"call": "root"}
+    assert await call("version") == {"version": "9.9"}
+    assert await call("events") == [{"call": (None, None, None, 100)}]
+    everything = {"since": 1, "pool": "inbound", "after": 0, "limit": 1000}
+    assert await call("events", everything) == [{"call": (1.0, "inbound", 0, 1000)}]
+
+
+WRONG = [
+    ("admin", {"member": "mx1", "state": "drain"}, "admin needs the argument pool"),
+    ("admin", TARGET, "admin needs the argument state"),
+    ("admin", {**TARGET, "state": "asleep"}, "expected one of ready, drain, maint"),
+    ("admin", {**TARGET, "state": ["drain"]}, "expected one of ready, drain, maint"),
+    ("admin", {**TARGET, "state": "drain", "who": "root"}, "unknown argument 'who': admin takes pool, member, state"),
+    ("admin", {"pool": "", "member": "mx1", "state": "drain"}, "pool of admin: expected a name"),
+    ("admin", {"pool": 1, "member": "mx1", "state": "drain"}, "pool of admin: expected a name"),
+    ("admin", {"pool": "inbound", "member": "m" * 256, "state": "drain"}, "member of admin: expected a name"),
+    ("admin", {**TARGET, "state": "drain", "reason": "\x1b[2J"}, "reason of admin: expected printable text"),
+    ("admin", {**TARGET, "state": "drain", "reason": "\ud800"}, "reason of admin: expected printable text"),
+    ("admin", {**TARGET, "state": "drain", "reason": "x" * 501}, "at most 500 characters"),
+    ("weight", TARGET, "weight needs the argument weight"),
+    ("weight", {**TARGET, "weight": -1}, "expected an integer from 0 to 65535"),
+    ("weight", {**TARGET, "weight": 65_536}, "expected an integer from 0 to 65535"),
+    ("weight", {**TARGET, "weight": True}, "expected an integer from 0 to 65535"),
+    ("weight", {**TARGET, "weight": 1.0}, "expected an integer from 0 to 65535"),
+    ("weight", {**TARGET, "weight": "1"}, "expected an integer from 0 to 65535"),
+    ("events", {"limit": 0}, "expected an integer from 1 to 1000"),
+    ("events", {"limit": 1001}, "expected an integer from 1 to 1000"),
+    ("events", {"since": "1h"}, "expected Unix time in seconds"),
+    ("events", {"since": True}, "expected Unix time in seconds"),
+    ("events", {"since": float("inf")}, "expected Unix time in seconds, a finite number"),
+    ("events", {"since": 10**400}, "expected Unix time in seconds, a finite number"),
+    ("events", {"after": -1}, "expected an integer from 0"),
+    ("status", {"pool": "inbound"}, "unknown argument 'pool': status takes no arguments"),
+]
+
+
+@pytest.mark.parametrize(("verb", "args", "told"), WRONG)
+async def test_wrong_arguments_are_told_what_was_expected(verb: str, args: dict[str, Any], told: str) -> None:
+    """Nothing reaches the operator, and the message names the argument."""
+    with pytest.raises(Refused) as caught:
+        await call(verb, args)
+    assert caught.value.code == "invalid"
+    assert told in caught.value.message
+
+
+async def test_an_unknown_verb_is_told_the_known_ones() -> None:
+    """A client of a later version can find out what this daemon knows."""
+    with pytest.raises(Refused) as caught:
+        await call("explain")
+    assert caught.value.code == "unknown_verb"
+    assert caught.value.details == {"known": ["admin", "events", "reload", "status", "version", "weight"]}
+
+
+def test_a_mistyped_name_gets_the_likely_one_and_all() -> None:
+    """A tired person sees what there is."""
+    refused = no_such_member("inbound", "mx11", ["backup", "mx1"])
+    assert refused.code == "not_found"
+    assert refused.message == "pool 'inbound' has no member 'mx11'; did you mean mx1? (members: backup, mx1)"
+    assert refused.details == {"known": ["backup", "mx1"], "close": ["mx1"]}
+
+
+def test_a_name_like_no_other_gets_the_list_alone() -> None:
+    """No guess is better than a wild one, and a long list is cut for people, not for programs."""
+    refused = no_such_pool("zzz", [f"pool{n:02}" for n in range(25)])
+    assert refused.message.startswith("there is no pool 'zzz' (pools: pool00, pool01,")
+    assert refused.message.endswith("pool19 and 5 more)")
+    assert len(refused.details["known"]) == 25
