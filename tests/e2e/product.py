@@ -1,0 +1,147 @@
+"""The daemon under test: `dnslb run` with a configuration of its own, and the commands of its operator."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.processes import Process, Stage, free_port, until
+from tests.e2e.resolvers import answers, ask, rdatas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.e2e.members import Members
+
+SERVER = """
+[server]
+listen = ["127.0.0.1:{port}"]
+workers = 2
+state = "state"
+control = "state/control.sock"
+http = ""
+
+[zone."lb.test"]
+file = "lb.test.zone"
+
+[probe.quick]
+kind = "smtp"
+port = {members}
+interval = "500ms"
+timeout = "2s"
+rise = 1
+fall = 2
+"""
+MEMBER = """
+[[pool.mail.member]]
+name = "{name}"
+addresses = ["{address}"]
+weight = {weight}
+"""
+SERVICES = """
+[[service]]
+name = "relay.lb.test"
+type = "address"
+pool = "mail"
+records = 2
+ttl = 0
+
+[[service]]
+name = "single.lb.test"
+type = "address"
+pool = "mail"
+records = 1
+ttl = 0
+
+[[service]]
+name = "every.lb.test"
+type = "address"
+pool = "mail"
+records = "all"
+ttl = 0
+
+[[service]]
+name = "mail.lb.test"
+type = "MX"
+pool = "mail"
+records = "all"
+preference = "ranked"
+ttl = 0
+"""
+ZONE = """
+$ORIGIN lb.test.
+$TTL 30
+@ SOA ns hostmaster 1 3600 600 86400 30
+@ NS ns
+ns A 127.0.0.1
+"""
+
+
+def pool(members: Members, weights: Mapping[str, int] | None = None) -> str:
+    """Return the configuration of the pool `mail`; members that `weights` does not name weigh 1."""
+    weighed = dict.fromkeys(members.addresses, 1) | dict(weights or {})
+    text = [
+        MEMBER.format(name=name, address=members.addresses[name], weight=weight) for name, weight in weighed.items()
+    ]
+    return '[pool.mail]\nprobe = "quick"\n' + "".join(text)
+
+
+class Daemon:
+    """A `dnslb run` on a port of 127.0.0.1 that stays the same when it is started again."""
+
+    def __init__(
+        self, stage: Stage, members: Members, *, weights: Mapping[str, int] | None = None, zone: str = ""
+    ) -> None:
+        self._stage, self._members = stage, members
+        self.directory, self.port = stage.directory("dnslb"), free_port()
+        self.config = self.directory / "dnslb.toml"
+        (self.directory / "lb.test.zone").write_text(ZONE + zone)
+        self.configure(weights)
+        self.process = self.start()
+
+    def configure(self, weights: Mapping[str, int] | None = None) -> None:
+        """Write the configuration file, with these weights."""
+        server = SERVER.format(port=self.port, members=self._members.port)
+        self.config.write_text(server + pool(self._members, weights) + SERVICES)
+
+    def start(self) -> Process:
+        """Start the daemon, and wait until it answers."""
+        self.process = self._stage.start("dnslb", [sys.executable, "-m", "dnslb", "run", "-c", str(self.config)])
+        until(self._is_ready, "dnslb answers")
+        return self.process
+
+    def _is_ready(self) -> bool:
+        assert self.process.is_running(), self.process.log.read_text()
+        return answers(self.port, "every.lb.test", "A") and self.cli("status").returncode == 0
+
+    def stop(self) -> int:
+        """Ask the daemon to end; returns its exit status."""
+        self.process.signal(signal.SIGTERM)
+        return self.process.wait()
+
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the operator."""
+        command = [sys.executable, "-m", "dnslb", *words, "-c", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def status(self) -> Any:  # noqa: ANN401 - JSON, as the contract has it
+        """Return what `dnslb status --json` says."""
+        done = self.cli("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def member(self, name: str) -> Any:  # noqa: ANN401 - JSON, as the contract has it
+        """Return what the status says of one member."""
+        return self.status()["pools"]["mail"]["members"][name]
+
+    def published(self) -> set[str]:
+        """Return the members that an answer with all of them holds now."""
+        names = {address: name for name, address in self._members.addresses.items()}
+        return {names[address] for address in rdatas(ask(self.port, "every.lb.test", "A"), "A")}
+
+    def wait_published(self, *names: str) -> None:
+        """Wait until exactly these members are published."""
+        until(lambda: self.published() == set(names), f"published are {names}")

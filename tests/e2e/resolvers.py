@@ -1,0 +1,111 @@
+"""Caching resolvers to which lb.test is delegated: unbound and BIND."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rdatatype
+
+from tests.e2e.processes import Stage, free_address, free_port, program, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNBOUND = """
+server:
+  directory: "{directory}"
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  interface: 127.0.0.1@{port}
+  interface: {address}@53
+  access-control: 127.0.0.0/8 allow
+  do-not-query-localhost: no
+  do-ip6: no
+  module-config: "iterator"
+  use-caps-for-id: yes
+  local-zone: "." always_nxdomain
+  local-zone: "lb.test." transparent
+stub-zone:
+  name: "lb.test."
+  stub-addr: 127.0.0.1@{upstream}
+  stub-prime: no
+remote-control:
+  control-enable: no
+"""
+
+# `port` is the port of the servers that are asked; that of its own is with `listen-on`
+BIND = """
+options {{
+  directory "{directory}";
+  pid-file none;
+  session-keyfile none;
+  port {upstream};
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on port 53 {{ {address}; }};
+  listen-on-v6 {{ none; }};
+  recursion yes;
+  dnssec-validation no;
+  managed-keys-directory "{directory}";
+}};
+controls {{ }};
+zone "lb.test" {{ type static-stub; server-addresses {{ 127.0.0.1; }}; }};
+"""
+
+
+def ask(port: int, name: str, rdtype: str, *, timeout: float = 5) -> dns.message.Message:
+    """Return the answer of a DNS server on 127.0.0.1; raises dns.exception.Timeout."""
+    return dns.query.udp(dns.message.make_query(name, rdtype), "127.0.0.1", timeout=timeout, port=port)
+
+
+def answers(port: int, name: str, rdtype: str) -> bool:
+    """Say whether a DNS server on 127.0.0.1 has records of the type for the name now."""
+    try:
+        return bool(ask(port, name, rdtype, timeout=0.5).answer)
+    except (OSError, dns.exception.Timeout):
+        return False
+
+
+def rdatas(answer: dns.message.Message, rdtype: str) -> list[str]:
+    """Return the records of a type in the answer section, in its order, as text."""
+    wanted = dns.rdatatype.from_text(rdtype)
+    return [rdata.to_text() for rrset in answer.answer if rrset.rdtype == wanted for rdata in rrset]
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """A caching resolver on a high port of 127.0.0.1, and on port 53 of `address` for programs that know no other."""
+
+    port: int
+    resolv_conf: Path
+
+    def ask(self, name: str, rdtype: str) -> dns.message.Message:
+        """Ask it, as a stub resolver does."""
+        return ask(self.port, name, rdtype)
+
+
+def _resolver(stage: Stage, name: str, template: str, command: list[str], upstream: int) -> Resolver:
+    directory, port, address = stage.directory(name), free_port(), free_address(53)
+    text = template.format(directory=directory, port=port, address=address, upstream=upstream)
+    (directory / "conf").write_text(text)
+    resolv_conf = directory / "resolv.conf"
+    resolv_conf.write_text(f"nameserver {address}\n")
+    stage.start(name, [*command, str(directory / "conf")])
+    until(lambda: answers(port, "lb.test", "SOA"), f"{name} resolves lb.test")
+    return Resolver(port, resolv_conf)
+
+
+def unbound(stage: Stage, upstream: int) -> Resolver:
+    """Start an unbound that asks 127.0.0.1 port `upstream` for lb.test, and nobody for anything else."""
+    return _resolver(stage, "unbound", UNBOUND, [program("unbound"), "-d", "-c"], upstream)
+
+
+def bind(stage: Stage, upstream: int) -> Resolver:
+    """Start a BIND that asks port `upstream` for lb.test, and for what is delegated below it."""
+    return _resolver(stage, "named", BIND, [program("named"), "-g", "-c"], upstream)
