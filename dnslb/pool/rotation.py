@@ -5,18 +5,15 @@ resolvers and sorting stub resolvers leave only two things standing: which membe
 the preferences they are given (`rank_ring`).
 
 Both rings lay the members side by side on a circle of cells, each member as many cells as its share asks for, and
-visit the cells in golden-ratio order, so that any few consecutive variants, and any other one of them (A and AAAA
-lookups of one client alternate), are already close to the weights. Integers only: equal weights give equal rings on
-every machine.
+visit the cells with a step near which no small fraction lies, as with the golden ratio. So any few consecutive variants
+are already close to the weights, and so is every second one, which is what counts where the A and AAAA lookups of one
+client alternate. Integers only: equal weights give equal rings on every machine.
 """
 
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd
-
-_GOLDEN = 2654435769
-"""2**32 divided by the golden ratio: its multiples modulo 2**32 are spread as evenly as a sequence can be."""
 
 _FINE = 32
 _FRACTION = 2**_FINE - 1
@@ -85,7 +82,7 @@ def _sampled(weights: tuple[int, ...], k: int, length: int) -> tuple[tuple[int, 
     # No member has more cells than this stride, so that no variant meets it twice.
     stride = size // k
     twice = circle + circle
-    return tuple(tuple(twice[cell : cell + size : stride]) for cell in _golden_order(size))
+    return tuple(tuple(twice[cell : cell + size : stride]) for cell in _visits(size, stride))
 
 
 def _slots(weights: tuple[int, ...], k: int, length: int) -> list[int]:
@@ -123,13 +120,24 @@ def _rounded(quotas: list[tuple[int, int]], total: int) -> list[int]:
 
 
 @lru_cache(maxsize=512)
-def _golden_order(size: int) -> tuple[int, ...]:
-    """Return 0 .. size - 1 as ranked by the multiples of the golden ratio."""
-    points = sorted(range(size), key=lambda turn: turn * _GOLDEN & _FRACTION)
-    order = [0] * size
-    for rank, turn in enumerate(points):
-        order[turn] = rank
-    return tuple(order)
+def _visits(size: int, stride: int) -> tuple[int, ...]:
+    """Return the cells 0 .. size - 1 in the order of visits, evenly spread both over `size` and modulo `stride`."""
+    steps = (step for step in range(1, size + 1) if gcd(step, size) == 1)
+    best = min(steps, key=lambda step: (max(_lumpiness(step, size), _lumpiness(step, stride)), -step))
+    return tuple(turn * best % size for turn in range(size))
+
+
+def _lumpiness(step: int, size: int) -> int:
+    """Return the largest partial quotient of step / size.
+
+    The smaller it is, the more evenly any number of consecutive multiples of the step lie on a circle of that size (the
+    golden ratio has only ones).
+    """
+    below, above, largest = step % size, size, 0
+    while below:
+        largest = max(largest, above // below)
+        below, above = above % below, below
+    return largest
 
 
 @lru_cache(maxsize=512)
@@ -139,7 +147,7 @@ def _ranked(weights: tuple[int, ...], length: int) -> tuple[tuple[int, ...], ...
         for first, count in enumerate(_slots(weights, 1, length))
         for cell in range(count)
     ]
-    return tuple(circle[cell] for cell in _golden_order(len(circle)))
+    return tuple(circle[cell] for cell in _visits(len(circle), len(circle)))
 
 
 def _ranking(weights: tuple[int, ...], first: int, point: int) -> tuple[int, ...]:

@@ -185,9 +185,11 @@ def _weightless(candidates: Sequence[Candidate]) -> _Pick:
 
 def _reason(pool: Pool, candidate: Candidate, pick: _Pick) -> str:
     condition = _condition(candidate)
+    weightless = candidate.effective_weight(pool.policy) == 0
     if candidate in pick.candidates:
-        return condition if candidate.rung is Rung.HEALTHY else f"published: {pick.why_in} ({condition})"
-    if candidate.effective_weight(pool.policy) == 0:
+        well = candidate.rung is Rung.HEALTHY and not weightless
+        return condition if well else f"published: {pick.why_in} ({condition})"
+    if weightless:
         return "not published: weight is 0"
     return f"not published: {condition}" + (f", {pick.why_out}" if pick.why_out else "")
 

@@ -1,0 +1,261 @@
+"""The ladder: who is published, and the sentence that says why."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from dnslb.pool.admin import AdminState
+from dnslb.pool.health import State, Verdict
+from dnslb.pool.member import AllDown, Policy, Pool
+from dnslb.pool.selection import Candidate, Choice, Selection, best_tier, by_tier, select
+from tests.conftest import candidate, member, pool
+
+_READY, _DRAIN, _MAINT = AdminState.READY, AdminState.DRAIN, AdminState.MAINT
+
+_LADDER = (
+    ((_READY, State.UP),),
+    ((_READY, State.DEGRADED), (_READY, State.BUSY)),
+    ((_READY, State.UNKNOWN),),
+    (
+        (_READY, State.DRAINING),
+        *((_DRAIN, state) for state in State if state is not State.DOWN),
+    ),
+    ((_READY, State.DOWN), (_DRAIN, State.DOWN)),
+    tuple((_MAINT, state) for state in State),
+)
+"""Best rung first, each with all that stand on it: together every pair of admin state and state."""
+
+_PLACES = tuple((rung, *place) for rung, places in enumerate(_LADDER) for place in places)
+
+
+def _names(selection: Selection) -> list[str]:
+    return [choice.member.name for choice in selection.published]
+
+
+def _selected(candidates: Iterable[Candidate], last_good: Iterable[str] = (), of: Pool | None = None) -> Selection:
+    candidates = list(candidates)
+    return select(of or pool(*(c.member for c in candidates)), candidates, frozenset(last_good))
+
+
+def test_the_truth_table_is_complete() -> None:
+    """Every pair of admin state and state stands on exactly one rung of the table below."""
+    assert sorted(place for rung in _LADDER for place in rung) == sorted((a, s) for a in AdminState for s in State)
+
+
+@pytest.mark.parametrize(("rung", "admin", "state"), _PLACES)
+def test_a_better_rung_keeps_a_worse_one_out(rung: int, admin: AdminState, state: State) -> None:
+    """Of any two members only those on the better rung are published, both if they share it."""
+    for other_rung, other_admin, other_state in _PLACES:
+        found = _selected([candidate("a", state, admin), candidate("b", other_state, other_admin)])
+        expected = ["a"] * (rung <= other_rung) + ["b"] * (other_rung <= rung)
+        assert _names(found) == expected, (other_admin, other_state)
+
+
+@pytest.mark.parametrize(("rung", "admin", "state"), _PLACES)
+def test_the_last_member_is_published_whatever_its_condition(rung: int, admin: AdminState, state: State) -> None:
+    """An answer is never empty by itself; the pool panics when nobody is known or hoped to take mail."""
+    found = _selected([candidate("a", state, admin)])
+    assert (_names(found), found.panic) == (["a"], rung >= 4)
+
+
+def test_a_choice_carries_weight_and_tier() -> None:
+    """Published members keep the order of the candidates, with the weight that counts and their tier."""
+    up = [candidate("a", weight=5), candidate("b", weight=3, runtime_weight=7, tier=2)]
+    assert _selected(up).published == (Choice(up[0].member, 5, 1), Choice(up[1].member, 7, 2))
+
+
+def test_round_robin_makes_all_weights_alike() -> None:
+    """With round-robin a positive weight counts 1 and weight 0 still keeps a member out."""
+    up = [candidate("a", weight=50), candidate("b", weight=3), candidate("c", weight=0)]
+    found = _selected(up, of=pool(policy=Policy.ROUND_ROBIN))
+    assert [(choice.member.name, choice.weight) for choice in found.published] == [("a", 1), ("b", 1)]
+    assert (found.healthy_weight, found.total_weight) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "runtime", "published"),
+    [
+        ({"a": 1, "b": 0}, {}, {"a": 1}),
+        ({"a": 1, "b": 1}, {"b": 0}, {"a": 1}),
+        ({"a": 1, "b": 0}, {"b": 4}, {"a": 1, "b": 4}),
+        ({"a": 0, "b": 0}, {}, {"a": 1, "b": 1}),  # an answer must not be empty
+    ],
+)
+def test_weight_0_keeps_out(weights: dict[str, int], runtime: dict[str, int], published: dict[str, int]) -> None:
+    """A weight of 0 is never published, unless no member of the pool has a weight at all."""
+    found = _selected(candidate(name, weight=w, runtime_weight=runtime.get(name)) for name, w in weights.items())
+    assert {choice.member.name: choice.weight for choice in found.published} == published
+
+
+def test_without_any_weight_maintenance_still_comes_last() -> None:
+    """With weight 0 everywhere a member that is not in maintenance is published before one that is."""
+    found = _selected([candidate("a", admin=_MAINT, weight=0), candidate("b", State.DOWN, weight=0)])
+    assert (_names(found), found.panic) == (["b"], True)
+
+
+def test_a_down_member_with_weight_comes_before_an_up_member_without() -> None:
+    """Weight 0 means never published: not even when all others are down."""
+    assert _names(_selected([candidate("a", State.DOWN), candidate("b", State.UP, weight=0)])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("all_down", "last_good", "published"),
+    [
+        (AllDown.SERVE_ALL, "", "a b"),
+        (AllDown.SERVE_ALL, "a", "a b"),
+        (AllDown.LAST_GOOD, "b", "b"),
+        (AllDown.LAST_GOOD, "b gone", "b"),
+        (AllDown.LAST_GOOD, "gone", "a b"),
+        (AllDown.LAST_GOOD, "m w", "a b"),  # maintenance and weight 0 are not served, however good they were
+        (AllDown.LAST_GOOD, "", "a b"),
+        (AllDown.SERVFAIL, "a b", ""),
+    ],
+)
+def test_all_down(all_down: AllDown, last_good: str, published: str) -> None:
+    """When every member is down, `all_down` says who is served; it is panic in any case."""
+    members = [
+        candidate("a", State.DOWN),
+        candidate("b", State.DOWN, _DRAIN),
+        candidate("m", State.UP, _MAINT),
+        candidate("w", State.UP, weight=0),
+    ]
+    found = _selected(members, last_good.split(), of=pool(all_down=all_down))
+    assert (_names(found), found.panic) == (published.split(), True)
+
+
+@pytest.mark.parametrize("all_down", AllDown)
+def test_all_down_waits_until_nothing_better_is_left(all_down: AllDown) -> None:
+    """As long as one member drains or waits for its first probe, `all_down` has no say."""
+    for better in (candidate("b", State.UP, _DRAIN), candidate("b", State.UNKNOWN), candidate("b", State.BUSY)):
+        found = _selected([candidate("a", State.DOWN), better], of=pool(all_down=all_down))
+        assert (_names(found), found.panic) == (["b"], False)
+
+
+def test_servfail_goes_before_members_in_maintenance() -> None:
+    """Who asked for SERVFAIL when nobody takes mail does not get servers that are being worked on instead."""
+    found = _selected([candidate("a", State.UP, _MAINT)], of=pool(all_down=AllDown.SERVFAIL))
+    assert (found.published, found.panic) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("min_healthy", "up", "panic"),
+    [
+        (0.5, 50, False),  # the boundary itself is healthy
+        (0.5, 49, True),
+        (0.0, 1, False),
+        (1.0, 100, False),
+        (1.0, 99, True),
+        (0.07, 7, False),  # 0.07 as a binary fraction is more than 7/100
+        (0.07, 6, True),
+    ],
+)
+def test_min_healthy(min_healthy: float, up: int, panic: bool) -> None:  # noqa: FBT001 -- a column of the table
+    """The pool panics when less than the fraction of its weight is ready and up, in decimal arithmetic."""
+    members = [candidate("a", weight=up), candidate("b", State.DOWN, weight=100 - up)]
+    found = _selected((c for c in members if c.member.weight), of=pool(min_healthy=min_healthy))
+    assert found.panic is panic
+    assert (found.healthy_weight, found.total_weight) == (up, 100)
+    assert _names(found) == (["a", "b"] if panic else ["a"])
+
+
+def test_panic_publishes_every_ready_member_whatever_its_health() -> None:
+    """Panic ignores health, not people: drained and maintained members and weight 0 stay out."""
+    states = [candidate(state, state) for state in State]
+    others = [candidate("d", admin=_DRAIN), candidate("m", admin=_MAINT), candidate("w", weight=0)]
+    found = _selected([*states, *others], of=pool(min_healthy=0.5))
+    assert (_names(found), found.panic) == (list(State), True)
+
+
+def test_members_out_of_service_count_as_configured_weight() -> None:
+    """`min_healthy` is a fraction of all the weight, that of drained members and members in maintenance too."""
+    members = [candidate("a", weight=4), candidate("d", admin=_DRAIN, weight=3), candidate("m", admin=_MAINT, weight=3)]
+    found = _selected(members, of=pool(min_healthy=0.5))
+    assert (found.healthy_weight, found.total_weight, found.panic, _names(found)) == (4, 10, True, ["a"])
+
+
+def test_panic_without_a_ready_member_climbs_the_ladder() -> None:
+    """When nobody is ready the ladder decides, and it is panic all the same."""
+    found = _selected([candidate("d", admin=_DRAIN), candidate("x", State.DOWN, _DRAIN)], of=pool(min_healthy=0.5))
+    assert (_names(found), found.panic) == (["d"], True)
+
+
+def test_all_down_goes_before_min_healthy() -> None:
+    """With every member down it is `all_down` that decides, not the panic of `min_healthy`."""
+    found = _selected([candidate("a", State.DOWN)], of=pool(min_healthy=0.5, all_down=AllDown.SERVFAIL))
+    assert found.published == ()
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        (candidate("a"), "up"),
+        (candidate("a", State.DOWN, verdict=Verdict.REFUSED), "not published: down (refused)"),
+        (candidate("a", State.BUSY, verdict=Verdict.STORAGE), "not published: busy (storage)"),
+        (candidate("a", State.UNKNOWN), "not published: not probed yet"),
+        (candidate("a", weight=0), "not published: weight is 0"),
+        (candidate("a", admin=_MAINT), "not published: maintenance"),
+        (
+            candidate("a", admin=_DRAIN, who="alice", reason="replace disk"),
+            "not published: drained by alice: replace disk",
+        ),
+        (
+            candidate("a", State.DOWN, _DRAIN, who="alice", verdict=Verdict.TIMEOUT),
+            "not published: drained by alice, down (timeout)",
+        ),
+    ],
+)
+def test_reason_beside_a_healthy_member(subject: Candidate, reason: str) -> None:
+    """The reason says why a member is out while another is up."""
+    assert _selected([subject, candidate("other")]).reasons["a"] == reason
+
+
+@pytest.mark.parametrize(
+    ("subject", "of", "last_good", "reason"),
+    [
+        (candidate("a", State.UNKNOWN), pool(), "", "published: nothing better is left (not probed yet)"),
+        (
+            candidate("a", State.DOWN, verdict=Verdict.CLOSED),
+            pool(),
+            "",
+            "published: nothing better is left (down (closed))",
+        ),
+        (
+            candidate("a", State.DOWN, verdict=Verdict.CLOSED),
+            pool(all_down=AllDown.SERVFAIL),
+            "",
+            "not published: down (closed), no member takes mail and all_down is servfail",
+        ),
+        (
+            candidate("a", State.DOWN, verdict=Verdict.CLOSED),
+            pool(all_down=AllDown.LAST_GOOD),
+            "a",
+            "published: all are down, it was good last (down (closed))",
+        ),
+        (
+            candidate("a", State.BUSY, verdict=Verdict.BUSY),
+            pool(min_healthy=0.5),
+            "",
+            "published: panic, less than 0.5 of the pool's weight is healthy (busy (busy))",
+        ),
+        (candidate("a", weight=0), pool(), "", "published: no member has a weight (up)"),
+    ],
+)
+def test_reason_of_the_last_member(subject: Candidate, of: Pool, last_good: str, reason: str) -> None:
+    """The reason says why a member is published although it is not well, or why even the last one is not."""
+    assert _selected([subject], last_good.split(), of).reasons == {"a": reason}
+
+
+def test_reason_of_a_member_that_was_not_good_last() -> None:
+    """With last-good the members left out are told from those that were good."""
+    members = [candidate(name, State.DOWN, verdict=Verdict.REFUSED) for name in "ab"]
+    found = _selected(members, "b", of=pool(all_down=AllDown.LAST_GOOD))
+    assert found.reasons["a"] == "not published: down (refused), it was not good last"
+
+
+def test_tiers_are_grouped_best_first() -> None:
+    """Choices keep their order within a tier, whatever the order of the tiers in the configuration."""
+    choices = [Choice(member(name), 1, tier) for name, tier in (("a", 2), ("b", 1), ("c", 2), ("d", 7))]
+    a, b, c, d = choices
+    assert by_tier(choices) == ((b,), (a, c), (d,))
+    assert best_tier(choices) == (b,)
+    assert (by_tier(()), best_tier(())) == ((), ())
