@@ -75,7 +75,7 @@ READY = range(220, 221)
 DONE = range(250, 251)
 TRANSIENT = range(400, 500)
 PERMANENT = range(500, 600)
-ANY_CODE = range(1000)
+ANY_CODE = range(-99, 1000)  # what a number of three characters can be
 
 RULES = (
     Rule(Event.CONNECTED, CONNECT, NO_CODE, Verdict.OK, ""),
