@@ -23,7 +23,7 @@ def settings_of(draft: Draft, zones: Mapping[bytes, ServedZone], warnings: tuple
     return Settings(
         path=draft.path,
         server=_server(draft.server or ServerTable(), draft.path.parent),
-        zones=tuple(zone.file.zone for zone in zones.values() if zone.file),
+        zones=tuple(zone.records for zone in zones.values()),
         pools={name: _pool(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(
             _target(name, member, recipes[pool.table.probe])

@@ -1,11 +1,141 @@
 """What must hold between tables, and between tables and zones: each table is valid by itself before."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 
-from dnslb.config.reading import Draft
+from dnslb.config import values
+from dnslb.config.building import effective_port
+from dnslb.config.names import check_names
+from dnslb.config.positions import KeyPath
+from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.report import Report
+from dnslb.config.schema import MemberTable, ProbeTable, ServerTable
 from dnslb.config.zones import ServedZone
+from dnslb.probe.recipe import Kind
+from dnslb.wire.name import from_text
+
+_NOT_PROBED = ("starttls", "verify", "rcpt_to", "mail_from", "ca_file", "capabilities", "proxy", "auth")
+_FAMILIES = {4: "IPv4", 6: "IPv6"}
 
 
 def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) -> None:
     """Note every contradiction, and what works but may surprise."""
+    if draft.server:
+        _check_listeners(draft.server, report)
+    if "zone" not in report.raw:
+        report.error(("zone",), 'missing, expected at least one [zone."NAME"]')
+    for name, probe in draft.probes.items():
+        _check_probe(probe, ("probe", name), report)
+    for name, pool in draft.pools.items():
+        _check_pool(name, pool, draft, report)
+    for index, service in draft.services.items():
+        _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
+    _check_use(draft, report)
+    check_names(draft, zones, report)
+
+
+def _check_listeners(server: ServerTable, report: Report) -> None:
+    seen = set()
+    for index, where in enumerate(server.listen):
+        if where in seen:
+            report.error(("server", "listen", index), "listed twice")
+        if where.port:
+            seen.add(where)
+    if server.http in seen:
+        report.error(("server", "http"), "this address and port answer DNS over TCP already (listen)")
+
+
+def _check_probe(probe: ProbeTable, path: KeyPath, report: Report) -> None:
+    if probe.kind is Kind.TCP and probe.port is None:
+        report.error((*path, "port"), "missing, a tcp probe needs one: expected a port from 1 to 65535")
+    for version, family in _FAMILIES.items():
+        if sum(source.version == version for source in probe.source) > 1:
+            report.error((*path, "source"), f"more than one {family} address, expected at most one per family")
+    # The defaults are what switches each of these off.
+    written = [key for key in _NOT_PROBED if getattr(probe, key) != ProbeTable.model_fields[key].default]
+    if written:
+        verb = "is" if len(written) == 1 else "are"
+        report.warn(path, f"{', '.join(written)} {verb} read but not yet probed in this version")
+
+
+def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> None:
+    path = ("pool", name)
+    try:
+        values.label(name)
+    except ValueError as error:
+        report.error(path, str(error))
+    if pool.table:
+        _check_reference((*path, "probe"), pool.table.probe, _written("probe", report), report)
+    if not pool.written:
+        report.error((*path, "member"), f"missing, expected at least one [[pool.{name}.member]]")
+    elif len(pool.members) == pool.written and not any(member.weight for member in pool.members.values()):
+        report.error(path, "every member has weight 0, expected at least one above 0")
+    _check_members(pool, path, draft, report)
+    _check_families(pool.members.values(), path, report)
+
+
+def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report) -> None:
+    probe = draft.probes.get(pool.table.probe) if pool.table else None
+    names: dict[str, str] = {}
+    owners: dict[object, str] = {}
+    for index, member in pool.members.items():
+        here = (*path, "member", index)
+        if member.name.lower() in names:
+            report.error((*here, "name"), "another member of this pool has this name")
+        names.setdefault(member.name.lower(), member.name)
+        port = effective_port(member, probe) if probe else member.port
+        for place, address in enumerate(member.addresses):
+            owner = owners.setdefault((address, port), member.name)
+            if owner != member.name or address in member.addresses[:place]:
+                report.error((*here, "addresses", place), f"member {owner} has this address and port already")
+        _check_host(member, (*here, "host"), report)
+
+
+def _check_host(member: MemberTable, path: KeyPath, report: Report) -> None:
+    if member.host is None:
+        return
+    try:
+        from_text(member.host)
+    except ValueError as error:
+        report.error(path, f"expected a host name: {error}")
+
+
+def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Report) -> None:
+    lists = {member.name: {address.version for address in member.addresses} for member in members}
+    for version, family in _FAMILIES.items():
+        lacking = [name for name, versions in lists.items() if version not in versions]
+        if lacking and len(lacking) < len(lists):
+            verb = "has" if len(lacking) == 1 else "have"
+            report.warn(
+                path, f"{', '.join(lacking)} {verb} no {family} address: shares differ for {family}-only clients"
+            )
+
+
+def _check_use(draft: Draft, report: Report) -> None:
+    used = {table.pool for table in draft.services.values()}
+    # A broken service may be the one that uses the pool, and a broken pool the one that uses the probe.
+    whole = len(draft.services) == len(report.raw.get("service", ()))
+    for name in draft.pools:
+        if whole and name not in used:
+            report.warn(("pool", name), "no service uses this pool")
+    probing = {pool.table.probe for pool in draft.pools.values() if pool.table}
+    for name in draft.probes:
+        if name not in probing and all(pool.table for pool in draft.pools.values()):
+            report.warn(("probe", name), "no pool uses this probe")
+
+
+def _written(kind: str, report: Report) -> Collection[str]:
+    """Return the names of the tables of a kind, valid or not."""
+    tables = report.raw.get(kind, {})
+    return tuple(tables) if isinstance(tables, dict) else ()
+
+
+def _check_reference(path: KeyPath, name: str, known: Collection[str], report: Report) -> None:
+    """Note a name that no table has, and which one may have been meant."""
+    if name in known:
+        return
+    kind = path[-1]
+    if close := get_close_matches(name, known, 1):
+        report.error(path, f"no such {kind}, did you mean {close[0]}?")
+    else:
+        report.error(path, f"no such {kind}, expected one of {', '.join(known)}" if known else f"no such {kind}")

@@ -42,12 +42,12 @@ def load(path: Path) -> Settings:
     zones = read_zones(draft, report)
     crosscheck(draft, zones, report)
     if report.problems:
-        raise ConfigError(tuple(sorted(set(report.problems), key=lambda found: _order(found, str(path)))))
+        raise ConfigError(tuple(sorted(dict.fromkeys(report.problems), key=lambda found: _order(found, str(path)))))
     return settings_of(draft, zones, tuple(report.warnings))
 
 
-def _order(problem: Problem, first: str) -> tuple[bool, str, int]:
-    return (problem.file != first, problem.file, problem.line or 0)
+def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:
+    return (problem.file != first, problem.file, problem.line or 0, problem.key)
 
 
 def _text(path: Path) -> str:

@@ -93,8 +93,17 @@ def _validated(model: type[AnyTable], raw: object, path: KeyPath, report: Report
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            report.error((*path, *details["loc"]), _message(model, details))
+        errors = error.errors(include_url=False)
+    for details in errors:
+        report.broken((*path, *details["loc"]), _message(model, details))
+    return _without(model, raw, {details["loc"][0] for details in errors})
+
+
+def _without(model: type[AnyTable], raw: dict[str, object], keys: set[int | str]) -> AnyTable | None:
+    """Validate a table without its broken keys, so that the rest of it can still be checked."""
+    try:
+        return model.model_validate({key: value for key, value in raw.items() if key not in keys})
+    except ValidationError:
         return None
 
 

@@ -22,11 +22,19 @@ class Report:
     positions: Positions
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _broken: set[KeyPath] = field(default_factory=set)
 
     def error(self, path: KeyPath, message: str) -> None:
         """Note that the value at the path, or the lack of one, is wrong."""
+        if path in self._broken:
+            return
         value = self._value(path)
         self.problems.append(Problem(self.file, self.positions.line(path), self.key(path), value, message))
+
+    def broken(self, path: KeyPath, message: str) -> None:
+        """Note an error in the value at the path that makes every later one there a mere consequence."""
+        self.error(path, message)
+        self._broken.add(path)
 
     def warn(self, path: KeyPath, message: str) -> None:
         """Note something that works, and that may yet surprise."""

@@ -7,19 +7,22 @@ from dnslb.config.problem import Problem
 from dnslb.config.reading import Draft
 from dnslb.config.report import Report
 from dnslb.wire.name import ancestors, from_text
-from dnslb.zone.master_file import MasterFile, read
-from dnslb.zone.problem import ZoneError
+from dnslb.zone import master_file
+from dnslb.zone.problem import Places
 from dnslb.zone.shape import Shape, shape_of
+from dnslb.zone.zone import Zone
 
 
 @dataclass(frozen=True, slots=True)
 class ServedZone:
-    """A zone of the configuration; `file` and `shape` are None when its master file is broken."""
+    """A zone of the configuration; `whole` says that nothing is wrong with its master file."""
 
     written: str
     apex: bytes
-    file: MasterFile | None
-    shape: Shape | None
+    records: Zone
+    places: Places
+    shape: Shape
+    whole: bool
 
 
 def read_zones(draft: Draft, report: Report) -> dict[bytes, ServedZone]:
@@ -41,15 +44,13 @@ def read_zones(draft: Draft, report: Report) -> dict[bytes, ServedZone]:
 
 def _read_zone(written: str, apex: bytes, file: str, draft: Draft, report: Report) -> ServedZone:
     path = draft.path.parent / file
-    if not path.exists():
+    read = master_file.read(path, apex) if path.exists() else None
+    if read is None:
         report.error(("zone", written, "file"), f"{path} does not exist")
-        return ServedZone(written, apex, None, None)
-    try:
-        master_file = read(path, apex)
-    except ZoneError as error:
-        report.problems += [Problem(found.file, found.line, "", "", found.message) for found in error.problems]
-        return ServedZone(written, apex, None, None)
-    return ServedZone(written, apex, master_file, shape_of(master_file.zone))
+        zone = Zone(apex, {})
+        return ServedZone(written, apex, zone, {}, shape_of(zone), whole=False)
+    report.problems += [Problem(found.file, found.line, "", "", found.message) for found in read.problems]
+    return ServedZone(written, apex, read.zone, read.places, shape_of(read.zone), whole=not read.problems)
 
 
 def zone_of(name: bytes, zones: Mapping[bytes, ServedZone]) -> ServedZone | None:

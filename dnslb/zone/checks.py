@@ -1,38 +1,59 @@
 """What a zone must hold to be served, apart from the syntax of its file (RFC 1034 3.6, 4.2; RFC 2181 6, 10)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from dnslb.wire.name import is_within, to_text
 from dnslb.zone.problem import Place, Places, ZoneProblem
 from dnslb.zone.rrset import RRset
-from dnslb.zone.shape import AAAA, ADDRESS_TYPES, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A, Shape, pointers, shape_of
+from dnslb.zone.shape import AAAA, ADDRESS_TYPES, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A, Shape, pointers
 from dnslb.zone.zone import Zone
 
-_WORDS = {A: "A", NS: "NS", CNAME: "CNAME", SOA: "SOA", MX: "MX", AAAA: "AAAA", SRV: "SRV", DS: "DS"}
+_WORDS = {
+    A: "A",
+    NS: "NS",
+    CNAME: "CNAME",
+    SOA: "SOA",
+    MX: "MX",
+    AAAA: "AAAA",
+    SRV: "SRV",
+    DS: "DS",
+    16: "TXT",
+    52: "TLSA",
+}
 _BESIDE_CNAME = frozenset({CNAME, RRSIG, NSEC})
 _AT_CUT = frozenset({NS, DS, RRSIG, NSEC})
 _RULE = {NS: "RFC 2181 10.3", MX: "RFC 2181 10.3", SRV: "RFC 2782"}
 
 
-def zone_faults(zone: Zone, places: Places, file: str) -> Iterator[ZoneProblem]:
-    """Yield what is wrong with a zone by itself; `file` stands for what no record is to blame for."""
-    shape = shape_of(zone)
-    yield from _apex_faults(zone, places, file)
-    for owner, sets in zone.nodes.items():
+def contradictions(shape: Shape, places: Places) -> Iterator[ZoneProblem]:
+    """Yield the records that cannot stand beside others, whatever else the zone holds."""
+    for owner, sets in shape.zone.nodes.items():
         for rrset in sets.values():
             for message in _rrset_faults(rrset, shape):
                 yield _problem(places[owner, rrset.rtype], message)
     yield from _alias_targets(shape, places)
+
+
+def omissions(shape: Shape, places: Places, file: str) -> Iterator[ZoneProblem]:
+    """Yield what the zone lacks; `file` stands for what no record is to blame for.
+
+    Only for a zone that was read without an error: a line that was not understood may be the one that is missed.
+    """
+    yield from _missing_at_apex(shape.zone, file)
     yield from _missing_glue(shape, places)
+    for owner, sets in shape.zone.nodes.items():
+        for rrset in sets.values():
+            if message := _occluded(rrset, shape):
+                yield _problem(places[owner, rrset.rtype], message)
 
 
-def targets_without_address(shape: Shape, places: Places, dynamic: Collection[bytes]) -> Iterator[ZoneProblem]:
+def targets_without_address(shape: Shape, places: Places, elsewhere: Callable[[bytes], bool]) -> Iterator[ZoneProblem]:
     """Yield the NS, MX and SRV records whose host lies in the zone and has no address.
 
-    `dynamic` are the names that get their addresses from pools.
+    `elsewhere` tells the names that get their addresses from other places: from pools, for example.
     """
     for owner, rtype, host in pointers(shape.zone):
-        if not shape.holds(host) or shape.cut_above(host) or host in dynamic:
+        if not shape.holds(host) or shape.cut_above(host) or elsewhere(host):
             continue
         found = shape.types_at(host)
         if found & ADDRESS_TYPES or CNAME in found:
@@ -41,7 +62,7 @@ def targets_without_address(shape: Shape, places: Places, dynamic: Collection[by
         yield _problem(places[owner, rtype], message)
 
 
-def _apex_faults(zone: Zone, places: Places, file: str) -> Iterator[ZoneProblem]:
+def _missing_at_apex(zone: Zone, file: str) -> Iterator[ZoneProblem]:
     apex = zone.nodes.get(zone.apex, {})
     if not zone.nodes:
         yield ZoneProblem(
@@ -51,20 +72,18 @@ def _apex_faults(zone: Zone, places: Places, file: str) -> Iterator[ZoneProblem]
     for rtype in (SOA, NS):
         if rtype not in apex:
             yield ZoneProblem(file, None, f"zone {to_text(zone.apex)} has no {_WORDS[rtype]} record at its apex")
-    if SOA in apex and len(apex[SOA].rdata) > 1:
-        yield _problem(places[zone.apex, SOA], f"zone {to_text(zone.apex)} has {len(apex[SOA].rdata)} SOA records")
 
 
 def _rrset_faults(rrset: RRset, shape: Shape) -> Iterator[str]:
     owner, rtype = rrset.owner, rrset.rtype
     if rtype == SOA and owner != shape.zone.apex:
         yield f"SOA of {to_text(owner)} is not at the apex {to_text(shape.zone.apex)}"
+    if rtype == SOA and owner == shape.zone.apex and len(rrset.rdata) > 1:
+        yield f"zone {to_text(owner)} has {len(rrset.rdata)} SOA records"
     if rtype == CNAME and not shape.zone.nodes[owner].keys() <= _BESIDE_CNAME:
         yield f"{to_text(owner)} has a CNAME and other records (RFC 1034 3.6.2)"
     if rtype == CNAME and len(rrset.rdata) > 1:
         yield f"{to_text(owner)} has {len(rrset.rdata)} CNAME records, at most one is possible (RFC 2181 10.1)"
-    if message := _occluded(rrset, shape):
-        yield message
 
 
 def _occluded(rrset: RRset, shape: Shape) -> str:

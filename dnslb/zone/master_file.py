@@ -19,10 +19,11 @@ import dns.rdatatype
 import dns.ttl
 
 from dnslb.wire.name import is_within, to_text
-from dnslb.zone.checks import zone_faults
+from dnslb.zone.checks import contradictions, omissions
 from dnslb.zone.entries import Entry, split
 from dnslb.zone.problem import Place, Places, ZoneError, ZoneProblem
 from dnslb.zone.rrset import RRset
+from dnslb.zone.shape import shape_of
 from dnslb.zone.zone import Zone
 
 MAX_INCLUDES = 16
@@ -32,6 +33,16 @@ MAX_GENERATE = 65536
 _IN = dns.rdataclass.RdataClass.IN
 _CLASS = re.compile(r"(?i)(IN|CH|CHAOS|CS|HS|HESIOD|NONE|ANY|CLASS\d+)\Z")
 _DOLLAR = re.compile(r"\\.|\$\$|\$\{([+-]?\d+)(?:,(\d{1,2})(?:,([doxX]))?)?\}|\$\{|\$")
+_SYNTAX = {
+    "A": "expected an IPv4 address",
+    "AAAA": "expected an IPv6 address",
+    "CNAME": "expected a domain name",
+    "NS": "expected a host name",
+    "MX": "expected a preference from 0 to 65535 and a host name",
+    "SRV": "expected a priority, a weight, a port (each from 0 to 65535) and a host name",
+    "SOA": "expected a server, a mailbox as a name, serial, refresh, retry, expire and minimum",
+    "TXT": "expected strings of at most 255 octets",
+}
 _META_TYPES = frozenset({0, 41, *range(249, 256)})
 
 dns.rdata.load_all_types()  # type: ignore[no-untyped-call]  # dnspython left this one untyped
@@ -39,10 +50,14 @@ dns.rdata.load_all_types()  # type: ignore[no-untyped-call]  # dnspython left th
 
 @dataclass(frozen=True, slots=True)
 class MasterFile:
-    """A zone and where each of its RRsets begins."""
+    """What could be read: a zone, where each of its RRsets begins, and what is wrong with it.
+
+    The zone is whole, and keeps the promises of its class, only when there are no problems.
+    """
 
     zone: Zone
     places: Places
+    problems: tuple[ZoneProblem, ...]
 
 
 @dataclass(slots=True)
@@ -76,19 +91,21 @@ def load(path: Path, origin: bytes) -> Zone:
 
     Raise ZoneError with every problem of the file and of those that it includes.
     """
-    return read(path, origin).zone
+    file = read(path, origin)
+    if file.problems:
+        raise ZoneError(file.problems)
+    return file.zone
 
 
 def read(path: Path, origin: bytes) -> MasterFile:
-    """Read a zone as `load` does, and keep the places of its RRsets."""
+    """Read what can be read of a zone from its master file; `origin` is the apex in wire format."""
     reader = _Reader(origin.lower())
     reader.read_file(_Context(path, dns.name.from_wire(origin, 0)[0]), Place(str(path), None))
-    file = reader.result()
+    zone, places = reader.result()
+    faults = list(contradictions(shape_of(zone), places))
     if not reader.problems:
-        reader.problems = list(zone_faults(file.zone, file.places, str(path)))
-    if reader.problems:
-        raise ZoneError(tuple(reader.problems))
-    return file
+        faults += omissions(shape_of(zone), places, str(path))
+    return MasterFile(zone, places, (*reader.problems, *faults))
 
 
 class _Reader:
@@ -99,13 +116,13 @@ class _Reader:
         self.nodes: dict[bytes, dict[int, _Growing]] = {}
         self.problems: list[ZoneProblem] = []
 
-    def result(self) -> MasterFile:
+    def result(self) -> tuple[Zone, Places]:
         nodes = {
             owner: {rtype: RRset(owner, rtype, grown.ttl, tuple(grown.rdata)) for rtype, grown in sets.items()}
             for owner, sets in self.nodes.items()
         }
         places = {(owner, rtype): grown.place for owner, sets in self.nodes.items() for rtype, grown in sets.items()}
-        return MasterFile(Zone(self.apex, nodes), places)
+        return Zone(self.apex, nodes), places
 
     def read_file(self, context: _Context, asked_at: Place) -> None:
         try:
@@ -232,11 +249,14 @@ def _rdata(word: str, text: str, origin: dns.name.Name) -> dns.rdata.Rdata:
         raise _EntryError(f"unknown record type {word!r}") from None
     if int(rtype) in _META_TYPES:
         raise _EntryError(f"type {word} is for questions, no zone holds it")
+    if rtype == dns.rdatatype.DNAME:
+        # Served as plain data it would turn every name below it into NXDOMAIN.
+        raise _EntryError("DNAME is not available in this version")
     try:
         return dns.rdata.from_text(_IN, rtype, text, origin, relativize=False)
     except (dns.exception.DNSException, ValueError) as error:
-        what = f"{word} {text}".rstrip()
-        raise _EntryError(f"{_short(what)!r} is not a valid {word} record: {str(error).rstrip('.')}") from None
+        expected = _SYNTAX.get(word.upper(), str(error).rstrip("."))
+        raise _EntryError(f"{_short(f'{word} {text}'.rstrip())!r} is not a valid {word} record: {expected}") from None
 
 
 def _generate(arguments: list[str], context: _Context) -> Iterator[tuple[bytes, int, dns.rdata.Rdata]]:

@@ -1,0 +1,116 @@
+"""What the commands share: -c, --control, --json, and where the daemon's socket is."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dnslb.control.client import TIMEOUT, DaemonUnreachable, call
+from dnslb.control.protocol import Code, Refused
+
+DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
+"""Those of dnslb.config, which costs too much to import for a question to the daemon."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Failed(click.ClickException):
+    """The thing asked for failed."""
+
+    exit_code = 1
+
+
+class Misconfigured(click.ClickException):
+    """The configuration is missing or wrong."""
+
+    exit_code = 2
+
+
+class Unreachable(click.ClickException):
+    """The daemon cannot be reached."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The running daemon, behind its socket."""
+
+    socket: Path
+
+    def ask(self, verb: str, args: Mapping[str, Any] | None = None, timeout: float = TIMEOUT) -> Any:  # noqa: ANN401 -- JSON
+        """Return the daemon's answer (JSON). Raise click's exceptions, with the exit status of the contract."""
+        try:
+            return call(self.socket, verb, args, timeout)
+        except DaemonUnreachable as error:
+            raise Unreachable(str(error)) from error
+        except Refused as refused:
+            raise _failure(refused) from refused
+
+
+config_option = click.option(
+    "-c",
+    "config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The configuration.  [default: ./dnslb.toml, then /etc/dnslb/dnslb.toml]",
+)
+control_option = click.option(
+    "--control",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The daemon's control socket.  [default: that of the configuration]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command -c, --control and --json; it is called with `daemon` and `as_json`."""
+
+    @config_option
+    @control_option
+    @json_option
+    @wraps(command)
+    def with_daemon(*args: object, config: Path | None, control: Path | None, **kwargs: object) -> None:
+        command(*args, daemon=Daemon(control or control_of(find_config(config))), **kwargs)
+
+    return with_daemon
+
+
+def find_config(explicit: Path | None) -> Path:
+    """Return the file named by -c, or the first of the default ones. Exit with status 2 if there is none."""
+    if explicit is not None:
+        if not explicit.is_file():
+            raise Misconfigured(f"there is no configuration file {explicit}")
+        return explicit
+    for path in DEFAULT_PATHS:
+        if path.is_file():
+            return path
+    raise Misconfigured(
+        f"no configuration found: looked for {' and '.join(f'{path}' for path in DEFAULT_PATHS)}; name yours with -c FILE"
+    )
+
+
+def control_of(config: Path) -> Path:
+    """Return the control socket's path by a configuration, of which nothing else is looked at."""
+    try:
+        with config.open("rb") as file:
+            server = tomllib.load(file).get("server", {})
+        state = config.parent / server.get("state", "state")
+        return config.parent / server["control"] if "control" in server else state / "control.sock"
+    except OSError as error:
+        raise Misconfigured(f"{config} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Misconfigured(
+            f"{config} does not say where the control socket is ({error}); see `dnslb check`, or name it with --control"
+        ) from error
+
+
+def _failure(refused: Refused) -> click.ClickException:
+    if refused.code is not Code.CONFIG:
+        return Failed(refused.message)
+    return Misconfigured("\n".join([refused.message, *refused.details.get("problems", [])]))

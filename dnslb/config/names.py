@@ -1,0 +1,180 @@
+"""Who owns a name: services, members' hosts and static records must not contradict one another."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from dnslb.answer.service import ServiceType
+from dnslb.config.positions import KeyPath
+from dnslb.config.problem import Problem
+from dnslb.config.reading import Draft
+from dnslb.config.report import Report
+from dnslb.config.schema import MemberTable, ServiceTable
+from dnslb.config.zones import ServedZone, zone_of
+from dnslb.wire.name import from_text, to_text
+from dnslb.zone.checks import targets_without_address
+from dnslb.zone.shape import AAAA, CNAME, MX, NS, SOA, SRV, A
+
+LONG_TTL = 300
+_COLLIDING = {
+    ServiceType.ADDRESS: {A: "A", AAAA: "AAAA", CNAME: "CNAME"},
+    ServiceType.MX: {MX: "MX", CNAME: "CNAME"},
+    ServiceType.SRV: {SRV: "SRV", CNAME: "CNAME"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """A member under the name that MX or SRV records point at; `path` is the key that gives the name."""
+
+    name: bytes
+    path: KeyPath
+    member: MemberTable
+
+
+def check_names(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) -> None:
+    """Note every name that two things claim, and every static target that has no address."""
+    for zone in zones.values():
+        _warn_of_negatives(zone, report)
+    names = _service_names(draft, report)
+    _check_duplicates(names, draft, report)
+    for index, name in names.items():
+        _check_service(draft.services[index], name, ("service", index), zones, report)
+    hosts = list(_hosts(draft, names, zones, report))
+    address_services = {name for index, name in names.items() if draft.services[index].type is ServiceType.ADDRESS}
+    _check_hosts(hosts, address_services, zones, report)
+    _check_targets(address_services | {host.name for host in hosts}, zones, report)
+
+
+def _warn_of_negatives(zone: ServedZone, report: Report) -> None:
+    """RFC 2308 section 5: a negative answer is kept for the lower of the SOA's TTL and its minimum."""
+    if not zone.whole:
+        return
+    soa = zone.records.nodes[zone.apex][SOA]
+    seconds = min(soa.ttl, int.from_bytes(soa.rdata[0][-4:], "big"))
+    if seconds > LONG_TTL:
+        place = zone.places[zone.apex, SOA]
+        report.warn(
+            ("zone", zone.written),
+            f"the SOA ({place}) lets resolvers keep a negative answer for {seconds} s; use a minimum of 30",
+        )
+
+
+def _service_names(draft: Draft, report: Report) -> dict[int, bytes]:
+    """Return the wire names of the services whose names are names."""
+    names = {}
+    for index, table in draft.services.items():
+        path = ("service", index, "name")
+        try:
+            names[index] = from_text(table.name)
+        except ValueError as error:
+            report.error(path, f"expected a domain name: {error}")
+        if table.name.startswith("*"):
+            report.error(path, "a service cannot be a wildcard")
+    return names
+
+
+def _check_duplicates(names: Mapping[int, bytes], draft: Draft, report: Report) -> None:
+    seen: dict[tuple[bytes, ServiceType], int] = {}
+    for index, name in names.items():
+        kind = draft.services[index].type
+        first = seen.setdefault((name, kind), index)
+        if first != index:
+            line = report.positions.line(("service", first))
+            report.error(("service", index, "name"), f"the service in line {line} has this name and type already")
+
+
+def _check_service(
+    table: ServiceTable, name: bytes, path: KeyPath, zones: Mapping[bytes, ServedZone], report: Report
+) -> None:
+    _check_keys(table, path, report)
+    if table.ttl > LONG_TTL:
+        report.warn((*path, "ttl"), f"resolvers keep answers for {table.ttl} s, and so does mail to a dead member")
+    zone = zone_of(name, zones)
+    if zone is None:
+        known = ", ".join(to_text(apex) for apex in zones) or "none"
+        report.error((*path, "name"), f"expected a name in one of the zones ({known})")
+    else:
+        _check_place(table, name, (*path, "name"), zone, report)
+
+
+def _check_keys(table: ServiceTable, path: KeyPath, report: Report) -> None:
+    if table.type is not ServiceType.MX and "preference" in table.model_fields_set:
+        report.error((*path, "preference"), f"only an MX service has one, this one is {table.type}")
+    if table.type is ServiceType.SRV and table.port is None:
+        report.error((*path, "port"), "missing, SRV records name a port: expected a port from 1 to 65535")
+    if table.type is not ServiceType.SRV and table.port is not None:
+        report.error((*path, "port"), f"only an SRV service has one, this one is {table.type}")
+    if table.type is ServiceType.SRV and table.records is not None:
+        report.error((*path, "records"), 'expected "all": SRV records carry the weights themselves (RFC 2782)')
+
+
+def _check_place(table: ServiceTable, name: bytes, path: KeyPath, zone: ServedZone, report: Report) -> None:
+    if cut := zone.shape.cut_above(name):
+        report.error(path, f"{to_text(cut)} is delegated away ({zone.places[cut, NS]})")
+    for rtype, word in _COLLIDING[table.type].items():
+        if rtype in zone.records.nodes.get(name, {}):
+            report.error(path, f"collides with the {word} record in {zone.places[name, rtype]}")
+
+
+def _hosts(
+    draft: Draft, names: Mapping[int, bytes], zones: Mapping[bytes, ServedZone], report: Report
+) -> Iterator[_Host]:
+    """Yield the hosts that MX and SRV services point at and that lie in a zone of ours."""
+    for index, service_name in names.items():
+        table = draft.services[index]
+        zone = zone_of(service_name, zones)
+        if table.type is ServiceType.ADDRESS or zone is None or table.pool not in draft.pools:
+            continue
+        for place, member in draft.pools[table.pool].members.items():
+            path = ("pool", table.pool, "member", place, "host" if member.host else "name")
+            try:
+                name = from_text(member.host or f"{member.name}.{to_text(zone.apex)}")
+            except ValueError as error:
+                if not member.host:
+                    report.error(path, f"its host in {table.type} records would be no name: {error}")
+                continue
+            if zone_of(name, zones):
+                yield _Host(name, path, member)
+
+
+def _check_hosts(hosts: list[_Host], services: set[bytes], zones: Mapping[bytes, ServedZone], report: Report) -> None:
+    first: dict[bytes, _Host] = {}
+    for host in hosts:
+        other = first.setdefault(host.name, host)
+        if set(other.member.addresses) != set(host.member.addresses):
+            line = report.positions.line(other.path)
+            report.error(host.path, f"host {to_text(host.name)} has other addresses in line {line}")
+        if host.name in services:
+            report.error(host.path, f"host {to_text(host.name)} is also the name of an address service")
+        zone = zone_of(host.name, zones)
+        if zone:
+            _check_host(host, zone, report)
+
+
+def _check_host(host: _Host, zone: ServedZone, report: Report) -> None:
+    text, places = to_text(host.name), zone.places
+    if cut := zone.shape.cut_above(host.name):
+        report.error(host.path, f"host {text} is in {to_text(cut)}, which is delegated away ({places[cut, NS]})")
+    static = zone.records.nodes.get(host.name, {})
+    if CNAME in static:
+        place = places[host.name, CNAME]
+        report.error(host.path, f"host {text} is a CNAME in {place}: an MX target must not be a CNAME (RFC 2181 10.3)")
+    written = {rdata for rtype in (A, AAAA) if rtype in static for rdata in static[rtype].rdata}
+    if zone.whole and written and written != {address.packed for address in host.member.addresses}:
+        place = places[host.name, A if A in static else AAAA]
+        report.error(host.path, f"host {text} has other addresses in {place} than this member")
+
+
+def _check_targets(dynamic: set[bytes], zones: Mapping[bytes, ServedZone], report: Report) -> None:
+    for zone in zones.values():
+        if not zone.whole:
+            continue
+        for fault in targets_without_address(zone.shape, zone.places, _elsewhere(zone, dynamic, zones)):
+            report.problems.append(Problem(fault.file, fault.line, "", "", fault.message))
+
+
+def _elsewhere(
+    zone: ServedZone, dynamic: Collection[bytes], zones: Mapping[bytes, ServedZone]
+) -> Callable[[bytes], bool]:
+    """Return the test of a name that gets its addresses from a pool, or from a zone of ours below this one."""
+    return lambda name: name in dynamic or zone_of(name, zones) is not zone
