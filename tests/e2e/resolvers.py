@@ -60,8 +60,9 @@ zone "lb.test" {{ type static-stub; server-addresses {{ 127.0.0.1; }}; }};
 
 
 def ask(port: int, name: str, rdtype: str, *, timeout: float = 5) -> dns.message.Message:
-    """Return the answer of a DNS server on 127.0.0.1; raises dns.exception.Timeout."""
-    return dns.query.udp(dns.message.make_query(name, rdtype), "127.0.0.1", timeout=timeout, port=port)
+    """Return the answer of a DNS server on 127.0.0.1, by TCP if it is a large one; raises dns.exception.Timeout."""
+    query = dns.message.make_query(name, rdtype)
+    return dns.query.udp_with_fallback(query, "127.0.0.1", timeout=timeout, port=port)[0]
 
 
 def answers(port: int, name: str, rdtype: str) -> bool:

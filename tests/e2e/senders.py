@@ -58,7 +58,7 @@ TAKING = """
 default_transport = discard
 """
 POSTFIX_MASTER = """
-127.0.0.1:{listen} inet n - n - - smtpd
+{listen} inet n - n - - smtpd
 pickup    unix n - n 60 1 pickup
 cleanup   unix n - n - 0 cleanup
 qmgr      unix n - n 300 1 qmgr
@@ -166,9 +166,9 @@ def _files(directory: Path) -> int:
 class Postfix:
     """A Postfix with a queue of its own."""
 
-    def __init__(self, stage: Stage, name: str, settings: str, *, resolver: Resolver, listen: int) -> None:
+    def __init__(self, stage: Stage, name: str, settings: str, *, resolver: Resolver, listen: str) -> None:
         master = unpacked("usr/lib/postfix/sbin/master")
-        self.directory, self.listen = stage.directory(name), listen
+        self.directory, self.listen = stage.directory(name), int(listen.rpartition(":")[2])
         self.log = self.directory / "log"
         libraries = str(PEERS / "usr/lib/postfix")
         main = POSTFIX_MAIN.format(directory=self.directory, peers=PEERS, log=self.log, libraries=libraries)
@@ -176,8 +176,8 @@ class Postfix:
         (self.directory / "master.cf").write_text(POSTFIX_MASTER.format(listen=listen))
         self._make_queue()
         command = with_etc({"resolv.conf": resolver.resolv_conf}, [master, "-d", "-c", str(self.directory)])
-        stage.start(name, command, {"LD_LIBRARY_PATH": libraries})
-        until(lambda: listens("127.0.0.1", listen), "Postfix listens")
+        self.process = stage.start(name, command, {"LD_LIBRARY_PATH": libraries})
+        until((self.directory / "queue" / "pid" / f"inet.{listen}").exists, "Postfix listens")
 
     def _make_queue(self) -> None:
         queue = self.directory / "queue"
@@ -259,9 +259,9 @@ class Exim:
 
 def postfix(stage: Stage, *, resolver: Resolver, port: int) -> Postfix:
     """Start a Postfix that sends to members on `port`, resolving as the resolver does."""
-    return Postfix(stage, "postfix", SENDING.format(port=port), resolver=resolver, listen=free_port())
+    return Postfix(stage, "postfix", SENDING.format(port=port), resolver=resolver, listen=f"127.0.0.1:{free_port()}")
 
 
 def taking_postfix(stage: Stage, *, resolver: Resolver, address: str, port: int) -> Postfix:
     """Start a Postfix that is a pool member: it takes every message, and keeps none."""
-    return Postfix(stage, f"member-{address}", TAKING, resolver=resolver, listen=port)
+    return Postfix(stage, "member", TAKING, resolver=resolver, listen=f"{address}:{port}")

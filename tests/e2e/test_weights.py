@@ -1,0 +1,81 @@
+"""Weights, counted where they matter: at the members, in the mail of senders behind a resolver."""
+
+from __future__ import annotations
+
+import random
+import smtplib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e import resolvers
+from tests.e2e.product import Daemon
+from tests.e2e.resolvers import rdatas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.e2e.members import Members
+    from tests.e2e.processes import Stage
+    from tests.e2e.resolvers import Resolver
+
+WEIGHTS = {"mx1": 5, "mx2": 3, "mx3": 1, "mx4": 1}
+MESSAGES = 1500
+LIMIT = 30.66
+"""Chi-square of three degrees of freedom is above this once in a million times."""
+
+
+def chi_square(counts: Mapping[str, int], weights: Mapping[str, int]) -> float:
+    """Return how far the counts are from the weights."""
+    unit = sum(counts.values()) / sum(weights.values())
+    return sum((counts[name] - weight * unit) ** 2 / (weight * unit) for name, weight in weights.items())
+
+
+def first_address(resolver: Resolver, name: str, draw: random.Random) -> str:
+    """Choose where to connect as Postfix does for a host name: any of its addresses."""
+    return draw.choice(rdatas(resolver.ask(name, "A"), "A"))
+
+
+def first_exchanger(resolver: Resolver, name: str, draw: random.Random) -> str:
+    """Choose where to connect as Postfix does for a mail domain: by preference, equal ones in any order."""
+    records = [record.split() for record in rdatas(resolver.ask(name, "MX"), "MX")]
+    _, host = min(records, key=lambda record: (int(record[0]), draw.random()))
+    return first_address(resolver, host, draw)
+
+
+def send(address: str, port: int, subject: str) -> None:
+    """Send one message, as one connection."""
+    with smtplib.SMTP(address, port, local_hostname="sender.test", timeout=10) as session:
+        session.sendmail("a@sender.test", ["b@lb.test"], f"Subject: {subject}\n\nHello.\n")
+
+
+@pytest.mark.parametrize(
+    ("start_resolver", "name", "choose"),
+    [
+        pytest.param(resolvers.unbound, "single.lb.test", first_address, id="unbound-one-address"),
+        pytest.param(resolvers.unbound, "relay.lb.test", first_address, id="unbound-two-addresses"),
+        pytest.param(resolvers.unbound, "mail.lb.test", first_exchanger, id="unbound-ranked-mx"),
+        pytest.param(resolvers.bind, "relay.lb.test", first_address, id="bind-two-addresses"),
+        pytest.param(resolvers.bind, "mail.lb.test", first_exchanger, id="bind-ranked-mx"),
+    ],
+)
+def test_members_get_mail_by_their_weights(
+    stage: Stage,
+    members: Members,
+    start_resolver: Callable[[Stage, int], Resolver],
+    name: str,
+    choose: Callable[[Resolver, str, random.Random], str],
+) -> None:
+    """Weights 5:3:1:1 are what the members count, whatever resolver and sender do to the order of records."""
+    daemon = Daemon(stage, members, weights=WEIGHTS)
+    resolver = start_resolver(stage, daemon.port)
+    daemon.wait_published(*WEIGHTS)
+    draw = random.Random(1)  # noqa: S311 - a sender's shuffle, the same in each run
+
+    subjects = [f"message-{n}" for n in range(MESSAGES)]
+    for subject in subjects:
+        send(choose(resolver, name, draw), members.port, subject)
+
+    counts = members.taken(subjects)
+    assert counts.total() == MESSAGES
+    assert chi_square(counts, WEIGHTS) < LIMIT, counts
