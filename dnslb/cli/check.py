@@ -1,60 +1,68 @@
-"""`dnslb check`: are the configuration and its zones right?"""
+"""`dnslb check`."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dnslb.cli.options import config_option, json_option
+from dnslb.cli.output import emit, emit_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dnslb.config import Problem, Settings
 
-USAGE_ERROR = 2
+_WRONG = 2
+"""The exit status of a wrong configuration."""
 
 
-@click.command()
+@click.command
 @config_option
 @json_option
-def check(config_path: Path | None, *, as_json: bool) -> None:
-    """Validate the configuration and its zones; exit 2 and name every error if one is wrong."""
-    # Reading takes pydantic and dnspython, which other commands should not wait for.
+def check(config: Path | None, *, as_json: bool) -> None:
+    """Check the configuration and its zones.
+
+    Nothing running is touched. If something is wrong, every error is named with file and line, and the exit status
+    is 2.
+
+    Example: dnslb check -c dnslb.toml
+    """
+    # pydantic and dnspython are read only here: no other command shall wait for them.
     from dnslb.config import ConfigError, find, load  # noqa: PLC0415  # see above
 
     try:
-        settings = load(find(config_path))
+        settings = load(find(config))
     except ConfigError as error:
-        _report_problems(error.problems, as_json=as_json)
-        raise click.exceptions.Exit(USAGE_ERROR) from None
-    _report_settings(settings, as_json=as_json)
+        _show_problems(error.problems, as_json=as_json)
+        raise click.exceptions.Exit(_WRONG) from None
+    _show_settings(settings, as_json=as_json)
 
 
-def _report_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
+def _show_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"ok": False, "errors": [asdict(problem) for problem in problems], "warnings": []}))
+        emit_json({"ok": False, "errors": [asdict(problem) for problem in problems], "warnings": []})
         return
     for problem in problems:
         click.echo(str(problem), err=True)
     click.echo(f"{_count(len(problems), 'error')}; nothing was changed", err=True)
 
 
-def _report_settings(settings: Settings, *, as_json: bool) -> None:
+def _show_settings(settings: Settings, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"ok": True, "errors": [], "warnings": settings.warnings}))
+        emit_json({"ok": True, "errors": [], "warnings": list(settings.warnings)})
         return
-    for warning in settings.warnings:
-        click.echo(f"warning: {warning}", err=True)
     parts = (
         _count(len(settings.zones), "zone"),
         _count(len(settings.pools), "pool"),
         _count(sum(len(pool.members) for pool in settings.pools.values()), "member"),
         _count(len(settings.services), "service"),
     )
-    click.echo(f"{settings.path}: ok, {', '.join(parts)}")
+    emit(f"{settings.path}: ok, {', '.join(parts)}")
+    for warning in settings.warnings:
+        emit(f"warning: {warning}")
 
 
 def _count(number: int, thing: str) -> str:
