@@ -143,11 +143,17 @@ def _lumpiness(step: int, size: int) -> int:
 @lru_cache(maxsize=512)
 def _ranked(weights: tuple[int, ...], length: int) -> tuple[tuple[int, ...], ...]:
     circle = [
-        _ranking(weights, first, (2 * cell + 1 << _FINE) // (2 * count))
+        _ranking(weights, first, _middle(cell, count))
         for first, count in enumerate(_slots(weights, 1, length))
         for cell in range(count)
     ]
     return tuple(circle[cell] for cell in _visits(len(circle), len(circle)))
+
+
+def _middle(cell: int, count: int) -> int:
+    """Return the middle of one of `count` equal cells of the unit interval, in `_FINE` bits."""
+    # Rounded up, so that a middle on the border of two members stays with the one whose part begins there.
+    return -(-(2 * cell + 1 << _FINE) // (2 * count))
 
 
 def _ranking(weights: tuple[int, ...], first: int, point: int) -> tuple[int, ...]:
