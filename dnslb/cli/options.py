@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,8 +14,6 @@ from dnslb.control.protocol import Code, Refused
 
 DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
 """Those of dnslb.config, which costs too much to import for a question to the daemon."""
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Failed(click.ClickException):
@@ -91,7 +89,8 @@ def find_config(explicit: Path | None) -> Path:
         if path.is_file():
             return path
     raise Misconfigured(
-        f"no configuration found: looked for {' and '.join(f'{path}' for path in DEFAULT_PATHS)}; name yours with -c FILE"
+        f"no configuration found: looked for {' and '.join(str(path) for path in DEFAULT_PATHS)};"
+        " name yours with -c FILE"
     )
 
 
@@ -99,15 +98,17 @@ def control_of(config: Path) -> Path:
     """Return the control socket's path by a configuration, of which nothing else is looked at."""
     try:
         with config.open("rb") as file:
-            server = tomllib.load(file).get("server", {})
-        state = config.parent / server.get("state", "state")
-        return config.parent / server["control"] if "control" in server else state / "control.sock"
+            return _control(config.parent, tomllib.load(file).get("server", {}))
     except OSError as error:
         raise Misconfigured(f"{config} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise Misconfigured(
             f"{config} does not say where the control socket is ({error}); see `dnslb check`, or name it with --control"
         ) from error
+
+
+def _control(directory: Path, server: Mapping[str, str]) -> Path:
+    return directory / server.get("control", Path(server.get("state", "state")) / "control.sock")
 
 
 def _failure(refused: Refused) -> click.ClickException:

@@ -1,0 +1,81 @@
+"""`dnslb events`."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from dnslb.cli.options import Daemon, Unreachable, talks_to_daemon
+from dnslb.cli.output import emit, emit_json, local_time, plain
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_MOST = 1_000
+_POLL = 1.0
+
+
+class _Ago(click.ParamType[float]):
+    """A time span as in the configuration, to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = _DURATION.fullmatch(str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no time span: write 30s, 10m, 1h or 2d", param, ctx)
+        return float(found[1]) * _SECONDS[found[2]]
+
+
+@click.command
+@click.option("--follow", "-f", is_flag=True, help="Go on with new events as they come, until Ctrl-C.")
+@click.option("--since", type=_Ago(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
+@click.option("--pool", metavar="POOL", help="Only events of this pool.")
+@click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since 1000]")
+@talks_to_daemon
+def events(  # noqa: PLR0913 -- one for each option
+    daemon: Daemon, *, follow: bool, since: float | None, pool: str | None, limit: int | None, as_json: bool
+) -> None:
+    """Show what happened: state changes, admin actions, reloads, with reasons.
+
+    Oldest first. With --json it prints a list, and with --json --follow one object a line.
+
+    \b
+    Example: dnslb events --since 1h --pool inbound
+             dnslb events --follow
+    """  # noqa: D301 -- click's mark for a paragraph to be left as it is
+    wanted = {"pool": pool, "since": None if since is None else time.time() - since}
+    found = daemon.ask("events", wanted | {"limit": limit or (50 if since is None else _MOST)})
+    if as_json and not follow:
+        emit_json(found)
+        return
+    try:
+        for event in _followed(daemon, wanted, found) if follow else found:
+            emit(json.dumps(event, ensure_ascii=False) if as_json else _sentence(event))
+    except KeyboardInterrupt:
+        return  # Ctrl-C is how to end it.
+
+
+def _followed(daemon: Daemon, wanted: dict[str, Any], found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the events found and then the new ones, for ever; wait for a daemon that is restarted."""
+    last, away = 0, False
+    while True:
+        yield from found
+        last = found[-1]["id"] if found else last
+        if len(found) < _MOST:
+            time.sleep(_POLL)
+        try:
+            found = daemon.ask("events", wanted | {"after": last, "limit": _MOST})
+            away = False
+        except Unreachable as error:
+            if not away:
+                click.echo(f"{error.message} (still trying)", err=True)
+            found, away = [], True
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    about = f"{event['pool']}/{event['member']}" if event["member"] else event["pool"]
+    by = f" (by {event['who']})" if event["who"] else ""
+    return plain(f"{local_time(event['at'])}  {event['kind']:<6}  {about:<20}  {event['text']}{by}")

@@ -1,0 +1,155 @@
+"""`dnslb drain`, `ready`, `maint` and `weight`: what people say of one member."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from dnslb.cli.options import Daemon, talks_to_daemon
+from dnslb.cli.output import emit, emit_json, plain, share
+
+_MAX_WEIGHT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A member as a person types it."""
+
+    pool: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.member}"
+
+
+class _TargetType(click.ParamType[Target]):
+    """POOL/MEMBER."""
+
+    name = "POOL/MEMBER"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Target:
+        # A member's name is a DNS label and has no slash.
+        pool, _slash, member = str(value).rpartition("/")
+        if not pool or not member:
+            self.fail(f"{value!r} is not POOL/MEMBER: write for example inbound/mx1", param, ctx)
+        return Target(pool, member)
+
+
+class _WeightType(click.ParamType[int | None]):
+    """A weight, or the word for the configured one (None)."""
+
+    name = "N|default"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value == "default":
+            return None
+        # Not str.isdigit: it takes digits that int does not.
+        if not str(value).isdecimal() or not 0 <= int(str(value)) <= _MAX_WEIGHT:
+            self.fail(f"{value!r} is neither an integer from 0 to {_MAX_WEIGHT} nor 'default'", param, ctx)
+        return int(str(value))
+
+
+_target = click.argument("target", type=_TargetType(), metavar="POOL/MEMBER")
+_reason = click.option("--reason", default="", metavar="TEXT", help="Why: others see it in `dnslb events`.")
+
+
+def _changes_member(command: Callable[..., None]) -> Callable[..., None]:
+    return click.command(_target(_reason(talks_to_daemon(command))))
+
+
+@_changes_member
+def drain(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None:
+    """Take a member out of the answers; go on probing it.
+
+    Resolvers keep old answers for their TTL, so keep the server running for a while: this command says how long at
+    least. If no other member is left that can take mail, it stays in the answers, and you are told so. The state is
+    remembered over restarts.
+
+    Example: dnslb drain inbound/mx1 --reason "new kernel"
+    """
+    _set_admin(daemon, target, "drain", reason, as_json=as_json)
+
+
+@_changes_member
+def maint(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None:
+    """Take a member out of the answers, whatever happens to the others.
+
+    Unlike a drained one, a member in maintenance is not used while any other is left, not even one that is down.
+
+    Example: dnslb maint inbound/mx1 --reason "disk replaced"
+    """
+    _set_admin(daemon, target, "maint", reason, as_json=as_json)
+
+
+@_changes_member
+def ready(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None:
+    """Put a member back: from now on its probes decide.
+
+    Example: dnslb ready inbound/mx1
+    """
+    _set_admin(daemon, target, "ready", reason, as_json=as_json)
+
+
+@click.command
+@_target
+@click.argument("weight", type=_WeightType(), metavar="N|default")
+@_reason
+@talks_to_daemon
+def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, as_json: bool) -> None:
+    """Change a member's weight until further notice.
+
+    N is 0 to 65535, in proportion to the other members' weights; with 0 the member is not published. "default" goes
+    back to the configured weight. The weight is remembered over restarts.
+
+    \b
+    Example: dnslb weight inbound/mx1 10
+             dnslb weight inbound/mx1 default
+    """  # noqa: D301 -- click's mark for a paragraph to be left as it is
+    args = {"pool": target.pool, "member": target.member, "weight": weight, "reason": reason}
+    result = daemon.ask("weight", args)
+    if as_json:
+        emit_json(result)
+        return
+    back = " (the configured one)" if weight is None else ""
+    emit(f"{target} has weight {result['effective_weight']} now{back}: {_place(result)}.")
+
+
+def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_json: bool) -> None:
+    args = {"pool": target.pool, "member": target.member, "state": state, "reason": reason}
+    result = daemon.ask("admin", args)
+    if as_json:
+        emit_json(result)
+        return
+    emit(_sentence(target, result))
+    if state != "ready" and not result["published"]:
+        emit(_caution(target, daemon.ask("status")))
+
+
+def _sentence(target: Target, member: dict[str, Any]) -> str:
+    """Return what is now true."""
+    what = {"drain": "drained", "maint": "in maintenance", "ready": "ready"}[member["admin"]]
+    expected = (member["admin"] == "ready") is member["published"]
+    return f"{target} is {what}{':' if expected else ', but'} {_place(member)}."
+
+
+def _place(member: dict[str, Any]) -> str:
+    """Return where a member stands in the answers, and why if the rule is known."""
+    generation = f" (generation {member['generation']})"
+    rule = plain(member.get("rule", ""))
+    because = f": {rule}" if rule else ""
+    if not member["published"]:
+        gone = "no longer in answers" if member["admin"] != "ready" else "not in answers"
+        return f"{gone}{generation}{because if member['admin'] == 'ready' else ''}"
+    if member["admin"] != "ready":
+        return f"it stays in answers, as nothing better is left{generation}{because}"
+    return f"in answers with a share of {share(member['share'])}{generation}"
+
+
+def _caution(target: Target, status: dict[str, Any]) -> str:
+    """Return for how long the member may still be asked for mail."""
+    ttls = [service["ttl"] for service in status["services"].values() if service["pool"] == target.pool]
+    seconds = max((ttl for ttl in ttls if isinstance(ttl, int | float)), default=0)
+    return (
+        f"Resolvers may send to it for up to {seconds:g} s more, and mail in flight may take longer: keep it running."
+    )

@@ -1,0 +1,108 @@
+"""Facts as text for people: aligned columns, colours on a terminal, ages and shares."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+_BAR = 10
+_COLOURS = {
+    "up": "green",
+    "yes": "green",
+    "degraded": "yellow",
+    "busy": "yellow",
+    "draining": "yellow",
+    "drain": "yellow",
+    "maint": "yellow",
+    "down": "red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and whether what stands below it is aligned to the right."""
+
+    title: str
+    right: bool = False
+
+
+def emit(text: str) -> None:
+    """Print a text. If the reader of a pipe has gone, end quietly: it has seen all that it wanted."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        click.echo(
+            text.encode(encoding, "backslashreplace").decode(encoding),
+            color=False if os.environ.get("NO_COLOR") else None,
+        )
+    except BrokenPipeError:
+        # The interpreter would flush into the pipe once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from None
+
+
+def emit_json(value: object) -> None:
+    """Print a value as JSON, indented."""
+    emit(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows under headings, each column as wide as its widest cell. Words that are states have a colour."""
+    cells = [[column.title for column in columns], *([plain(str(cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(_cell(text, width, column) for text, width, column in zip(row, widths, columns, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _cell(text: str, width: int, column: Column) -> str:
+    padding = " " * (width - len(text))
+    shown = click.style(text, fg=_COLOURS[text]) if text in _COLOURS else text
+    return padding + shown if column.right else shown + padding
+
+
+def plain(text: str) -> str:
+    r"""Return a text with what is not printable as \x1b: a mail server's reply must not steer the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def alarm(text: str) -> str:
+    """Return a text that is not to be missed."""
+    return click.style(text, fg="red", bold=True)
+
+
+def share(fraction: float) -> str:
+    """Return a share as a percentage: 0.5 is 50%, and what is not nothing is never 0%."""
+    percent = 100 * fraction
+    return "<1%" if 0 < percent < 1 else f"{percent:.0f}%"
+
+
+def bar(fraction: float) -> str:
+    """Return a share as a bar of at most ten blocks, at least one if it is not nothing."""
+    block = "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
+    return block * (max(1, round(fraction * _BAR)) if fraction > 0 else 0)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its largest unit: 12s, 3m, 5h, 2d."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def age(moment: str | None, now: datetime | None = None) -> str:
+    """Return how long ago an RFC 3339 time was, "never" for None."""
+    if moment is None:
+        return "never"
+    passed = (now or datetime.now(UTC)) - datetime.fromisoformat(moment)
+    return f"{duration(passed.total_seconds())} ago"
+
+
+def local_time(moment: str) -> str:
+    """Return an RFC 3339 time as date and time of this machine's zone, to the second."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,24 @@
+"""`dnslb run`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from dnslb.cli.options import config_option, find_config
+
+
+@click.command
+@config_option
+def run(config: Path | None) -> None:
+    """Run the daemon, in the foreground.
+
+    It probes the members of all pools and answers DNS. SIGHUP (or `dnslb reload`) reads the configuration again;
+    SIGTERM or Ctrl-C stops it after what is in flight.
+
+    Example: dnslb run -c /etc/dnslb/dnslb.toml
+    """
+    path = find_config(config)
+    from dnslb import daemon  # noqa: PLC0415 -- all of dnslb, which no other command needs
+
+    sys.exit(daemon.run(path))

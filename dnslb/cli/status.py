@@ -1,0 +1,165 @@
+"""`dnslb status` and `dnslb pool`."""
+
+from typing import Any
+
+import click
+
+from dnslb.cli.options import Daemon, Failed, talks_to_daemon
+from dnslb.cli.output import Column, age, alarm, bar, duration, emit, emit_json, plain, share, table
+
+_WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
+_POOLS = (
+    Column("POOL"),
+    Column("MEMBERS", right=True),
+    Column("PUBLISHED", right=True),
+    Column("HEALTHY WEIGHT", right=True),
+    Column("PANIC"),
+)
+_MEMBERS = (
+    Column("MEMBER"),
+    Column("ADMIN"),
+    Column("STATE"),
+    Column("VERDICT"),
+    Column("PUBLISHED"),
+    Column("SHARE", right=True),
+    Column("SINCE"),
+)
+_SERVICES = (
+    Column("SERVICE"),
+    Column("TYPE"),
+    Column("POOL"),
+    Column("RECORDS", right=True),
+    Column("TTL", right=True),
+)
+_ONE_POOL = (
+    Column("MEMBER"),
+    Column("ADMIN"),
+    Column("STATE"),
+    Column("VERDICT"),
+    Column("PUBLISHED"),
+    Column("WEIGHT", right=True),
+    Column("SHARE", right=True),
+    Column(" " * 10),
+    Column("TIER", right=True),
+    Column("SINCE"),
+    Column("ADDRESSES"),
+)
+
+
+@click.command
+@talks_to_daemon
+def status(daemon: Daemon, *, as_json: bool) -> None:
+    """Show pools, members, services and workers.
+
+    Example: dnslb status
+    """
+    found = daemon.ask("status")
+    if as_json:
+        emit_json(found)
+        return
+    emit("\n\n".join(_status(found)))
+
+
+@click.command
+@click.argument("name", required=False)
+@talks_to_daemon
+def pool(daemon: Daemon, name: str | None, *, as_json: bool) -> None:
+    """Show one pool: each member, and why it is published or not. Without NAME, list the pools.
+
+    Example: dnslb pool inbound
+    """
+    pools = daemon.ask("status")["pools"]
+    if name is not None and name not in pools:
+        raise Failed(_no_such_pool(name, pools))
+    if as_json:
+        emit_json(pools if name is None else pools[name])
+        return
+    emit(_pools(pools) if name is None else _one_pool(name, pools[name]))
+
+
+def _status(found: dict[str, Any]) -> list[str]:
+    listen = f", listens on {', '.join(found['listen'])}" if "listen" in found else ""
+    head = f"dnslb {found['version']}, generation {found['generation']}, up for {duration(found['uptime_s'])}{listen}"
+    members = {
+        f"{name}/{member}": facts for name, of in found["pools"].items() for member, facts in of["members"].items()
+    }
+    return [
+        head,
+        *_banners(found["pools"]),
+        _pools(found["pools"]),
+        table(_MEMBERS, (_member(name, facts) for name, facts in members.items())),
+        table(_SERVICES, (_service(key, facts) for key, facts in found["services"].items())),
+        table(
+            _WORKERS, ((f"pid {worker['pid']}", worker["generation"], worker["queries"]) for worker in found["workers"])
+        ),
+    ]
+
+
+def _banners(pools: dict[str, Any]) -> list[str]:
+    return [_banner(name, facts) for name, facts in pools.items() if facts["panic"]]
+
+
+def _banner(name: str, facts: dict[str, Any]) -> str:
+    return alarm(
+        f"PANIC in pool {plain(name)}: only {facts['healthy_weight']} of its weight of {facts['total_weight']} is"
+        " healthy. Health is ignored, and mail goes to members that may not work."
+    )
+
+
+def _pools(pools: dict[str, Any]) -> str:
+    return table(_POOLS, (_pool(name, facts) for name, facts in pools.items()))
+
+
+def _pool(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
+    members = facts["members"].values()
+    published = sum(member["published"] for member in members)
+    weight = f"{facts['healthy_weight']} of {facts['total_weight']}"
+    return (name, len(members), published, weight, "PANIC" if facts["panic"] else "no")
+
+
+def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
+    words = (facts["admin"], facts["state"], facts["verdict"], _yes(value=facts["published"]))
+    return (name, *words, share(facts["share"]), age(facts["since"]))
+
+
+def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
+    # A name with two services has the second under "NAME TYPE".
+    name = key.partition(" ")[0]
+    return (name, facts["type"], facts["pool"], facts.get("records", ""), f"{_ttl(facts['ttl'])}")
+
+
+def _ttl(ttl: object) -> str:
+    return f"{ttl['min']}..{ttl['max']} s" if isinstance(ttl, dict) else f"{ttl} s"
+
+
+def _one_pool(name: str, facts: dict[str, Any]) -> str:
+    lines = table(_ONE_POOL, (_full_member(*item) for item in facts["members"].items())).splitlines()
+    reasons = [_why(member) for member in facts["members"].values()]
+    head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
+    rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
+    return "\n".join([_banner(name, facts) if facts["panic"] else head, "", lines[0], *rows])
+
+
+def _full_member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
+    effective, configured = facts["effective_weight"], facts["weight"]
+    weight = f"{effective}" if effective == configured else f"{effective} ({configured})"
+    words = (facts["admin"], facts["state"], facts["verdict"], _yes(value=facts["published"]))
+    shares = (share(facts["share"]), bar(facts["share"]))
+    return (name, *words, weight, *shares, facts["tier"], age(facts["since"]), " ".join(facts["addresses"]))
+
+
+def _why(facts: dict[str, Any]) -> str:
+    """Return why a member is published or not, and what its last probe said."""
+    parts = [facts.get("rule", ""), facts["reason"]]
+    where = "published" if facts["published"] else "not published"
+    return plain(f"{where}: " + "; ".join(part for part in parts if part)).removesuffix(": ")
+
+
+def _yes(*, value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _no_such_pool(name: str, pools: dict[str, Any]) -> str:
+    from dnslb.control.commands import no_such_pool  # noqa: PLC0415 -- only after a mistake
+
+    return no_such_pool(name, pools).message

@@ -1,0 +1,52 @@
+"""`dnslb version`."""
+
+import platform
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnslb import __version__
+from dnslb.cli.options import Daemon, config_option, control_of, control_option, find_config, json_option
+from dnslb.cli.output import emit, emit_json
+
+
+@click.command
+@config_option
+@control_option
+@json_option
+def version(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Show the version of this command and of the running daemon.
+
+    They differ after an upgrade until the daemon is restarted. Without a daemon it shows the command's alone, unless
+    you name one with --control.
+
+    Example: dnslb version
+    """
+    own = {"version": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "parts": {}}
+    running = _running(config, control)
+    if as_json:
+        emit_json({**own, "daemon": running})
+        return
+    emit(f"dnslb {__version__} (Python {own['python']}, SQLite {own['sqlite']}; no optional parts)")
+    emit(f"daemon: {running['version']} (Python {running['python']})" if running else "daemon: not running here")
+
+
+def _running(config: Path | None, control: Path | None) -> dict[str, Any] | None:
+    if control is not None or config is not None:
+        return _version_of(control or control_of(find_config(config)), must_run=control is not None)
+    try:
+        return _version_of(control_of(find_config(None)), must_run=False)
+    except click.ClickException:
+        return None
+
+
+def _version_of(control: Path, *, must_run: bool) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = Daemon(control).ask("version")
+    except click.ClickException:
+        if must_run:
+            raise
+        return None
+    return answer
