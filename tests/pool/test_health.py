@@ -16,7 +16,7 @@ _OF_MARK = {
     "l": Verdict.PROBE_LIMITED,
     "b": Verdict.PROBE_BLOCKED,
 }
-_OF_LETTER = {"-": State.UNKNOWN, "U": State.UP, "D": State.DOWN}
+_OF_LETTER = {"-": State.UNKNOWN, "U": State.UP, "G": State.DEGRADED, "D": State.DOWN}
 
 
 def _result(verdict: Verdict, at: float = 1.0) -> ProbeResult:
@@ -44,6 +44,8 @@ def _after(start: Health, marks: str) -> list[Health]:
         ("U", "x x ? x", "U U U D"),  # no information neither counts nor breaks a row
         ("U", "x x l x", "U U U D"),
         ("U", "l b l b l b", "U U U U U U"),
+        ("G", "x x x", "G G D"),  # weakened members fall like up ones, and are up with the first success
+        ("G", "x .", "G U"),
         ("D", ". .", "D U"),
         ("D", ". x . .", "D D D U"),
         ("D", ". ? b .", "D D D U"),
@@ -107,6 +109,7 @@ def test_a_counted_result_brings_its_latency() -> None:
         (State.UP, 1, 1, 10, 10),
         (State.UP, 1, 3, 0.5, 0.5),
         (State.UP, 2, 3, 1.5, 1.5),
+        (State.DEGRADED, 1, 3, 10, 1),
         (State.DOWN, 1, 3, 10, 10),
         (State.UNKNOWN, 0, 3, 10, 10),
     ],

@@ -133,6 +133,11 @@ def test_a_member_with_a_small_share_is_not_forgotten() -> None:
     assert sorted(Counter(first for (first,) in sample_ring([500, 500, 1], 1)).values()) == [1, 31, 32]
 
 
+def test_cells_left_over_go_to_the_largest_remainders() -> None:
+    """Quotas of 2.6, 3.7 and 3.7 variants become 2, 4 and 4."""
+    assert Counter(first for (first,) in sample_ring([26, 37, 37], 1, length=10)) == {0: 2, 1: 4, 2: 4}
+
+
 def test_more_members_than_variants() -> None:
     """A ring grows with the members, so that a hundred equal ones are all answered."""
     assert Counter(first for (first,) in sample_ring([1] * 100, 1)) == dict.fromkeys(range(100), 1)
