@@ -17,7 +17,9 @@ _OTHER = len(_TYPES)
 _DROPS = tuple(Drop)
 
 ANSWERS = (len(_TYPES) + 1) * len(_RCODES)
-SLOTS = ANSWERS + len(_DROPS)
+INTERNAL = ANSWERS + len(_DROPS)
+"""The slot of a message that a fault of ours left without an answer."""
+SLOTS = INTERNAL + 1
 """How many slots one protocol needs."""
 
 
@@ -43,3 +45,4 @@ def dropped_labels() -> Iterator[tuple[int, str]]:
     """Yield (slot, reason) for every slot of dropped messages."""
     for place, reason in enumerate(_DROPS):
         yield ANSWERS + place, reason.value
+    yield INTERNAL, "internal"

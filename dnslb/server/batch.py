@@ -1,0 +1,160 @@
+"""Up to 64 datagrams in and out with one system call each: recvmmsg(2) and sendmmsg(2) by ctypes.
+
+Beside a loop of recvfrom and sendto this saves about a sixth of the CPU of an answered query: system calls, and the
+Python objects of addresses, which go back to the kernel as the octets they came as. There is no compiler to need.
+"""
+
+import ctypes
+import errno
+import mmap
+import socket
+from ctypes import Structure, c_char, c_int, c_size_t, c_uint, c_uint32, c_void_p, sizeof
+
+from dnslb.wire.edns import OUR_PAYLOAD
+from dnslb.wire.query import MAX_QUERY
+
+SIZE = 64
+"""Datagrams in a batch."""
+_IN = MAX_QUERY + 8  # a longer datagram is cut, and still seen to be too long
+_OUT = OUR_PAYLOAD
+_NAME = 32  # room for a sockaddr_in6 (28)
+_CONTROL = 64  # room for an IPV6_PKTINFO message (40)
+_CONTROL_HEADER = 16
+_IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
+
+
+class _Iovec(Structure):
+    _fields_ = (("base", c_void_p), ("len", c_size_t))
+
+
+class _Msghdr(Structure):
+    _fields_ = (
+        ("name", c_void_p),
+        ("namelen", c_uint32),
+        ("iov", c_void_p),
+        ("iovlen", c_size_t),
+        ("control", c_void_p),
+        ("controllen", c_size_t),
+        ("flags", c_int),
+    )
+
+
+class _Mmsghdr(Structure):
+    _fields_ = (("hdr", _Msghdr), ("len", c_uint32))
+
+
+_STRIDE = sizeof(_Mmsghdr)
+_libc = ctypes.CDLL(None, use_errno=True)
+_recvmmsg = _libc.recvmmsg
+_recvmmsg.argtypes = (c_int, c_void_p, c_uint, c_int, c_void_p)
+_sendmmsg = _libc.sendmmsg
+_sendmmsg.argtypes = (c_int, c_void_p, c_uint, c_int)
+
+
+class _Memory:
+    """Memory that has an address for the kernel and slices for Python."""
+
+    def __init__(self, size: int) -> None:
+        self.octets = mmap.mmap(-1, size)
+        self.address = ctypes.addressof(c_char.from_buffer(self.octets))
+
+
+class Batch:
+    """The buffers of one UDP socket.
+
+    `receive` fills them; `query(i)` and `client(i)` read the datagram and its sender's address; `answer(i, octets)`
+    puts a response in its place; `send(first, end)` sends the responses of that range to where the queries came from.
+    A socket bound to the unspecified address answers from the address that the query was sent to.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take a bound UDP socket; it must be in blocking mode, receiving does not block anyhow."""
+        self._fd = sock.fileno()
+        self._family = sock.family
+        self._client = slice(8, 24) if sock.family == socket.AF_INET6 else slice(4, 8)
+        self._wildcard = _ask_for_destination(sock)
+        self._queries = _Memory(SIZE * _IN)
+        self._responses = _Memory(SIZE * _OUT)
+        self._names = _Memory(SIZE * _NAME)
+        self._control = _Memory(SIZE * _CONTROL)
+        self._received = _Memory(SIZE * _STRIDE)
+        self._sent = _Memory(SIZE * _STRIDE)
+        self._in_vectors = _Memory(SIZE * sizeof(_Iovec))
+        self._out_vectors = _Memory(SIZE * sizeof(_Iovec))
+        self._wire_up()
+        self._fresh = self._received.octets[:]
+        self._lengths = memoryview(self._received.octets).cast("I")[_Mmsghdr.len.offset // 4 :: _STRIDE // 4]
+        self._out_lengths = memoryview(self._out_vectors.octets).cast("L")[1::2]
+        control_length = (_Mmsghdr.hdr.offset + _Msghdr.controllen.offset) // sizeof(c_size_t)
+        step = _STRIDE // sizeof(c_size_t)
+        self._in_control_lengths = memoryview(self._received.octets).cast("L")[control_length::step]
+        self._out_control_lengths = memoryview(self._sent.octets).cast("L")[control_length::step]
+
+    def _wire_up(self) -> None:
+        name_length = 28 if self._family == socket.AF_INET6 else 16
+        for i in range(SIZE):
+            incoming = _Iovec.from_buffer(self._in_vectors.octets, i * sizeof(_Iovec))
+            incoming.base, incoming.len = self._queries.address + i * _IN, _IN
+            outgoing = _Iovec.from_buffer(self._out_vectors.octets, i * sizeof(_Iovec))
+            outgoing.base = self._responses.address + i * _OUT
+            for headers, vectors in ((self._received, self._in_vectors), (self._sent, self._out_vectors)):
+                header = _Mmsghdr.from_buffer(headers.octets, i * _STRIDE).hdr
+                header.name, header.namelen = self._names.address + i * _NAME, name_length
+                header.iov, header.iovlen = vectors.address + i * sizeof(_Iovec), 1
+                if self._wildcard:
+                    header.control, header.controllen = self._control.address + i * _CONTROL, _CONTROL
+
+    def receive(self) -> list[int]:
+        """Return the lengths of the datagrams that were waiting, at most SIZE, without blocking."""
+        self._received.octets[:] = self._fresh
+        number = _recvmmsg(self._fd, self._received.address, SIZE, socket.MSG_DONTWAIT, None)
+        if number <= 0:
+            return []
+        if self._wildcard:
+            self._prepare_sources(number)
+        lengths: list[int] = self._lengths[:number].tolist()
+        return lengths
+
+    def _prepare_sources(self, number: int) -> None:
+        """Send from the address that was asked, by whichever interface the routing table says."""
+        self._out_control_lengths[:number] = self._in_control_lengths[:number]
+        if self._family == socket.AF_INET:
+            for i in range(number):
+                interface = i * _CONTROL + _CONTROL_HEADER
+                self._control.octets[interface : interface + 4] = b"\x00\x00\x00\x00"
+
+    def query(self, place: int, length: int) -> bytes:
+        """Return the datagram at a place of the batch."""
+        first = place * _IN
+        return self._queries.octets[first : first + length]
+
+    def client(self, place: int) -> bytes:
+        """Return the sender's address, 4 or 16 octets."""
+        first = place * _NAME
+        return self._names.octets[first + self._client.start : first + self._client.stop]
+
+    def answer(self, place: int, octets: bytes) -> None:
+        """Put a response at a place of the batch."""
+        first = place * _OUT
+        self._responses.octets[first : first + len(octets)] = octets
+        self._out_lengths[place] = len(octets)
+
+    def send(self, first: int, end: int) -> None:
+        """Send the responses from one place up to another. One that the kernel refuses is left out."""
+        while first < end:
+            sent = _sendmmsg(self._fd, self._sent.address + first * _STRIDE, end - first, 0)
+            if sent < 0 and ctypes.get_errno() == errno.EINTR:
+                continue
+            first += max(sent, 1)
+
+
+def _ask_for_destination(sock: socket.socket) -> bool:
+    """Have the kernel tell each query's destination, if the socket is bound to all addresses; return whether it is."""
+    host = sock.getsockname()[0]
+    if sock.family == socket.AF_INET and host == "0.0.0.0":  # noqa: S104 - compared, not bound
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        return True
+    if sock.family == socket.AF_INET6 and host == "::":
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        return True
+    return False

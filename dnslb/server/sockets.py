@@ -1,0 +1,142 @@
+"""The sockets that queries arrive at: one UDP and one TCP socket for each address and worker, in one reuseport group.
+
+The controller opens them and keeps them open, so that what arrives while a worker is being replaced waits in its
+socket and is not lost.
+"""
+
+import errno
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+Address = tuple[IPv4Address | IPv6Address, int]
+
+_RECEIVE_BUFFER = 4 << 20
+_BACKLOG = 256
+_ATTEMPTS = 16
+_PRIVILEGED = 1024
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSockets:
+    """What one worker serves, in the order of the addresses."""
+
+    udp: tuple[socket.socket, ...]
+    tcp: tuple[socket.socket, ...]
+
+
+def open_all(addresses: Sequence[Address], workers: int, *, shared: bool) -> tuple[list[Address], list[WorkerSockets]]:
+    """Return the addresses with their real ports (0 has become a free one) and each worker's sockets.
+
+    Unless they are `shared` with workers that an earlier controller left behind, nobody else may have them: joining
+    another program's reuseport group would silently take half of its queries. Raise ListenError.
+    """
+    bound: list[Address] = []
+    columns: list[list[tuple[socket.socket, socket.socket]]] = []
+    try:
+        for host, port in addresses:
+            real, pairs = _open_group(host, port, workers, shared=shared)
+            bound.append((host, real))
+            columns.append(pairs)
+    except ListenError:
+        _close(pair for pairs in columns for pair in pairs)
+        raise
+    rows = [
+        WorkerSockets(
+            udp=tuple(pairs[worker][0] for pairs in columns), tcp=tuple(pairs[worker][1] for pairs in columns)
+        )
+        for worker in range(workers)
+    ]
+    return bound, rows
+
+
+def _open_group(
+    host: IPv4Address | IPv6Address, port: int, workers: int, *, shared: bool
+) -> tuple[int, list[tuple[socket.socket, socket.socket]]]:
+    """Open a pair for each worker on one port; with port 0, one that is free for UDP and TCP alike."""
+    for attempt in range(_ATTEMPTS):
+        pairs: list[tuple[socket.socket, socket.socket]] = []
+        try:
+            if port and not shared:
+                _check_free(host, port)
+            real = port
+            for _ in range(workers):
+                udp, real = _open(host, real, socket.SOCK_DGRAM)
+                try:
+                    tcp, _ = _open(host, real, socket.SOCK_STREAM)
+                except OSError:
+                    udp.close()
+                    raise
+                pairs.append((udp, tcp))
+        except OSError as error:
+            _close(pairs)
+            if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                raise ListenError(_explain(host, port, error)) from error
+            continue
+        return real, pairs
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _check_free(host: IPv4Address | IPv6Address, port: int) -> None:
+    """Raise OSError if anybody has the port, in a reuseport group or not."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with _new(host, kind) as sock:
+            if kind == socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((str(host), port))
+            if kind == socket.SOCK_STREAM:
+                sock.listen(1)
+
+
+def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -> tuple[socket.socket, int]:
+    sock = _new(host, kind)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        sock.bind((str(host), port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(_BACKLOG)
+            sock.setblocking(False)  # noqa: FBT003 - the library's signature
+    except OSError:
+        sock.close()
+        raise
+    return sock, sock.getsockname()[1]
+
+
+def _new(host: IPv4Address | IPv6Address, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET if isinstance(host, IPv4Address) else socket.AF_INET6
+    # asyncio switches TCP_NODELAY on for accepted sockets only if the listening one names its protocol.
+    protocol = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+    sock = socket.socket(family, kind, protocol)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
+
+
+def _close(pairs: Iterable[tuple[socket.socket, socket.socket]]) -> None:
+    for udp, tcp in pairs:
+        udp.close()
+        tcp.close()
+
+
+def _explain(host: IPv4Address | IPv6Address, port: int, error: OSError) -> str:
+    where = f"[{host}]:{port}" if isinstance(host, IPv6Address) else f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        advice = f"the port is taken: see who has it with `ss -lunpt 'sport = :{port}'`, or change server.listen"
+    elif error.errno == errno.EACCES and port < _PRIVILEGED:
+        advice = "ports below 1024 need root or CAP_NET_BIND_SERVICE; or change server.listen"
+    elif error.errno == errno.EADDRNOTAVAIL:
+        advice = "no interface of this machine has the address; change server.listen"
+    elif error.errno == errno.EAFNOSUPPORT:
+        advice = "this machine has no IPv6; take the address out of server.listen"
+    else:
+        advice = "check server.listen"
+    return f"cannot listen on {where}: {error.strerror}; {advice}"

@@ -1,0 +1,167 @@
+"""The controller's side of the workers: it starts them, tells them, counts with them and replaces them."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dnslb.answer.snapshot import Change, Snapshot, apply
+from dnslb.server import channel
+from dnslb.server.counters import Counters
+from dnslb.server.sockets import WorkerSockets
+
+_ACKNOWLEDGE_SECONDS = 10.0
+_STOP_SECONDS = 5.0
+_CALM_SECONDS = 1.0
+_LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker that ended without being told to. `status` is as in subprocess: a negative signal or an exit code."""
+
+    pid: int
+    status: int
+    pause: float
+    """Seconds until its replacement starts."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One place among the workers; the process in it changes, its sockets and counters stay."""
+
+    sockets: WorkerSockets
+    counters: Counters
+    process: asyncio.subprocess.Process | None = None
+    writer: asyncio.StreamWriter | None = None
+    acknowledged: int = 0
+    started_at: float = 0.0
+    pause: float = 0.0
+    acknowledges: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Supervisor:
+    """All workers. Messages reach each in order, and a new process always begins with the newest whole snapshot."""
+
+    def __init__(
+        self, sockets: Sequence[WorkerSockets], on_death: Callable[[Death], None], on_start: Callable[[], None]
+    ) -> None:
+        """`on_death` hears of each worker that ends by itself, `on_start` of each that has begun."""
+        self._workers = [_Worker(each, Counters.create()) for each in sockets]
+        self._on_death = on_death
+        self._on_start = on_start
+        self._snapshot: Snapshot | None = None
+        self._tending: list[asyncio.Task[None]] = []
+
+    async def start(self, snapshot: Snapshot) -> None:
+        """Start all workers and wait until each answers."""
+        self._snapshot = snapshot
+        self._tending = [asyncio.create_task(self._tend(worker)) for worker in self._workers]
+        await self._wait_for(snapshot.generation)
+
+    async def distribute(self, message: Snapshot | Change) -> None:
+        """Send a snapshot or a change to every worker and wait until each answers from it.
+
+        A worker that is being replaced meanwhile begins with it.
+        """
+        assert self._snapshot is not None  # noqa: S101 - start comes first
+        self._snapshot = apply(self._snapshot, message) if isinstance(message, Change) else message
+        octets = channel.encode(message)
+        for worker in self._workers:
+            if worker.writer is not None:
+                worker.writer.write(octets)
+        await self._wait_for(message.generation)
+
+    async def _wait_for(self, generation: int) -> None:
+        """Wait for all workers, but not for ever: one that hangs must not stop the others' next change."""
+        try:
+            async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
+                for worker in self._workers:
+                    while worker.acknowledged < generation:
+                        worker.acknowledges.clear()
+                        await worker.acknowledges.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [worker.process.pid for worker in self._workers if worker.process is not None]
+
+    def counters(self) -> list[tuple[int, Counters]]:
+        """Return each worker's process id (0 while it is being replaced) and counters."""
+        return [(worker.process.pid if worker.process else 0, worker.counters) for worker in self._workers]
+
+    async def stop(self) -> None:
+        """Have all workers finish what is in flight; end those that do not."""
+        for task in self._tending:
+            task.cancel()
+        await asyncio.gather(*self._tending, return_exceptions=True)
+        await asyncio.gather(*(self._stop(worker) for worker in self._workers))
+
+    async def _stop(self, worker: _Worker) -> None:
+        process = worker.process
+        if process is not None and process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        _hang_up(worker)
+
+    async def _tend(self, worker: _Worker) -> None:
+        """Keep a process in this place."""
+        loop = asyncio.get_running_loop()
+        while True:
+            reader = await self._spawn(worker)
+            self._on_start()
+            assert worker.process is not None  # noqa: S101 - just spawned
+            listening = asyncio.create_task(self._hear(worker, reader))
+            try:
+                status = await worker.process.wait()
+            finally:
+                listening.cancel()
+            _hang_up(worker)
+            pid, worker.process = worker.process.pid, None
+            # At once after a calm life; slower and slower if it dies as soon as it starts.
+            calm = loop.time() - worker.started_at > _CALM_SECONDS
+            worker.pause = 0.0 if calm else min(max(2 * worker.pause, 0.1), _LONGEST_PAUSE)
+            self._on_death(Death(pid, status, worker.pause))
+            await asyncio.sleep(worker.pause)
+
+    async def _spawn(self, worker: _Worker) -> asyncio.StreamReader:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        udp = [str(sock.fileno()) for sock in worker.sockets.udp]
+        tcp = [str(sock.fileno()) for sock in worker.sockets.tcp]
+        descriptors = ["--channel", str(theirs.fileno()), "--counters", str(worker.counters.fd)]
+        with theirs:
+            worker.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), worker.counters.fd, *map(int, udp), *map(int, tcp)),
+            )
+        worker.started_at = asyncio.get_running_loop().time()
+        worker.acknowledged = 0
+        assert self._snapshot is not None  # noqa: S101 - start comes first
+        writer.write(channel.encode(self._snapshot))
+        # From here on it hears of each change, in order, behind the snapshot just sent.
+        worker.writer = writer
+        return reader
+
+    async def _hear(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                worker.acknowledged = await channel.receive_generation(reader)
+                worker.acknowledges.set()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+
+
+def _hang_up(worker: _Worker) -> None:
+    if worker.writer is not None:
+        worker.writer.close()
+        worker.writer = None

@@ -1,0 +1,90 @@
+"""One answering process: `python -m dnslb.server.worker` with descriptors that the controller opened.
+
+It takes snapshots from the channel and answers from the latest. When the controller is gone it goes on answering
+(fail static) until it is told to stop by SIGTERM: mail must not stop because the control plane did.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+from dnslb.answer.snapshot import Change, Snapshot, apply
+from dnslb.answer.turns import Turns
+from dnslb.server import channel, tcp
+from dnslb.server.counters import Counters
+from dnslb.server.current import Current
+from dnslb.server.udp import UdpServer
+
+_FINISH_SECONDS = 2.0
+
+
+def main() -> None:
+    """Answer until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="dnslb worker", description="Started by dnslb run; not for people.")
+    for name in ("channel", "counters"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("udp", "tcp"):
+        parser.add_argument(f"--{name}", type=int, nargs="*", default=[])
+    options = parser.parse_args()
+    # Ctrl-C reaches the whole process group; the controller decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    asyncio.run(_serve(options.channel, Counters(options.counters), options.udp, options.tcp))
+
+
+async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream: Sequence[int]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel_fd))
+    try:
+        first = await channel.receive(reader)
+    except asyncio.IncompleteReadError:
+        return
+    if not isinstance(first, Snapshot):
+        raise TypeError("the first message of a channel must be a whole snapshot")
+    current = Current(first, Turns(os.getpid()))
+    servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in udp]
+    for server in servers:
+        loop.add_reader(server.sock, server.burst)
+    connections = tcp.Connections(current, counters.tcp)
+    listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in stream]
+    _acknowledge(writer, counters, current.snapshot)
+    following = asyncio.create_task(_follow(reader, writer, current, counters))
+    await stop.wait()
+    following.cancel()
+    for listener in listeners:
+        listener.close()
+    for server in servers:
+        loop.remove_reader(server.sock)
+        server.drain()
+    await connections.close(_FINISH_SECONDS)
+    writer.close()
+
+
+async def _follow(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, current: Current, counters: Counters
+) -> None:
+    """Take each new snapshot until the controller is gone."""
+    try:
+        while True:
+            message = await channel.receive(reader)
+            current.snapshot = apply(current.snapshot, message) if isinstance(message, Change) else message
+            _acknowledge(writer, counters, current.snapshot)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return
+
+
+def _acknowledge(writer: asyncio.StreamWriter, counters: Counters, snapshot: Snapshot) -> None:
+    counters.generation = snapshot.generation
+    writer.write(channel.encode_generation(snapshot.generation))
+    # A snapshot has no cycles: it goes when nobody holds it, and the collector need not walk through it.
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    main()
