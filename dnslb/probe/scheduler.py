@@ -198,6 +198,8 @@ class Scheduler:
             started = time.monotonic()
             lag = max(0.0, self._wall() - due)
             result = await self._result_of(watch.target)
+        if not self._current(watch):
+            return  # it ended in the very moment in which it was cancelled
         watch.probing = None
         self._ask_for_delay(watch, result, lag)
         self._plan(watch, time.monotonic() - started, spread=spread)
@@ -221,8 +223,6 @@ class Scheduler:
 
     def _plan(self, watch: Watch, elapsed: float, *, spread: bool) -> None:
         """Set the next probe, `elapsed` seconds after the last one started."""
-        if not self._current(watch):
-            return
         interval = watch.target.recipe.interval
         if watch.delay < interval:
             self._move(watch, max(0.0, watch.delay - elapsed))

@@ -223,6 +223,24 @@ async def test_a_reload_ends_what_is_gone(begin: Begin, probes: Probes) -> None:
     assert probes.count("mx1") == 0
 
 
+async def test_a_result_that_comes_with_the_cancellation_is_not_reported(probes: Probes) -> None:
+    """A probe of a removed target that still returns a result has nobody left to tell it to."""
+
+    async def stubborn(it: Target) -> ProbeResult:
+        try:
+            return await probes.run(it)
+        except asyncio.CancelledError:
+            return ProbeResult(Verdict.OK, "", 1.0, 0.001, time.time())
+
+    scheduler = Scheduler(probes.take, run_probe=stubborn)
+    probes.gate.clear()
+    await scheduler.start([target()])
+    await until(lambda: bool(probes.begun))
+    await scheduler.replace([])
+    await scheduler.stop()
+    assert probes.results == []
+
+
 async def test_a_reload_begins_anew_with_changed_targets(begin: Begin, probes: Probes) -> None:
     """A target whose recipe changed is another one: it is probed soon, though the old one was not due for long."""
     scheduler = await begin(target(interval=NEVER))
