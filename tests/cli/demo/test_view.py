@@ -1,0 +1,112 @@
+"""The picture fits a small terminal, uses a large one, and shows what matters."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dnslb.cli.demo import scene, view
+from dnslb.cli.demo.mail import MailServer
+from dnslb.cli.demo.script import Event, Stage, Tone
+from dnslb.cli.demo.story import Story
+
+HINTS = scene.hints("dnslb", "/tmp/dnslb-demo-abcdefgh/dnslb.toml", ("127.0.0.1", 65535))  # noqa: S108 - no file
+
+
+def stage() -> Stage:
+    """Return a stage on which mx1 has just died."""
+    servers = {actor.name: MailServer(actor.host, actor.address) for actor in scene.CAST}
+    play = Stage(("127.0.0.1", 65535), servers, lambda: 123.4, lambda _event: None)
+    play.phase = "mx1 is dead; dnslb makes sure before it believes it"
+    play.members = {
+        actor.name: {
+            "state": "down" if actor.name == "mx1" else "up",
+            "verdict": "refused" if actor.name == "mx1" else "ok",
+            "admin": "drain" if actor.name == "mx2" else "ready",
+            "effective_weight": actor.weight,
+            "share": actor.weight / 100,
+        }
+        for actor in scene.CAST
+    }
+    play.story.answered_whole(("mx3", "mx1", "mx2"), 1.0)
+    for number in range(100):
+        play.story.asked()
+        play.story.answered_one("mx1" if number % 2 else "mx2", 1.0)
+    return play
+
+
+def shown(width: int, height: int, encoding: str = "utf-8") -> list[str]:
+    """Return the lines that a terminal of that size shows, without colours."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=width, height=height, force_terminal=True, no_color=True)
+    told = [Event(float(number), f"event {number} " + "x" * 200, Tone.GOOD) for number in range(30)]
+    console.print(view.picture(stage(), told, HINTS), height=height)
+    file.seek(0)
+    return [strip(line) for line in file.read().splitlines()]
+
+
+def strip(line: str) -> str:
+    """Return a line without its escape sequences."""
+    return "".join(part.partition("m")[2] if number else part for number, part in enumerate(line.split("\x1b[")))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_all_is_legible(width: int, height: int) -> None:
+    """Every fact is on the screen, in full, at both sizes."""
+    lines = shown(width, height)
+    text = "\n".join(lines)
+    assert len(lines) == height
+    assert all(len(line) <= width for line in lines)
+    for fact in (
+        *HINTS,
+        "123 s   100 queries, 101 answered   Ctrl-C ends",
+        "mx1 is dead; dnslb makes sure before it believes it",
+        "down, refused",
+        "killed",
+        "drain",
+        "relay.demo.test A",
+        "127.0.0.11",
+        "mail.demo.test MX",
+        "10 mx3.demo.test  20 mx1.demo.test  30 mx2.demo.test",
+        "event 29",
+    ):
+        assert fact in text
+
+
+def test_a_terminal_that_knows_only_ascii() -> None:
+    """Frames and bars become ASCII, and nothing fails."""
+    assert "+- members -" in "\n".join(shown(80, 24, encoding="ascii"))
+
+
+def test_a_larger_terminal_shows_more_events() -> None:
+    """Room is given to the events, the latest of them."""
+    small = [line for line in shown(80, 24) if "event" in line]
+    large = [line for line in shown(120, 40) if "event" in line]
+    assert len(small) >= 4
+    assert len(large) >= 20
+    assert "event 29" in large[-1]
+
+
+def test_nothing_has_happened_yet() -> None:
+    """The first picture, before any answer or status, can be drawn."""
+    servers = {actor.name: MailServer(actor.host, actor.address) for actor in scene.CAST}
+    empty = Stage(("127.0.0.1", 1), servers, lambda: 0.0, lambda _event: None)
+    console = Console(file=io.StringIO(), width=80, height=24)
+    console.print(view.picture(empty, [], HINTS), height=24)
+
+
+def test_summary() -> None:
+    """The summary compares wanted and measured shares of each member."""
+    story = Story(scene.weights())
+    story.answered_whole(("mx1", "mx2", "mx3"), 0.0)
+    for member in ("mx1", "mx1", "mx2", "mx3"):
+        story.answered_one(member, 1.0)
+    out = io.StringIO()
+    Console(file=out, width=80).print(view.summary(story))
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert rows == [
+        ["member", "weight", "wanted", "measured", "answers"],
+        ["mx1", "50", "50.0%", "50.0%", "2"],
+        ["mx2", "30", "30.0%", "25.0%", "1"],
+        ["mx3", "20", "20.0%", "25.0%", "1"],
+    ]
