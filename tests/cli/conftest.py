@@ -1,0 +1,158 @@
+"""A control socket with an operator behind it that has two members, for the commands to talk to."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dnslb.cli.main import cli
+from dnslb.control.commands import no_such_member, no_such_pool
+from dnslb.control.protocol import Code, Refused
+from dnslb.control.server import ControlServer
+from dnslb.pool.admin import AdminState
+
+
+def a_member(**facts: object) -> dict[str, Any]:
+    """Return a member as in `status`: up and published, but for the facts given."""
+    return {
+        "admin": "ready",
+        "state": "up",
+        "verdict": "ok",
+        "reason": "",
+        "rule": "healthy",
+        "published": True,
+        "weight": 50,
+        "effective_weight": 50,
+        "share": 0.5,
+        "tier": 1,
+        "addresses": ["192.0.2.11", "2001:db8::11"],
+        "since": "2026-01-01T00:00:00Z",
+        "last_probe": "2026-01-01T00:00:09Z",
+        "latency_ms": 3.1,
+        "drain": None,
+    } | facts
+
+
+def a_status() -> dict[str, Any]:
+    """Return a status of one pool with two members and two services of one name."""
+    members = {"mx1": a_member(), "mx2": a_member(addresses=["192.0.2.12"])}
+    service = {"pool": "inbound", "records": 2, "zone": "lb.example.org", "shares": {"mx1": 0.5, "mx2": 0.5}}
+    return {
+        "version": "0.1.0",
+        "generation": 7,
+        "uptime_s": 3700.5,
+        "listen": ["127.0.0.1:5300"],
+        "workers": [{"pid": 12, "generation": 7, "queries": 1000}],
+        "pools": {"inbound": {"panic": False, "healthy_weight": 100, "total_weight": 100, "members": members}},
+        "services": {
+            "mx.lb.example.org": {"type": "address", "ttl": 30, **service},
+            "mx.lb.example.org MX": {"type": "MX", "ttl": 45, **service},
+        },
+    }
+
+
+class FakeOperator:
+    """An operator whose facts a test can set, and which notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.now = a_status()
+        self.wrong: list[str] = []
+        self.happened: list[dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.stays = False
+        """Whether a member stays published, whatever people want."""
+
+    def member(self, pool: str, member: str) -> dict[str, Any]:
+        """Return a member's facts, or refuse as the real one does."""
+        if pool not in self.now["pools"]:
+            raise no_such_pool(pool, self.now["pools"])
+        members: dict[str, dict[str, Any]] = self.now["pools"][pool]["members"]
+        if member not in members:
+            raise no_such_member(pool, member, members)
+        return members[member]
+
+    async def status(self) -> dict[str, Any]:
+        """Return what the test has set."""
+        return self.now
+
+    async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
+        """Set it, and publish who is ready."""
+        facts = self.member(pool, member)
+        self.asked.append({"state": state, "reason": reason, "who": who})
+        facts["admin"] = state
+        facts["published"] = self.stays or (state is AdminState.READY and facts["state"] == "up")
+        self.now["generation"] += 1
+        return facts | {"generation": self.now["generation"]}
+
+    async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
+        """Set it."""
+        facts = self.member(pool, member)
+        self.asked.append({"weight": weight, "reason": reason, "who": who})
+        facts["effective_weight"] = facts["weight"] if weight is None else weight
+        facts["published"] = facts["effective_weight"] > 0
+        self.now["generation"] += 1
+        return facts | {"generation": self.now["generation"]}
+
+    async def reload(self, who: str) -> dict[str, Any]:
+        """Do it, or refuse with what the test has set."""
+        if self.wrong:
+            raise Refused(
+                Code.CONFIG, "the configuration has 2 errors, and nothing was changed", {"problems": self.wrong}
+            )
+        self.asked.append({"reload": who})
+        return {"generation": 8, "changed": True, "warnings": ["zone lb.example.org has one name server only"]}
+
+    async def events(
+        self, since: float | None, pool: str | None, after: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return what the test has set, by the rules of PROTOCOL.md for `after` and `limit`."""
+        self.asked.append({"since": since, "pool": pool, "after": after, "limit": limit})
+        found = [event for event in self.happened if event["id"] > (after or 0)]
+        return found[-limit:] if after is None else found[:limit]
+
+    def version(self) -> dict[str, Any]:
+        """Return the version of a daemon that was not restarted after an upgrade."""
+        return {"version": "0.0.9", "python": "3.11.0"}
+
+
+class FakeDaemon:
+    """A control server in a thread of its own, as commands are blocking."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.operator = FakeOperator()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._started(), self._loop).result()
+
+    async def _started(self) -> ControlServer:
+        return await ControlServer.start(self.path, self.operator)
+
+    def close(self) -> None:
+        """End the server and its thread."""
+        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
+    """Give a running daemon that is none."""
+    started = FakeDaemon(tmp_path / "control.sock")
+    yield started
+    started.close()
+
+
+Dnslb = Callable[..., Result]
+
+
+@pytest.fixture
+def dnslb(daemon: FakeDaemon) -> Dnslb:
+    """Give a function that runs one command against the daemon."""
+    return lambda *words: CliRunner().invoke(cli, [*words, "--control", str(daemon.path)])

@@ -1,0 +1,159 @@
+"""events: the list, the choice of it, and following."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Dnslb, FakeDaemon
+
+
+def an_event(number: int, **facts: object) -> dict[str, Any]:
+    """Return an event as the daemon sends it."""
+    about = {"pool": "inbound", "member": "mx1", "who": "", "text": f"text {number}", "details": {}}
+    return {"id": number, "at": "2026-01-01T00:00:00.250Z", "kind": "state", **about, **facts}
+
+
+def test_events_are_sentences(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch: pytest.MonkeyPatch) -> None:
+    """When, what kind, about what, what happened and by whom; a control character is shown as what it is."""
+    monkeypatch.setenv("TZ", "UTC")
+    daemon.operator.happened = [
+        an_event(1, text="mx1 is down: 554 \x1b[2J"),
+        an_event(2, kind="reload", pool="", member="", who="root", text="reloaded"),
+    ]
+    assert [" ".join(line.split()) for line in dnslb("events").output.splitlines()] == [
+        "2026-01-01 00:00:00 state inbound/mx1 mx1 is down: 554 \\x1b[2J",
+        "2026-01-01 00:00:00 reload reloaded (by root)",
+    ]
+
+
+def test_json_is_the_list(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """As the daemon sent it."""
+    daemon.operator.happened = [an_event(1), an_event(2)]
+    assert json.loads(dnslb("events", "--json").stdout) == [an_event(1), an_event(2)]
+
+
+def test_what_is_wanted_is_asked(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch: pytest.MonkeyPatch) -> None:
+    """--since counts back from now, --pool and --limit are passed on, and the limit depends on --since."""
+    monkeypatch.setattr("time.time", lambda: 10_000.0)
+    dnslb("events", "--since", "1h", "--pool", "inbound", "--limit", "7")
+    dnslb("events", "--since", "500ms")
+    dnslb("events")
+    assert daemon.operator.asked == [
+        {"since": 6400.0, "pool": "inbound", "after": None, "limit": 7},
+        {"since": 9999.5, "pool": None, "after": None, "limit": 1000},
+        {"since": None, "pool": None, "after": None, "limit": 50},
+    ]
+
+
+@pytest.mark.parametrize("word", ["1", "h", "1 hour", "-1h", "1h30", ""])
+def test_what_is_no_time_span_is_a_usage_error(dnslb: "Dnslb", word: str) -> None:
+    """Exit status 2, with examples."""
+    result = dnslb("events", "--since", word)
+    assert result.exit_code == 2
+    assert "is no time span: write 30s, 10m, 1h or 2d" in result.stderr
+
+
+class Follower:
+    """`dnslb events --follow --json` in a process of its own, with a look at its output."""
+
+    def __init__(self, path: "Path", *words: str) -> None:
+        command = [sys.executable, "-m", "dnslb", "events", "--follow", "--json", *words, "--control", str(path)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+
+    @property
+    def output(self) -> IO[str]:
+        """Return the pipe of its output."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def numbers(self, count: int) -> list[int]:
+        """Wait for so many events and return their ids."""
+        return [json.loads(self.output.readline())["id"] for _ in range(count)]
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for its end; return exit status and what it had to complain about."""
+        self.output.close()
+        assert self.process.stderr is not None
+        with self.process.stderr as complaints:
+            return self.process.wait(), complaints.read()
+
+
+def when(condition: "Callable[[], object]") -> None:
+    """Wait until a condition of the daemon's thread is true."""
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.01)
+
+
+def test_following_shows_each_event_once_until_ctrl_c(daemon: "FakeDaemon") -> None:
+    """Old ones first, new ones as they come; Ctrl-C ends it cleanly with status 0."""
+    daemon.operator.happened = [an_event(1), an_event(2)]
+    follower = Follower(daemon.path)
+    assert follower.numbers(2) == [1, 2]
+    daemon.operator.happened += [an_event(3), an_event(4)]
+    assert follower.numbers(2) == [3, 4]
+    follower.process.send_signal(signal.SIGINT)
+    assert follower.ended() == (0, "")
+
+
+def test_following_from_now_shows_nothing_older(daemon: "FakeDaemon") -> None:
+    """When the first look finds nothing since then, the next ones ask since then too."""
+    follower = Follower(daemon.path, "--since", "1s")
+    when(lambda: len(daemon.operator.asked) > 1)
+    follower.process.send_signal(signal.SIGINT)
+    assert follower.ended() == (0, "")
+    first, second = daemon.operator.asked[:2]
+    assert second == {"since": first["since"], "pool": None, "after": 0, "limit": 1000}
+
+
+def test_following_ends_when_nobody_reads(daemon: "FakeDaemon") -> None:
+    """`dnslb events --follow | head -1` ends at the next event, without complaint."""
+    daemon.operator.happened = [an_event(1)]
+    follower = Follower(daemon.path)
+    assert follower.numbers(1) == [1]
+    follower.output.close()
+    daemon.operator.happened += [an_event(2)]
+    assert follower.ended() == (0, "")
+
+
+def test_following_waits_for_a_daemon_that_is_restarted(tmp_path: "Path") -> None:
+    """It says once that the daemon is away, and shows what happened meanwhile when it is back."""
+    from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
+
+    first = FakeDaemon(tmp_path / "c.sock")
+    first.operator.happened = [an_event(1)]
+    follower = Follower(first.path)
+    assert follower.numbers(1) == [1]
+    first.close()
+    assert follower.process.stderr is not None
+    assert "(still trying)" in follower.process.stderr.readline()
+    second = FakeDaemon(first.path)
+    second.operator.happened = [an_event(1), an_event(2)]
+    assert follower.numbers(1) == [2]
+    follower.process.send_signal(signal.SIGINT)
+    assert follower.ended() == (0, "")
+    second.close()
+
+
+def test_a_long_list_can_be_cut_by_its_reader(daemon: "FakeDaemon") -> None:
+    """`dnslb events | head` is no error, however much is left to write."""
+    daemon.operator.happened = [an_event(number, text="x" * 900) for number in range(1000)]
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-m", "dnslb", "events", "--since", "1h", "--control", str(daemon.path)]
+    with subprocess.Popen(command, stdout=write_end, stderr=subprocess.PIPE, text=True) as process:
+        os.close(write_end)
+        os.read(read_end, 100)
+        os.close(read_end)
+        assert process.communicate()[1] == ""
+    assert process.returncode == 0

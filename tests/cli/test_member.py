@@ -1,0 +1,110 @@
+"""drain, ready, maint and weight: what they do, and the one sentence that says what is now true."""
+
+import json
+import os
+import pwd
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Dnslb, FakeDaemon
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.mark.parametrize(("command", "words"), [("drain", "drained"), ("maint", "in maintenance")])
+def test_a_member_is_taken_out(dnslb: "Dnslb", daemon: "FakeDaemon", command: str, words: str) -> None:
+    """The sentence says that it left the answers, and for how long resolvers may still know it (the longest TTL)."""
+    result = dnslb(command, "inbound/mx1", "--reason", "new kernel")
+    assert result.output.splitlines() == [
+        f"inbound/mx1 is {words}: no longer in answers (generation 8).",
+        "Resolvers may send to it for up to 45 s more, and mail in flight may take longer: keep it running.",
+    ]
+    assert result.exit_code == 0
+    assert daemon.operator.asked == [{"state": command, "reason": "new kernel", "who": ME}]
+
+
+def test_a_member_that_has_to_stay_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """The last one is not taken out, and nobody is left to believe so."""
+    daemon.operator.stays = True
+    daemon.operator.member("inbound", "mx1")["rule"] = "the last member that takes mail"
+    assert dnslb("drain", "inbound/mx1").output == (
+        "inbound/mx1 is drained, but it stays in answers, as nothing better is left (generation 8):"
+        " the last member that takes mail.\n"
+    )
+
+
+def test_a_member_is_put_back(dnslb: "Dnslb") -> None:
+    """The sentence says which share it has."""
+    dnslb("drain", "inbound/mx1")
+    assert (
+        dnslb("ready", "inbound/mx1").output == "inbound/mx1 is ready: in answers with a share of 50% (generation 9).\n"
+    )
+
+
+def test_a_member_that_is_ready_and_down_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Being ready is not being published: the rule says why not."""
+    daemon.operator.member("inbound", "mx1").update(state="down", rule="down: nobody listens on port 25")
+    assert dnslb("ready", "inbound/mx1").output == (
+        "inbound/mx1 is ready, but not in answers (generation 8): down: nobody listens on port 25.\n"
+    )
+
+
+def test_a_weight_is_changed_and_goes_back(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """A number sets it, the word default takes it away, and 0 takes the member out."""
+    assert dnslb("weight", "inbound/mx1", "10").output == (
+        "inbound/mx1 has weight 10 now: in answers with a share of 50% (generation 8).\n"
+    )
+    assert dnslb("weight", "inbound/mx1", "default", "--reason", "done").output == (
+        "inbound/mx1 has weight 50 now (the configured one): in answers with a share of 50% (generation 9).\n"
+    )
+    assert dnslb("weight", "inbound/mx1", "0").output.startswith("inbound/mx1 has weight 0 now: not in answers")
+    assert [asked["weight"] for asked in daemon.operator.asked] == [10, None, 0]
+
+
+@pytest.mark.parametrize("command", ["drain", "ready", "maint"])
+def test_json_is_the_member_as_in_status(dnslb: "Dnslb", daemon: "FakeDaemon", command: str) -> None:
+    """Programs get the facts and the generation, and nothing else on the output."""
+    result = dnslb(command, "inbound/mx1", "--json")
+    assert json.loads(result.stdout) == daemon.operator.member("inbound", "mx1") | {"generation": 8}
+
+
+def test_json_of_a_weight_is_the_member_as_in_status(dnslb: "Dnslb") -> None:
+    """The same for weight."""
+    assert json.loads(dnslb("weight", "inbound/mx1", "9", "--json").stdout)["effective_weight"] == 9
+
+
+def test_a_wrong_member_is_told_the_right_ones(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Exit status 1, a guess and the list; nothing was changed."""
+    result = dnslb("drain", "inbound/mx11")
+    assert result.exit_code == 1
+    assert result.stderr == ("Error: pool 'inbound' has no member 'mx11'; did you mean mx1? (members: mx1, mx2)\n")
+    assert dnslb("drain", "inbuond/mx1").stderr == (
+        "Error: there is no pool 'inbuond'; did you mean inbound? (pools: inbound)\n"
+    )
+    assert daemon.operator.asked == []
+
+
+@pytest.mark.parametrize("word", ["mx1", "inbound/", "/mx1", ""])
+def test_what_is_no_member_is_a_usage_error(dnslb: "Dnslb", word: str) -> None:
+    """Exit status 2, with an example of how to write it."""
+    result = dnslb("drain", word)
+    assert result.exit_code == 2
+    assert "is not POOL/MEMBER: write for example inbound/mx1" in result.stderr
+
+
+@pytest.mark.parametrize("word", ["ten", "1.5", "65536", "²", ""])
+def test_what_is_no_weight_is_a_usage_error(dnslb: "Dnslb", word: str) -> None:
+    """Exit status 2, with what was expected."""
+    result = dnslb("weight", "inbound/mx1", word)
+    assert result.exit_code == 2
+    assert "is neither an integer from 0 to 65535 nor 'default'" in result.stderr
+
+
+def test_a_reason_that_could_steer_a_terminal_is_refused(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Others would see it in theirs."""
+    result = dnslb("drain", "inbound/mx1", "--reason", "\x1b[2J")
+    assert result.exit_code == 1
+    assert "expected printable text" in result.stderr
+    assert daemon.operator.asked == []

@@ -1,0 +1,100 @@
+"""status and pool: what a person sees, and what a program gets."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import a_member, a_status
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Dnslb, FakeDaemon
+
+
+def squeezed(text: str) -> list[str]:
+    """Return the lines with single spaces: what stands where, not how wide it is."""
+    return [" ".join(line.split()) for line in text.splitlines() if line]
+
+
+def test_status_shows_pools_members_services_and_workers(dnslb: "Dnslb") -> None:
+    """Each has a table, each fact its column."""
+    lines = squeezed(dnslb("status").output)
+    assert lines[0] == "dnslb 0.1.0, generation 7, up for 1h, listens on 127.0.0.1:5300"
+    assert "inbound 2 2 100 of 100 no" in lines
+    assert any(line.startswith("inbound/mx2 ready up ok yes 50% ") for line in lines)
+    assert "mx.lb.example.org address inbound 2 30 s" in lines
+    assert "mx.lb.example.org MX inbound 2 45 s" in lines
+    assert "pid 12 7 1000" in lines
+
+
+def test_columns_are_aligned(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """A long name moves the column for all, and numbers end where their heading ends."""
+    daemon.operator.now["pools"]["outbound-with-a-long-name"] = daemon.operator.now["pools"]["inbound"]
+    lines = dnslb("status").output.splitlines()
+    heading = next(line for line in lines if line.startswith("POOL"))
+    rows = [line for line in lines if line.startswith(("inbound ", "outbound-with-a-long-name "))]
+    assert {row.index("100 of 100") + len("100 of 100") for row in rows} == {heading.index("HEALTHY WEIGHT") + 14}
+
+
+def test_panic_is_not_to_be_missed(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Both commands say it in a sentence with the weights."""
+    daemon.operator.now["pools"]["inbound"].update(panic=True, healthy_weight=10)
+    told = "PANIC in pool inbound: only 10 of its weight of 100 is healthy."
+    assert told in dnslb("status").output
+    assert told in dnslb("pool", "inbound").output
+
+
+def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Below each member stand the rule and what its last probe said."""
+    members = daemon.operator.now["pools"]["inbound"]["members"]
+    members["mx1"] = a_member(effective_weight=25, share=1.0)
+    members["mx2"] = a_member(
+        state="down", verdict="refused", published=False, share=0.0, rule="down", reason="nobody listens on port 25"
+    )
+    lines = squeezed(dnslb("pool", "inbound").output)
+    assert lines[1].startswith("MEMBER ADMIN STATE VERDICT PUBLISHED WEIGHT SHARE TIER SINCE ADDRESSES")
+    assert lines[2].startswith("mx1 ready up ok yes 25 (50) 100% ██████████ 1 ")
+    assert lines[2].endswith(" ago 192.0.2.11 2001:db8::11")
+    assert lines[3] == "published: healthy"
+    assert lines[4].startswith("mx2 ready down refused no 50 0% 1 ")
+    assert lines[5] == "not published: down; nobody listens on port 25"
+
+
+def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Control characters are shown as what they are."""
+    daemon.operator.member("inbound", "mx1")["reason"] = "554 \x1b[2Jgo\raway"
+    output = dnslb("pool", "inbound").output
+    assert "554 \\x1b[2Jgo\\raway" in output
+    assert "\x1b" not in output
+
+
+def test_pool_without_a_name_lists_the_pools(dnslb: "Dnslb") -> None:
+    """One line for each."""
+    assert squeezed(dnslb("pool").output) == [
+        "POOL MEMBERS PUBLISHED HEALTHY WEIGHT PANIC",
+        "inbound 2 2 100 of 100 no",
+    ]
+
+
+def test_json_is_what_the_daemon_says(dnslb: "Dnslb") -> None:
+    """Nothing is added, left out or rounded; a pool is its part of the status."""
+    assert json.loads(dnslb("status", "--json").stdout) == a_status()
+    assert json.loads(dnslb("pool", "--json").stdout) == a_status()["pools"]
+    assert json.loads(dnslb("pool", "inbound", "--json").stdout) == a_status()["pools"]["inbound"]
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_a_wrong_pool_is_told_the_right_ones(dnslb: "Dnslb", json_too: list[str]) -> None:
+    """Exit status 1, a guess and the list."""
+    result = dnslb("pool", "inbond", *json_too)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: there is no pool 'inbond'; did you mean inbound? (pools: inbound)\n"
+
+
+def test_a_daemon_without_services_has_a_status_too(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """A first start with an empty configuration, members never probed, breaks no table."""
+    daemon.operator.now.update(services={}, workers=[])
+    daemon.operator.member("inbound", "mx1").update(since=None, state="unknown", verdict="unknown")
+    result = dnslb("status")
+    assert result.exit_code == 0
+    assert "inbound/mx1 ready unknown unknown yes 50% never" in squeezed(result.output)
