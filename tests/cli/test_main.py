@@ -38,7 +38,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "demo"])
 def test_each_command_explains_itself_with_an_example(command: str) -> None:
-    """--help works for each, names -c, and shows how to type it. (The demo takes no configuration.)"""
+    """--help works for each, names -c, and shows how to type it (the demo takes no configuration)."""
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "-c FILE" in result.output
