@@ -81,7 +81,7 @@ def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report)
     for index, member in pool.members.items():
         here = (*path, "member", index)
         if member.name.lower() in names:
-            report.error((*here, "name"), "another member of this pool has this name")
+            report.broken((*here, "name"), "another member of this pool has this name")
         names.setdefault(member.name.lower(), member.name)
         port = effective_port(member, probe) if probe else member.port
         for place, address in enumerate(member.addresses):
@@ -114,7 +114,8 @@ def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Repor
 def _check_use(draft: Draft, report: Report) -> None:
     used = {table.pool for table in draft.services.values()}
     # A broken service may be the one that uses the pool, and a broken pool the one that uses the probe.
-    whole = len(draft.services) == len(report.raw.get("service", ()))
+    written = report.raw.get("service", [])
+    whole = isinstance(written, list) and len(draft.services) == len(written)
     for name in draft.pools:
         if whole and name not in used:
             report.warn(("pool", name), "no service uses this pool")

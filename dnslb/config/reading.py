@@ -32,11 +32,14 @@ class PoolDraft:
 
 @dataclass(slots=True)
 class Draft:
-    """What of the document is valid by itself. The keys of `zones` are the names as written."""
+    """What of the document is valid by itself.
+
+    The keys of `zones` are the names as written; a broken one is None, since services still lie in it.
+    """
 
     path: Path
     server: ServerTable | None = None
-    zones: dict[str, ZoneTable] = field(default_factory=dict)
+    zones: dict[str, ZoneTable | None] = field(default_factory=dict)
     probes: dict[str, ProbeTable] = field(default_factory=dict)
     pools: dict[str, PoolDraft] = field(default_factory=dict)
     services: dict[int, ServiceTable] = field(default_factory=dict)
@@ -50,7 +53,9 @@ def read_draft(path: Path, report: Report) -> Draft:
             report.error((key,), _unknown(key, _TABLES, "table"))
     draft = Draft(path)
     draft.server = _validated(ServerTable, raw.get("server", {}), ("server",), report)
-    draft.zones = _named(ZoneTable, "zone", report)
+    draft.zones = {
+        name: _validated(ZoneTable, table, ("zone", name), report) for name, table in _tables("zone", report)
+    }
     draft.probes = _named(ProbeTable, "probe", report)
     draft.pools = {name: _pool(table, ("pool", name), report) for name, table in _tables("pool", report)}
     draft.services = _listed(ServiceTable, raw.get("service", []), ("service",), report)

@@ -61,7 +61,11 @@ class Report:
 
     def _value(self, path: KeyPath) -> str:
         value = self._at(path)
-        if value is None or isinstance(value, dict):
+        if (
+            value is None
+            or isinstance(value, dict)
+            or (isinstance(value, list) and isinstance(next(iter(value), 0), dict))
+        ):
             return ""
         text = json.dumps(value, ensure_ascii=False, default=str)
         return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 3] + "..."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dnslb.config.problem import Problem
 from dnslb.config.reading import Draft
@@ -38,17 +39,17 @@ def read_zones(draft: Draft, report: Report) -> dict[bytes, ServedZone]:
         if apex in zones:
             report.error(path, f'the same zone as "{zones[apex].written}"')
             continue
-        zones[apex] = _read_zone(written, apex, table.file, draft, report)
+        zones[apex] = _read_zone(written, apex, draft.path.parent / table.file if table else None, report)
     return zones
 
 
-def _read_zone(written: str, apex: bytes, file: str, draft: Draft, report: Report) -> ServedZone:
-    path = draft.path.parent / file
-    read = master_file.read(path, apex) if path.exists() else None
-    if read is None:
-        report.error(("zone", written, "file"), f"{path} does not exist")
-        zone = Zone(apex, {})
-        return ServedZone(written, apex, zone, {}, shape_of(zone), whole=False)
+def _read_zone(written: str, apex: bytes, path: Path | None, report: Report) -> ServedZone:
+    if path is None or not path.exists():
+        if path:
+            report.error(("zone", written, "file"), f"{path} does not exist")
+        empty = Zone(apex, {})
+        return ServedZone(written, apex, empty, {}, shape_of(empty), whole=False)
+    read = master_file.read(path, apex)
     report.problems += [Problem(found.file, found.line, "", "", found.message) for found in read.problems]
     return ServedZone(written, apex, read.zone, read.places, shape_of(read.zone), whole=not read.problems)
 

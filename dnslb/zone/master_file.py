@@ -254,9 +254,11 @@ def _rdata(word: str, text: str, origin: dns.name.Name) -> dns.rdata.Rdata:
         raise _EntryError("DNAME is not available in this version")
     try:
         return dns.rdata.from_text(_IN, rtype, text, origin, relativize=False)
+    except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel) as error:
+        expected = str(error).rstrip(".")
     except (dns.exception.DNSException, ValueError) as error:
         expected = _SYNTAX.get(word.upper(), str(error).rstrip("."))
-        raise _EntryError(f"{_short(f'{word} {text}'.rstrip())!r} is not a valid {word} record: {expected}") from None
+    raise _EntryError(f"{_short(f'{word} {text}'.rstrip())!r} is not a valid {word} record: {expected}")
 
 
 def _generate(arguments: list[str], context: _Context) -> Iterator[tuple[bytes, int, dns.rdata.Rdata]]:

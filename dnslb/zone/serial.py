@@ -1,0 +1,21 @@
+"""SOA serial numbers (RFC 1982): they only ever move forward."""
+
+_MODULUS = 1 << 32
+_HALF = 1 << 31
+
+
+def is_newer(serial: int, than: int) -> bool:
+    """Return whether a serial comes after another one, on the circle of 32 bits (RFC 1982 section 3.2)."""
+    return 0 < (serial - than) % _MODULUS < _HALF
+
+
+def following(serial: int) -> int:
+    """Return the next serial; 0 is left out, since some software takes it for "none"."""
+    return (serial + 1) % _MODULUS or 1
+
+
+def resumed(in_file: int, last: int | None) -> int:
+    """Return the serial for new content, after `last`: the zone file's if that is newer, else the next one."""
+    if last is None or is_newer(in_file, last):
+        return in_file
+    return following(last)

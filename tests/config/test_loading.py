@@ -1,0 +1,312 @@
+"""Configurations as files: what comes out of a good one, and what is said of each mistake in a bad one."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.config import ConfigError, Endpoint, Problem, find, load
+from dnslb.pool.member import AllDown, Policy
+from dnslb.probe.recipe import Kind, Recipe, Target
+from dnslb.wire.name import from_text
+
+EXAMPLE = Path(__file__).parents[2] / "zones" / "dnslb.toml"
+
+CONFIG = """\
+[server]
+listen = ["127.0.0.1:0"]
+http = ""
+
+[zone."lb.example.org"]
+file = "lb.zone"
+
+[probe.inbound]
+kind = "smtp"
+
+[pool.inbound]
+probe = "inbound"
+
+[[pool.inbound.member]]
+name = "mx1"
+addresses = ["192.0.2.11"]
+
+[[pool.inbound.member]]
+name = "mx2"
+addresses = ["192.0.2.12"]
+
+[[service]]
+name = "mx.lb.example.org"
+type = "address"
+pool = "inbound"
+
+[[service]]
+name = "mail.lb.example.org"
+type = "MX"
+pool = "inbound"
+
+[[service]]
+name = "_submission._tcp.lb.example.org"
+type = "SRV"
+pool = "inbound"
+port = 587
+"""
+
+ZONE = """\
+$TTL 60
+@ SOA ns1 hostmaster 1 3600 600 604800 30
+@ NS ns1
+ns1 A 192.0.2.1
+"""
+
+PROBE_X = "[probe.x]\nkind = 'smtp'"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Return a writer of a configuration and its zone into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_files(config: str = CONFIG, zone: str = ZONE) -> Path:
+        Path("lb.zone").write_text(zone)
+        Path("dnslb.toml").write_text(config)
+        return Path("dnslb.toml")
+
+    return write_files
+
+
+def errors(path: Path) -> list[str]:
+    """Return the text of every problem of a configuration, none if it is right."""
+    try:
+        load(path)
+    except ConfigError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def changed(text: str, old: str, new: str) -> str:
+    """Return the text with its one occurrence of `old` changed."""
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+def test_the_example_is_right_and_complete() -> None:
+    """The pair in zones/ loads without a warning, and its paths are relative to it."""
+    settings = load(EXAMPLE)
+    assert settings.warnings == ()
+    assert [str(endpoint) for endpoint in settings.server.listen] == ["127.0.0.1:5300", "[::1]:5300"]
+    assert settings.server.http == Endpoint(ip_address("127.0.0.1"), 8053)
+    assert settings.server.state == EXAMPLE.parent / "state"
+    assert settings.server.control == EXAMPLE.parent / "state" / "control.sock"
+    assert [member.weight for member in settings.pools["inbound"].members] == [50, 30, 10]
+    assert [member.tier for member in settings.pools["inbound"].members] == [1, 1, 2]
+    assert {service.type for service in settings.services} == set(ServiceType)
+
+
+def test_defaults(write: Write) -> None:
+    """What the file leaves out has the defaults that the contract names."""
+    settings = load(write())
+    apex = from_text("lb.example.org")
+    recipe = Recipe("inbound", Kind.SMTP, 25, 10.0, 10.0, 2, 3, "probe.lb.example.org", ())
+    pool = settings.pools["inbound"]
+    assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.WEIGHTED, AllDown.SERVE_ALL, 0.0)
+    assert [(member.weight, member.tier, member.host) for member in pool.members] == [(1, 1, ""), (1, 1, "")]
+    assert settings.targets == (
+        Target("inbound", "mx1", (ip_address("192.0.2.11"),), 25, recipe),
+        Target("inbound", "mx2", (ip_address("192.0.2.12"),), 25, recipe),
+    )
+    assert settings.services == (
+        Service(from_text("mx.lb.example.org"), apex, ServiceType.ADDRESS, "inbound", 2, 30),
+        Service(from_text("mail.lb.example.org"), apex, ServiceType.MX, "inbound", None, 30, Preference.RANKED),
+        Service(from_text("_submission._tcp.lb.example.org"), apex, ServiceType.SRV, "inbound", None, 30, port=587),
+    )
+    assert settings.server.workers >= 1
+    assert settings.server.http is None
+    assert settings.server.control == Path("state/control.sock")
+    assert [zone.apex for zone in settings.zones] == [apex]
+
+
+def test_everything_can_be_said(write: Write) -> None:
+    """Each key that this version acts on reaches the settings."""
+    config = changed(CONFIG, 'http = ""', 'http = "[::1]:0"\nworkers = 3\nstate = "/var/lib/x"\ncontrol = "c.sock"')
+    config = changed(
+        config,
+        'kind = "smtp"',
+        'kind = "submission"\nport = 26\ninterval = "500ms"\ntimeout = 2\nrise = 4\nfall = 5\nehlo = "me.example"\n'
+        'source = ["192.0.2.5", "2001:db8::5"]',
+    )
+    config = changed(
+        config,
+        'probe = "inbound"',
+        'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5',
+    )
+    config = changed(
+        config, 'name = "mx2"', 'name = "mx2"\nweight = 0\ntier = 7\nhost = "Out.lb.Example.org."\nport = 2525'
+    )
+    config = changed(config, 'type = "MX"', 'type = "MX"\nrecords = 1\nttl = 0\npreference = "equal"')
+    settings = load(write(config))
+    target = settings.targets[1]
+    source = (ip_address("192.0.2.5"), ip_address("2001:db8::5"))
+    assert target.recipe == Recipe("inbound", Kind.SUBMISSION, 26, 0.5, 2.0, 4, 5, "me.example", source)
+    assert target.port == 2525
+    pool = settings.pools["inbound"]
+    assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.ROUND_ROBIN, AllDown.SERVFAIL, 0.5)
+    assert (pool.members[1].weight, pool.members[1].tier, pool.members[1].host) == (0, 7, "out.lb.example.org")
+    mail = settings.services[1]
+    assert (mail.records, mail.ttl, mail.preference) == (1, 0, Preference.EQUAL)
+    server = settings.server
+    assert (server.workers, server.state, server.control) == (3, Path("/var/lib/x"), Path("c.sock"))
+    assert server.http == Endpoint(ip_address("::1"), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [('"500ms"', 0.5), ('"10s"', 10.0), ('"1.5m"', 90.0), ('"1h"', 3600.0), ("3", 3.0), ("0.25", 0.25)],
+)
+def test_durations(write: Write, text: str, seconds: float) -> None:
+    """A duration has a unit, or is a number of seconds."""
+    settings = load(write(changed(CONFIG, 'kind = "smtp"', f'kind = "smtp"\ninterval = {text}')))
+    assert settings.targets[0].recipe.interval == seconds
+
+
+def test_a_zone_below_another_takes_its_names(write: Write) -> None:
+    """A service belongs to the longest zone that its name lies in."""
+    Path("sub.zone").write_text(ZONE)
+    settings = load(write(CONFIG + '[zone."mail.lb.example.org"]\nfile = "sub.zone"\n'))
+    assert settings.services[1].zone == from_text("mail.lb.example.org")
+
+
+def cases(file: str) -> list[Any]:
+    """Return the cases of a text file: what is changed in CONFIG, into what, and the lines that are expected."""
+    _head, *blocks = (Path(__file__).parent / file).read_text().strip().split("\n\n")
+    return [_case(block.split("\n")) for block in blocks]
+
+
+def _case(lines: list[str]) -> Any:  # noqa: ANN401  # pytest's type for this is private
+    old, new, expected = ([line[2:] for line in lines if line[0] == mark] for mark in "-+!")
+    return pytest.param("\n".join(old), "\n".join(new), expected, id=" ".join(new or old)[:40])
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), cases("mistakes.txt"))
+def test_each_mistake_is_named_with_line_key_value_and_what_was_expected(
+    write: Write, old: str, new: str, expected: list[str]
+) -> None:
+    """One mistake gives exactly its own errors, and nothing that merely follows from it."""
+    config = CONFIG.replace(old, new, 1)
+    assert config != CONFIG
+    assert errors(write(config)) == [f"dnslb.toml:{line}" for line in expected]
+
+
+def test_all_mistakes_of_all_files_come_at_once(write: Write) -> None:
+    """Mistakes in tables, between tables, in zones and between both come together, in the order of files and lines."""
+    config = CONFIG.replace('"smtp"', '"smpt"').replace('"MX"\npool = "inbound"', '"MX"\nttl = -1\npool = "nowhere"')
+    zone = ZONE + "mx A 192.0.2.99\nbroken A 1.2.3\nother.example. A 192.0.2.3\nx CNAME y\nx A 192.0.2.4\n"
+    assert errors(write(config, zone)) == [
+        'dnslb.toml:9: probe.inbound.kind = "smpt": expected one of smtp, submission, tcp',
+        'dnslb.toml:23: service[mx.lb.example.org].name = "mx.lb.example.org": collides with the A record in lb.zone:5',
+        "dnslb.toml:30: service[mail.lb.example.org].ttl = -1: expected a whole number of seconds from 0 to 2147483647",
+        'dnslb.toml:31: service[mail.lb.example.org].pool = "nowhere": no such pool, expected one of inbound',
+        "lb.zone:6: 'A 1.2.3' is not a valid A record: expected an IPv4 address",
+        "lb.zone:7: other.example is outside the zone lb.example.org",
+        "lb.zone:8: x.lb.example.org has a CNAME and other records (RFC 1034 3.6.2)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a = 1\nb = \n", "dnslb.toml:2: not TOML: Invalid value"),
+        ('a = 1\nb = "open', "dnslb.toml:2: not TOML: Unterminated string"),
+        ("[a]\n\n[a]\n", "dnslb.toml:3: not TOML: Cannot declare ('a',) twice"),
+        ("", 'dnslb.toml: zone: missing, expected at least one [zone."NAME"]'),
+        ("service = 5\n[zone]", "dnslb.toml:1: service = 5: expected an array of tables, [[service]]"),
+        ("server = 5\n[zone]", "dnslb.toml:1: server = 5: expected a table, [server]"),
+        ("[zone]\nx = 5", "dnslb.toml:2: zone.x = 5: expected a table, [zone.x]"),
+        (
+            '[zone."a..b"]\nfile = "lb.zone"',
+            "dnslb.toml:1: zone.\"a..b\": not a zone's name: 'a..b' has an empty label",
+        ),
+        (
+            '[zone."lb.example.org"]\nfile = "lb.zone"\n[zone."LB.example.org"]\nfile = "lb.zone"',
+            'dnslb.toml:3: zone."LB.example.org": the same zone as "lb.example.org"',
+        ),
+        (
+            "[zone]\n[pool.a]\nprobe = 'x'\n" + PROBE_X,
+            "dnslb.toml:2: pool.a.member: missing, expected at least one [[pool.a.member]]",
+        ),
+        (
+            "[zone]\n[pool.'a b']\nprobe = 'x'\nmember = [{ name = 'm', addresses = ['192.0.2.1'] }]\n" + PROBE_X,
+            'dnslb.toml:2: pool."a b": expected a name of letters, digits, - and _ (at most 63, no - at either end)',
+        ),
+        (
+            "[zone]\n[pool.a]\nprobe = 'x'\nmember = [{ name = 'm', weight = 0, addresses = ['192.0.2.1'] }]\n"
+            + PROBE_X,
+            "dnslb.toml:2: pool.a: every member has weight 0, expected at least one above 0",
+        ),
+        (
+            "[zone]\n[pool.a]\nprobe = 'x'\nmember = { name = 'm' }\n" + PROBE_X,
+            "dnslb.toml:4: pool.a.member: expected an array of tables, [[pool.a.member]]",
+        ),
+    ],
+)
+def test_documents_of_the_wrong_shape(write: Write, text: str, expected: str) -> None:
+    """What is not TOML, or has something else where a table belongs, is one clear error."""
+    assert errors(write(text)) == [expected]
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file, a directory, or octets that are no text: one error each, without a line."""
+    monkeypatch.chdir(tmp_path)
+    Path("latin1.toml").write_bytes(b"a = '\xe4'\n")
+    Path("directory.toml").mkdir()
+    assert errors(Path("none.toml")) == ["none.toml: cannot be read: No such file or directory"]
+    assert errors(Path("directory.toml")) == ["directory.toml: not a file"]
+    assert errors(Path("latin1.toml")) == ["latin1.toml: not UTF-8 text: octet 5 is 0xe4"]
+
+
+def test_a_problem_has_its_parts(write: Write) -> None:
+    """Programs get file, line, key, value and message apart from one another."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(changed(CONFIG, '"address"', '"address"\nttl = -1')))
+    message = "expected a whole number of seconds from 0 to 2147483647"
+    assert caught.value.problems == (Problem("dnslb.toml", 25, "service[mx.lb.example.org].ttl", "-1", message),)
+
+
+def test_long_values_are_cut(write: Write) -> None:
+    """An error stays readable when the value is not."""
+    (error,) = errors(write(changed(CONFIG, '"address"', f'"{"x" * 500}"')))
+    assert error == f'dnslb.toml:24: service[mx.lb.example.org].type = "{"x" * 76}...: expected one of address, MX, SRV'
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), cases("warnings.txt"))
+def test_what_works_but_may_surprise_is_a_warning(write: Write, old: str, new: str, expected: list[str]) -> None:
+    """A warning names its place as an error does, and the configuration is used."""
+    settings = load(write(changed(CONFIG, old, new)))
+    assert list(settings.warnings) == [f"dnslb.toml:{line}" for line in expected]
+
+
+def test_a_zone_that_keeps_negative_answers_long_is_a_warning(write: Write) -> None:
+    """The SOA minimum bounds how long an accidental "no such name" lasts (RFC 2308 section 5)."""
+    zone = changed(changed(ZONE, "604800 30", "604800 3600"), "$TTL 60", "$TTL 3600")
+    (warning,) = load(write(CONFIG, zone)).warnings
+    assert warning == (
+        'dnslb.toml:5: zone."lb.example.org": the SOA (lb.zone:2) lets resolvers keep a negative answer for 3600 s; '
+        "use a minimum of 30"
+    )
+
+
+def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file named with -c wins, then ./dnslb.toml; without any there is an error that says where was looked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dnslb.config.loading.DEFAULT_PATHS", (Path("dnslb.toml"), tmp_path / "etc.toml"))
+    with pytest.raises(ConfigError, match=r"no configuration in dnslb.toml or .*etc.toml; name it with -c"):
+        find(None)
+    Path("etc.toml").touch()
+    assert find(None) == tmp_path / "etc.toml"
+    Path("dnslb.toml").touch()
+    assert find(None) == Path("dnslb.toml")
+    assert find(Path("other.toml")) == Path("other.toml")
