@@ -77,5 +77,6 @@ def _followed(daemon: Daemon, wanted: dict[str, Any], found: list[dict[str, Any]
 
 def _sentence(event: dict[str, Any]) -> str:
     about = f"{event['pool']}/{event['member']}" if event["member"] else event["pool"]
-    by = f" (by {event['who']})" if event["who"] else ""
+    # Most texts name who did it already.
+    by = f" (by {event['who']})" if event["who"] not in event["text"] else ""
     return plain(f"{local_time(event['at'])}  {event['kind']:<6}  {about:<20}  {event['text']}{by}")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dnslb.cli.options import Daemon, talks_to_daemon
-from dnslb.cli.output import emit, emit_json, plain, share
+from dnslb.cli.output import cause, emit, emit_json, share
 
 _MAX_WEIGHT = 65_535
 
@@ -111,8 +111,7 @@ def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, a
     if as_json:
         emit_json(result)
         return
-    back = " (the configured one)" if weight is None else ""
-    emit(f"{target} has weight {result['effective_weight']} now{back}: {_place(result)}.")
+    emit(f"{target} has weight {result['effective_weight']} now{_note(weight, result)}: {_place(result)}.")
 
 
 def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_json: bool) -> None:
@@ -126,6 +125,13 @@ def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_js
         emit(_caution(target, daemon.ask("status")))
 
 
+def _note(wanted: int | None, member: dict[str, Any]) -> str:
+    """Return what is to be said about a weight that is not the number that was typed."""
+    if wanted is None:
+        return " (the configured one)"
+    return "" if wanted == member["effective_weight"] else " (in a round-robin pool all weights but 0 count as 1)"
+
+
 def _sentence(target: Target, member: dict[str, Any]) -> str:
     """Return what is now true."""
     what = {"drain": "drained", "maint": "in maintenance", "ready": "ready"}[member["admin"]]
@@ -136,13 +142,13 @@ def _sentence(target: Target, member: dict[str, Any]) -> str:
 def _place(member: dict[str, Any]) -> str:
     """Return where a member stands in the answers, and why if the rule is known."""
     generation = f" (generation {member['generation']})"
-    rule = plain(member.get("rule", ""))
-    because = f": {rule}" if rule else ""
+    why = cause(member)
+    because = f": {why}" if why else ""
     if not member["published"]:
         gone = "no longer in answers" if member["admin"] != "ready" else "not in answers"
         return f"{gone}{generation}{because if member['admin'] == 'ready' else ''}"
     if member["admin"] != "ready":
-        return f"it stays in answers, as nothing better is left{generation}{because}"
+        return f"it stays in answers{generation}{because or ', as nothing better is left'}"
     return f"in answers with a share of {share(member['share'])}{generation}"
 
 

@@ -3,9 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -68,6 +69,12 @@ def _cell(text: str, width: int, column: Column) -> str:
 def plain(text: str) -> str:
     r"""Return a text with what is not printable as \x1b: a mail server's reply must not steer the terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def cause(member: Mapping[str, Any]) -> str:
+    """Return why a member is published or not, without saying which, and what its last probe had to say."""
+    rule = str(member.get("rule", "")).removeprefix("not ").removeprefix("published: ")
+    return plain("; ".join(part for part in (rule, member["reason"]) if part))
 
 
 def alarm(text: str) -> str:

@@ -19,6 +19,6 @@ def run(config: Path | None) -> None:
     Example: dnslb run -c /etc/dnslb/dnslb.toml
     """
     path = find_config(config)
-    from dnslb import daemon  # noqa: PLC0415 -- all of dnslb, which no other command needs
+    from dnslb.daemon import run as serve  # noqa: PLC0415 -- all of dnslb, which no other command needs
 
-    sys.exit(daemon.run(path))
+    sys.exit(serve(path))

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dnslb.cli.options import Daemon, Failed, talks_to_daemon
-from dnslb.cli.output import Column, age, alarm, bar, duration, emit, emit_json, plain, share, table
+from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, plain, share, table
 
 _WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
 _POOLS = (
@@ -150,9 +150,9 @@ def _full_member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _why(facts: dict[str, Any]) -> str:
     """Return why a member is published or not, and what its last probe said."""
-    parts = [facts.get("rule", ""), facts["reason"]]
     where = "published" if facts["published"] else "not published"
-    return plain(f"{where}: " + "; ".join(part for part in parts if part)).removesuffix(": ")
+    because = cause(facts)
+    return f"{where}: {because}" if because else where
 
 
 def _yes(*, value: bool) -> str:

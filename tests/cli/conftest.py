@@ -23,7 +23,7 @@ def a_member(**facts: object) -> dict[str, Any]:
         "state": "up",
         "verdict": "ok",
         "reason": "",
-        "rule": "healthy",
+        "rule": "up",
         "published": True,
         "weight": 50,
         "effective_weight": 50,
@@ -63,6 +63,8 @@ class FakeOperator:
         self.wrong: list[str] = []
         self.happened: list[dict[str, Any]] = []
         self.asked: list[dict[str, Any]] = []
+        self.counts_alike = False
+        """Whether the pool is a round-robin one."""
         self.stays = False
         """Whether a member stays published, whatever people want."""
 
@@ -92,7 +94,8 @@ class FakeOperator:
         """Set it."""
         facts = self.member(pool, member)
         self.asked.append({"weight": weight, "reason": reason, "who": who})
-        facts["effective_weight"] = facts["weight"] if weight is None else weight
+        wanted = facts["weight"] if weight is None else weight
+        facts["effective_weight"] = min(wanted, 1) if self.counts_alike else wanted
         facts["published"] = facts["effective_weight"] > 0
         self.now["generation"] += 1
         return facts | {"generation": self.now["generation"]}

@@ -29,10 +29,12 @@ def test_events_are_sentences(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch:
     daemon.operator.happened = [
         an_event(1, text="mx1 is down: 554 \x1b[2J"),
         an_event(2, kind="reload", pool="", member="", who="root", text="reloaded"),
+        an_event(3, kind="admin", who="root", text="mx1 set to drain by root: kernel"),
     ]
     assert [" ".join(line.split()) for line in dnslb("events").output.splitlines()] == [
         "2026-01-01 00:00:00 state inbound/mx1 mx1 is down: 554 \\x1b[2J",
         "2026-01-01 00:00:00 reload reloaded (by root)",
+        "2026-01-01 00:00:00 admin inbound/mx1 mx1 set to drain by root: kernel",
     ]
 
 

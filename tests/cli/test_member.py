@@ -28,10 +28,9 @@ def test_a_member_is_taken_out(dnslb: "Dnslb", daemon: "FakeDaemon", command: st
 def test_a_member_that_has_to_stay_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """The last one is not taken out, and nobody is left to believe so."""
     daemon.operator.stays = True
-    daemon.operator.member("inbound", "mx1")["rule"] = "the last member that takes mail"
+    daemon.operator.member("inbound", "mx1")["rule"] = "published: nothing better is left (drained)"
     assert dnslb("drain", "inbound/mx1").output == (
-        "inbound/mx1 is drained, but it stays in answers, as nothing better is left (generation 8):"
-        " the last member that takes mail.\n"
+        "inbound/mx1 is drained, but it stays in answers (generation 8): nothing better is left (drained).\n"
     )
 
 
@@ -45,9 +44,11 @@ def test_a_member_is_put_back(dnslb: "Dnslb") -> None:
 
 def test_a_member_that_is_ready_and_down_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """Being ready is not being published: the rule says why not."""
-    daemon.operator.member("inbound", "mx1").update(state="down", rule="down: nobody listens on port 25")
+    daemon.operator.member("inbound", "mx1").update(
+        state="down", rule="not published: down (refused)", reason="nobody listens on port 25"
+    )
     assert dnslb("ready", "inbound/mx1").output == (
-        "inbound/mx1 is ready, but not in answers (generation 8): down: nobody listens on port 25.\n"
+        "inbound/mx1 is ready, but not in answers (generation 8): down (refused); nobody listens on port 25.\n"
     )
 
 
@@ -61,6 +62,14 @@ def test_a_weight_is_changed_and_goes_back(dnslb: "Dnslb", daemon: "FakeDaemon")
     )
     assert dnslb("weight", "inbound/mx1", "0").output.startswith("inbound/mx1 has weight 0 now: not in answers")
     assert [asked["weight"] for asked in daemon.operator.asked] == [10, None, 0]
+
+
+def test_a_weight_that_does_not_count_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """In a round-robin pool the number that was typed is not the one that counts."""
+    daemon.operator.counts_alike = True
+    assert dnslb("weight", "inbound/mx1", "10").output.startswith(
+        "inbound/mx1 has weight 1 now (in a round-robin pool all weights but 0 count as 1): in answers"
+    )
 
 
 @pytest.mark.parametrize("command", ["drain", "ready", "maint"])

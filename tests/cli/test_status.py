@@ -49,15 +49,20 @@ def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "
     members = daemon.operator.now["pools"]["inbound"]["members"]
     members["mx1"] = a_member(effective_weight=25, share=1.0)
     members["mx2"] = a_member(
-        state="down", verdict="refused", published=False, share=0.0, rule="down", reason="nobody listens on port 25"
+        state="down",
+        verdict="refused",
+        published=False,
+        share=0.0,
+        rule="not published: down (refused)",
+        reason="nobody listens on port 25",
     )
     lines = squeezed(dnslb("pool", "inbound").output)
     assert lines[1].startswith("MEMBER ADMIN STATE VERDICT PUBLISHED WEIGHT SHARE TIER SINCE ADDRESSES")
     assert lines[2].startswith("mx1 ready up ok yes 25 (50) 100% ██████████ 1 ")
     assert lines[2].endswith(" ago 192.0.2.11 2001:db8::11")
-    assert lines[3] == "published: healthy"
+    assert lines[3] == "published: up"
     assert lines[4].startswith("mx2 ready down refused no 50 0% 1 ")
-    assert lines[5] == "not published: down; nobody listens on port 25"
+    assert lines[5] == "not published: down (refused); nobody listens on port 25"
 
 
 def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
