@@ -22,7 +22,7 @@ _GONE = 2.5
 _PATIENCE = 15.0
 _ROUND = 9.0
 _BETWEEN_QUERIES = 0.05
-_BETWEEN_STATUS = 0.2
+_BETWEEN_STATUS = 0.1
 
 Clock = Callable[[], float]
 
