@@ -90,6 +90,7 @@ pid_file_path = {directory}/pid
 exim_user = mail
 exim_group = mail
 never_users =
+deliver_drop_privilege
 primary_hostname = sender.test
 daemon_smtp_ports = {listen}
 local_interfaces = 127.0.0.1
@@ -166,18 +167,18 @@ def _files(directory: Path) -> int:
 class Postfix:
     """A Postfix with a queue of its own."""
 
-    def __init__(self, stage: Stage, name: str, settings: str, *, resolver: Resolver, listen: str) -> None:
+    def __init__(self, stage: Stage, name: str, settings: str, *, resolver: Resolver, listen: tuple[str, int]) -> None:
         master = unpacked("usr/lib/postfix/sbin/master")
-        self.directory, self.listen = stage.directory(name), int(listen.rpartition(":")[2])
+        self.directory, self.listen = stage.directory(name), listen[1]
         self.log = self.directory / "log"
         libraries = str(PEERS / "usr/lib/postfix")
         main = POSTFIX_MAIN.format(directory=self.directory, peers=PEERS, log=self.log, libraries=libraries)
         (self.directory / "main.cf").write_text(main + settings)
-        (self.directory / "master.cf").write_text(POSTFIX_MASTER.format(listen=listen))
+        (self.directory / "master.cf").write_text(POSTFIX_MASTER.format(listen=":".join(map(str, listen))))
         self._make_queue()
         command = with_etc({"resolv.conf": resolver.resolv_conf}, [master, "-d", "-c", str(self.directory)])
         self.process = stage.start(name, command, {"LD_LIBRARY_PATH": libraries})
-        until((self.directory / "queue" / "pid" / f"inet.{listen}").exists, "Postfix listens")
+        until(lambda: listens(*listen), "Postfix listens")
 
     def _make_queue(self) -> None:
         queue = self.directory / "queue"
@@ -259,9 +260,9 @@ class Exim:
 
 def postfix(stage: Stage, *, resolver: Resolver, port: int) -> Postfix:
     """Start a Postfix that sends to members on `port`, resolving as the resolver does."""
-    return Postfix(stage, "postfix", SENDING.format(port=port), resolver=resolver, listen=f"127.0.0.1:{free_port()}")
+    return Postfix(stage, "postfix", SENDING.format(port=port), resolver=resolver, listen=("127.0.0.1", free_port()))
 
 
 def taking_postfix(stage: Stage, *, resolver: Resolver, address: str, port: int) -> Postfix:
     """Start a Postfix that is a pool member: it takes every message, and keeps none."""
-    return Postfix(stage, "member", TAKING, resolver=resolver, listen=f"{address}:{port}")
+    return Postfix(stage, "member", TAKING, resolver=resolver, listen=(address, port))
