@@ -1,0 +1,356 @@
+"""The composition root: what is built from the configuration, in which order it starts, and how it stops.
+
+Start: load, open the state, bind, probe one round, compile, start workers, then let operators in. Each step that
+cannot be done ends the start with one sentence that says what to do, and undoes the steps before it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from dnslb import __version__, config, logs
+from dnslb.answer.snapshot import Change, Snapshot
+from dnslb.answer.world import World, build
+from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
+from dnslb.control.http import HttpError, HttpServer
+from dnslb.control.server import ControlError, ControlServer
+from dnslb.daemon import report
+from dnslb.daemon.journal import Journal
+from dnslb.daemon.operations import Operations, Reloaded
+from dnslb.daemon.roster import Roster, Standing, still_believed
+from dnslb.metrics import Metrics, Reading
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, ProbeResult, State, next_probe_in, observe
+from dnslb.pool.selection import Selection
+from dnslb.probe.recipe import Target
+from dnslb.probe.scheduler import Scheduler
+from dnslb.publisher import Publication, Publisher
+from dnslb.server import orphans, sockets
+from dnslb.server.sockets import ListenError, WorkerSockets
+from dnslb.server.supervisor import Death, Supervisor
+from dnslb.store import EventKind, Remembered, Store, StoreError
+from dnslb.wire import name
+
+_log = structlog.get_logger()
+
+FIRST_ROUND_SECONDS = 3.0
+"""How long the start waits for members to answer their first probe; slower ones are published as unprobed."""
+_SAVE_HEALTH_SECONDS = 30.0
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+
+
+def run(path: Path) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status of the command."""
+    logs.configure(sys.stderr)
+    try:
+        settings = config.load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{problem}\n")
+        return EXIT_CONFIG
+    try:
+        store = Store.open(settings.server.state)
+        remembered = store.load()
+    except StoreError as error:
+        sys.stderr.write(f"dnslb: {error}\n")
+        return EXIT_FAILED
+    try:
+        asyncio.run(Controller(settings, store, remembered).run())
+    except (ListenError, ControlError, HttpError) as error:
+        sys.stderr.write(f"dnslb: {error}\n")
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+class Controller:
+    """One running daemon."""
+
+    def __init__(self, settings: Settings, store: Store, remembered: Remembered) -> None:
+        self._settings = settings
+        self._store = store
+        self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
+        believed = still_believed(remembered.healths, time.time())
+        self._roster = Roster.of(
+            settings.pools.values(),
+            settings.targets,
+            lambda key, _member: Standing(remembered.admins.get(key, Admin()), believed.get(key, Health())),
+        )
+        self._journal = Journal(store)
+        self._metrics = Metrics(self._reading)
+        self._listening: list[str] = []
+        self._started = time.monotonic()
+        self._stop = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._supervisor: Supervisor | None = None
+        self._publisher = Publisher(self._distribute, self._on_published)
+        self._scheduler = Scheduler(self._on_result)
+
+    async def run(self) -> None:
+        """Start, serve until told to stop, and stop; an error of the start is raised when all is undone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._close_store)
+            starting = asyncio.create_task(self._start(stack))
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await stopping
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            _log.info("stopping")
+        _log.info("stopped")
+
+    # Start and stop
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        server = self._settings.server
+        if self._store.set_aside is not None:
+            _log.warning("state_database_was_corrupt", set_aside=str(self._store.set_aside))
+        for warning in self._settings.warnings:
+            _log.warning("configuration", text=warning)
+        left_behind = orphans.find(server.state)
+        rows = self._listen(shared=bool(left_behind))
+        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
+        await self._probe_first(stack)
+        world = await asyncio.to_thread(_world_of, self._settings)
+        stack.push_async_callback(self._supervisor.stop)
+        await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
+        if left_behind:
+            _log.info("replaced_workers_left_behind", pids=left_behind)
+            orphans.end(left_behind)
+        await self._open_doors(stack)
+        self._spawn(self._save_health_regularly())
+        text = f"dnslb {__version__} started"
+        self._journal.event(EventKind.START, text, generation=self._publisher.generation)
+        _log.info("ready", listen=self._listening, generation=self._publisher.generation, pid=os.getpid())
+
+    def _listen(self, *, shared: bool) -> list[WorkerSockets]:
+        server = self._settings.server
+        addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
+        bound, rows = sockets.open_all(addresses, server.workers, shared=shared)
+        self._listening = [str(Endpoint(host, port)) for host, port in bound]
+        _log.info("listening", addresses=self._listening, workers=server.workers)
+        return rows
+
+    async def _probe_first(self, stack: AsyncExitStack) -> None:
+        """Probe all members of which nothing is known, so that the first answer is already right."""
+        targets = self._settings.targets
+        await self._scheduler.start(targets)
+        stack.push_async_callback(self._scheduler.stop)
+        unknown = self._roster.unknown()
+        if unknown:
+            _log.info("first_round", members=len(unknown), at_most_seconds=FIRST_ROUND_SECONDS)
+            asked = [target for target in targets if (target.pool, target.member) in unknown]
+            done = await self._scheduler.first_round(FIRST_ROUND_SECONDS, asked)
+            late = sorted("/".join(key) for key in unknown - done)
+            if late:
+                _log.warning("members_not_probed_yet", members=late)
+
+    async def _open_doors(self, stack: AsyncExitStack) -> None:
+        server = self._settings.server
+        operations = Operations(
+            view=self._view, publisher=self._publisher, store=self._store, status=self._status, reload=self._reload
+        )
+        control = await ControlServer.start(server.control, operations)
+        stack.push_async_callback(control.close)
+        if server.http is not None:
+            http = HttpServer(
+                str(server.http.host), server.http.port, status=operations.status, exposition=self._metrics.exposition
+            )
+            await http.start()
+            stack.push_async_callback(http.stop)
+            _log.info("http", address=str(Endpoint(server.http.host, http.port)))
+
+    async def _close_store(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._journal.health(self._roster.healths())
+        self._journal.event(EventKind.STOP, f"dnslb {__version__} stopped")
+        await self._journal.settle()
+        await self._store.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Probes
+
+    def _on_result(self, target: Target, result: ProbeResult, lag: float) -> float:
+        """Take one probe's result; return the seconds until the next."""
+        entry = self._roster.get(target.pool, target.member)
+        if entry is None:
+            return target.recipe.interval
+        self._metrics.probe_finished(target.pool, target.member, result, lag)
+        before = entry.standing.health
+        after = entry.standing.health = observe(before, result, entry.thresholds)
+        if (after.state, after.verdict) != (before.state, before.verdict):
+            self._publisher.touch(target.pool)
+        if after.state is not before.state:
+            self._tell_state(target, before, after)
+        return next_probe_in(after, entry.thresholds)
+
+    def _tell_state(self, target: Target, before: Health, after: Health) -> None:
+        text = f"{target.member} is {after.state} (was {before.state}): {after.reason or after.verdict}"
+        note = _log.warning if after.state is State.DOWN else _log.info
+        note(
+            "member_state",
+            pool=target.pool,
+            member=target.member,
+            state=after.state,
+            was=before.state,
+            verdict=after.verdict,
+            reason=after.reason,
+        )
+        self._journal.health({(target.pool, target.member): after})
+        self._journal.event(
+            EventKind.STATE,
+            text,
+            pool=target.pool,
+            member=target.member,
+            before=before.state,
+            after=after.state,
+            verdict=after.verdict,
+        )
+
+    async def _save_health_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_HEALTH_SECONDS)
+            self._journal.health(self._roster.healths())
+
+    # Publishing
+
+    async def _distribute(self, message: Snapshot | Change) -> None:
+        assert self._supervisor is not None  # noqa: S101 - made before anything is published
+        if isinstance(message, Snapshot) and message.generation == 1:
+            await self._supervisor.start(message)
+        else:
+            await self._supervisor.distribute(message)
+
+    def _on_published(self, publication: Publication) -> None:
+        if publication.serials:
+            self._journal.serials({name.to_text(apex): serial for apex, serial in publication.serials.items()})
+            if publication.touched_at is not None:
+                self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.touched_at)
+        for pool, (before, after) in publication.pools.items():
+            self._tell_panic(pool, was=before is not None and before.panic, selection=after)
+            if before is not None and before.published != after.published:
+                members = [choice.member.name for choice in after.published]
+                _log.info("answers_changed", pool=pool, published=members, generation=publication.generation)
+
+    def _tell_panic(self, pool: str, *, was: bool, selection: Selection) -> None:
+        if selection.panic == was:
+            return
+        healthy, total = selection.healthy_weight, selection.total_weight
+        if selection.panic:
+            text = f"pool {pool} panics: healthy weight {healthy} of {total}; it fails open"
+            _log.error("pool_panic", pool=pool, healthy_weight=healthy, total_weight=total)
+        else:
+            text = f"pool {pool} panics no more: healthy weight {healthy} of {total}"
+            _log.info("pool_recovered", pool=pool, healthy_weight=healthy, total_weight=total)
+        self._journal.event(EventKind.PANIC, text, pool=pool, panic=selection.panic)
+
+    # Workers
+
+    def _on_worker_start(self) -> None:
+        assert self._supervisor is not None  # noqa: S101 - it is the one who calls
+        try:
+            orphans.write(self._settings.server.state, self._supervisor.pids)
+        except OSError as error:
+            _log.error("workers_not_written_down", reason=str(error))
+
+    def _on_worker_death(self, death: Death) -> None:
+        self._metrics.worker_restarted()
+        how = f"signal {-death.status}" if death.status < 0 else f"exit status {death.status}"
+        _log.error("worker_died", pid=death.pid, how=how, replaced_in_seconds=death.pause)
+        self._journal.event(EventKind.WORKER, f"worker {death.pid} died by {how} and is replaced", pid=death.pid)
+
+    # Operators
+
+    def _view(self) -> report.View:
+        return report.View(self._settings.pools, self._settings.services, self._roster, self._publisher.selections)
+
+    def _reading(self) -> Reading:
+        workers = self._supervisor.counters() if self._supervisor is not None else []
+        return report.reading(
+            self._view(), self._publisher.generation, [counters.by_protocol() for _, counters in workers]
+        )
+
+    def _status(self) -> dict[str, Any]:
+        workers = self._supervisor.counters() if self._supervisor is not None else []
+        view = self._view()
+        return {
+            "version": __version__,
+            "generation": self._publisher.generation,
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "listen": list(self._listening),
+            "workers": [
+                {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
+                for pid, counters in workers
+            ],
+            "pools": report.pools_json(view),
+            "services": report.services_json(view),
+        }
+
+    def _on_hangup(self) -> None:
+        self._spawn(self._reload_by_signal())
+
+    async def _reload_by_signal(self) -> None:
+        try:
+            await self._reload("SIGHUP")
+        except ConfigError as error:
+            _log.error("reload_refused", problems=[str(problem) for problem in error.problems])
+
+    async def _reload(self, who: str) -> Reloaded:
+        """Read the configuration again and swap it in whole; ConfigError, and nothing has changed, if it is bad."""
+        async with self._reloading:
+            try:
+                settings = await asyncio.to_thread(config.load, self._settings.path)
+            except ConfigError as error:
+                text = f"reload by {who} refused: {len(error.problems)} problems"
+                self._journal.event(EventKind.RELOAD, text, who=who, problems=[str(p) for p in error.problems])
+                raise
+            world = await asyncio.to_thread(_world_of, settings)
+            warnings = (*settings.warnings, *_needs_restart(self._settings.server, settings.server))
+            old = self._roster
+            roster = Roster.of(settings.pools.values(), settings.targets, old.standing_after_reload)
+
+            def adopt() -> None:
+                self._settings = replace(settings, server=self._settings.server)
+                self._roster = roster
+
+            changed = await self._publisher.publish_world(world, roster.candidates, adopt=adopt)
+            await self._scheduler.replace(settings.targets)
+            for pool, member in old.keys() - roster.keys():
+                self._metrics.forget(pool, member)
+            text = f"reload by {who}: generation {self._publisher.generation}" + ("" if changed else ", no change")
+            self._journal.event(EventKind.RELOAD, text, who=who, changed=changed)
+            _log.info("reloaded", by=who, changed=changed, generation=self._publisher.generation, warnings=warnings)
+            return Reloaded(self._publisher.generation, changed, warnings)
+
+
+def _world_of(settings: Settings) -> World:
+    return build(settings.zones, settings.pools, settings.services)
+
+
+def _needs_restart(old: ServerSettings, new: ServerSettings) -> tuple[str, ...]:
+    changed = [field.name for field in fields(ServerSettings) if getattr(old, field.name) != getattr(new, field.name)]
+    return tuple(f"server.{key} has changed: that takes effect at the next start" for key in changed)

@@ -1,0 +1,136 @@
+"""What an operator can ask of the daemon (see dnslb.control.commands.Operator)."""
+
+import platform
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from dnslb import __version__
+from dnslb.config import ConfigError
+from dnslb.control.commands import no_such_member, no_such_pool
+from dnslb.control.protocol import Code, Refused
+from dnslb.daemon import report
+from dnslb.daemon.roster import Entry
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.publisher import Publisher
+from dnslb.store import Event, EventKind, Store, StoreError
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload did. `warnings` are sentences."""
+
+    generation: int
+    changed: bool
+    warnings: tuple[str, ...]
+
+
+class Operations:
+    """The Operator of the control socket: looks up, changes, remembers, publishes, and tells what is now true."""
+
+    def __init__(
+        self,
+        *,
+        view: Callable[[], report.View],
+        publisher: Publisher,
+        store: Store,
+        status: Callable[[], dict[str, Any]],
+        reload: Callable[[str], Awaitable[Reloaded]],
+    ) -> None:
+        self._view = view
+        self._publisher = publisher
+        self._store = store
+        self._status = status
+        self._reload = reload
+
+    async def status(self) -> dict[str, Any]:
+        """Return the object of `dnslb status --json`."""
+        return self._status()
+
+    async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
+        """Set a member's admin state and return when answers have changed."""
+        entry = self._entry(pool, member)
+        before = entry.standing.admin
+        admin = replace(before, state=state, reason=reason, who=who, since=time.time())
+        text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
+        details = {"before": before.state, "after": state, "reason": reason}
+        return await self._change(pool, entry, admin, Event(time.time(), EventKind.ADMIN, text, details=details))
+
+    async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
+        """Set a member's run-time weight and return when answers have changed."""
+        entry = self._entry(pool, member)
+        before = entry.standing.admin
+        self._check_weight_left(pool, entry, weight)
+        word = "the configured one" if weight is None else str(weight)
+        text = f"weight of {member} set to {word} by {who}" + (f": {reason}" if reason else "")
+        details = {"before": before.weight, "after": weight, "configured": entry.member.weight, "reason": reason}
+        admin = replace(before, weight=weight)
+        return await self._change(
+            pool, entry, admin, Event(time.time(), EventKind.WEIGHT, text, who=who, details=details)
+        )
+
+    def _check_weight_left(self, pool: str, entry: Entry, weight: int | None) -> None:
+        configured = self._view().pools[pool]
+        entries = self._view().roster.entries(pool)
+        others = sum(report.weight_of(configured, other) for other in entries if other is not entry)
+        if others == 0 and (entry.member.weight if weight is None else weight) == 0:
+            raise Refused(
+                Code.REFUSED,
+                f"pool {pool!r} would have no weight left, and so nobody to answer with; "
+                f"to take {entry.member.name} out use dnslb drain {pool}/{entry.member.name}",
+            )
+
+    async def _change(self, pool: str, entry: Entry, admin: Admin, event: Event) -> dict[str, Any]:
+        """Remember first, so that what was confirmed is never forgotten; then publish."""
+        member = entry.member.name
+        try:
+            await self._store.save_admin(pool, member, admin)
+            await self._store.add_events([replace(event, pool=pool, member=member, who=event.who or admin.who)])
+        except StoreError as error:
+            raise Refused(Code.REFUSED, f"nothing was changed: {error}") from error
+        entry.standing.admin = admin
+        _log.info(f"member_{event.kind}", pool=pool, member=member, text=event.text)
+        self._publisher.touch(pool)
+        await self._publisher.publish()
+        view = self._view()
+        found = report.member_json(view, view.pools[pool], entry)
+        return {**found, "generation": self._publisher.generation}
+
+    def _entry(self, pool: str, member: str) -> Entry:
+        view = self._view()
+        if pool not in view.pools:
+            raise no_such_pool(pool, list(view.pools))
+        entry = view.roster.get(pool, member)
+        if entry is None:
+            raise no_such_member(pool, member, view.roster.members_of(pool))
+        return entry
+
+    async def reload(self, who: str) -> dict[str, Any]:
+        """Read the configuration again; a bad one changes nothing."""
+        try:
+            done = await self._reload(who)
+        except ConfigError as error:
+            problems = [str(problem) for problem in error.problems]
+            raise Refused(
+                Code.CONFIG, f"{len(problems)} problems; nothing was changed", {"problems": problems}
+            ) from error
+        return {"generation": done.generation, "changed": done.changed, "warnings": list(done.warnings)}
+
+    async def events(
+        self, since: float | None, pool: str | None, after: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return events, oldest first."""
+        try:
+            found = await self._store.events(since, pool, after, limit)
+        except StoreError as error:
+            raise Refused(Code.INTERNAL, str(error)) from error
+        return [event.as_json() for event in found]
+
+    def version(self) -> dict[str, Any]:
+        """Return what runs."""
+        return {"version": __version__, "python": platform.python_version()}

@@ -1,0 +1,157 @@
+"""What the daemon tells of itself: the status object and the readings for metrics. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from dnslb.answer import tally
+from dnslb.answer.service import Service
+from dnslb.answer.variants import service_shares
+from dnslb.daemon.roster import Entry, Roster
+from dnslb.metrics import MemberReading, PoolReading, Reading
+from dnslb.pool.admin import AdminState
+from dnslb.pool.health import State
+from dnslb.pool.member import Pool
+from dnslb.pool.rotation import shares
+from dnslb.pool.selection import Selection, best_tier
+from dnslb.wire import name
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a report is made from: the configuration, the states and what is published of them."""
+
+    pools: Mapping[str, Pool]
+    services: Sequence[Service]
+    roster: Roster
+    selections: Mapping[str, Selection]
+
+
+def rfc3339(at: float | None) -> str | None:
+    """Return Unix time as text in UTC, None for never."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def pools_json(view: View) -> dict[str, Any]:
+    """Return the status of all pools."""
+    return {pool.name: _pool_json(view, pool) for pool in view.pools.values()}
+
+
+def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
+    """Return one member's status."""
+    selection = view.selections[pool.name]
+    member_name = entry.member.name
+    published = member_name in {choice.member.name for choice in selection.published}
+    return {
+        "admin": entry.standing.admin.state,
+        "state": entry.standing.health.state,
+        "verdict": entry.standing.health.verdict,
+        "reason": entry.standing.health.reason,
+        "published": published,
+        "rule": selection.reasons.get(member_name, ""),
+        "weight": entry.member.weight,
+        "effective_weight": weight_of(pool, entry),
+        "share": float(pool_shares(view, pool.name).get(member_name, 0)),
+        "tier": entry.member.tier,
+        "addresses": [str(address) for address in entry.member.addresses],
+        "since": rfc3339(entry.standing.health.since),
+        "last_probe": rfc3339(entry.standing.health.last_probe),
+        "latency_ms": None if entry.standing.health.latency_ms is None else round(entry.standing.health.latency_ms, 3),
+        "admin_reason": entry.standing.admin.reason,
+        "admin_who": entry.standing.admin.who,
+        "admin_since": rfc3339(entry.standing.admin.since or None),
+        "drain": _drain_json(entry),
+    }
+
+
+def weight_of(pool: Pool, entry: Entry) -> int:
+    """Return the weight that counts now."""
+    return entry.candidate().effective_weight(pool.policy)
+
+
+def _drain_json(entry: Entry) -> dict[str, Any] | None:
+    """Return what is known of a drain. When it is safe to stop is not known yet: so it is never said to be."""
+    if entry.standing.admin.state is not AdminState.DRAIN:
+        return None
+    unknown = dict.fromkeys(("last_answer", "caches_expire", "clients_expire", "queue"))
+    return {"since": rfc3339(entry.standing.admin.since or None), **unknown, "safe_to_stop": False}
+
+
+def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
+    selection = view.selections[pool.name]
+    return {
+        "panic": selection.panic,
+        "healthy_weight": selection.healthy_weight,
+        "total_weight": selection.total_weight,
+        "members": {entry.member.name: member_json(view, pool, entry) for entry in view.roster.entries(pool.name)},
+    }
+
+
+def pool_shares(view: View, pool: str) -> dict[str, Fraction]:
+    """Return each published member's share: that of the pool's first service, or by weight where there is none."""
+    selection = view.selections[pool]
+    service = next((service for service in view.services if service.pool == pool), None)
+    if service is not None:
+        return service_shares(service, selection)
+    choices = best_tier(selection.published)
+    if not choices:
+        return {}
+    by_weight = shares([choice.weight for choice in choices], 1)
+    return {choice.member.name: share for choice, share in zip(choices, by_weight, strict=True)}
+
+
+def services_json(view: View) -> dict[str, Any]:
+    """Return all services by name; the second one of a name has its type behind it."""
+    found: dict[str, Any] = {}
+    for service in view.services:
+        key = name.to_text(service.name)
+        by_member = service_shares(service, view.selections[service.pool])
+        found[f"{key} {service.type}" if key in found else key] = {
+            "type": service.type,
+            "pool": service.pool,
+            "ttl": service.ttl,
+            "records": service.records or "all",
+            "zone": name.to_text(service.zone),
+            "shares": {member: float(share) for member, share in by_member.items()},
+        }
+    return found
+
+
+def reading(view: View, generation: int, counters: Iterable[Mapping[str, Sequence[int]]]) -> Reading:
+    """Return what metrics show beside what they count themselves."""
+    queries: Counter[tuple[str, str, str]] = Counter()
+    drops: Counter[str] = Counter({reason: 0 for _, reason in tally.dropped_labels()})
+    for by_protocol in counters:
+        for protocol, slots in by_protocol.items():
+            _count(protocol, slots, queries, drops)
+    pools = {pool.name: _pool_reading(view, pool) for pool in view.pools.values()}
+    return Reading(queries, drops, generation, pools)
+
+
+def _count(protocol: str, slots: Sequence[int], queries: Counter[tuple[str, str, str]], drops: Counter[str]) -> None:
+    for slot, qtype, rcode in tally.answered_labels():
+        if slots[slot]:
+            queries[protocol, qtype, rcode] += slots[slot]
+    for slot, reason in tally.dropped_labels():
+        drops[reason] += slots[slot]
+
+
+def _pool_reading(view: View, pool: Pool) -> PoolReading:
+    selection = view.selections[pool.name]
+    published = {choice.member.name for choice in selection.published}
+    share = pool_shares(view, pool.name)
+    members = {
+        entry.member.name: MemberReading(
+            up=entry.standing.health.state is State.UP,
+            published=entry.member.name in published,
+            share=float(share.get(entry.member.name, 0)),
+            weight=weight_of(pool, entry),
+        )
+        for entry in view.roster.entries(pool.name)
+    }
+    return PoolReading(selection.panic, members)

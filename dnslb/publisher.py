@@ -1,0 +1,151 @@
+"""The single writer: who is published becomes a compiled answer table, and that becomes every worker's.
+
+Changes are coalesced: whatever was touched while the last change was on its way goes out together with the next.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from dnslb.answer.compiler import Pools, compile_names, compile_soa, compile_world
+from dnslb.answer.snapshot import Change, Snapshot
+from dnslb.answer.world import World
+from dnslb.pool.selection import Candidate, Selection, select
+from dnslb.wire import rrtype
+from dnslb.zone.serial import following, resumed
+
+Candidates = Callable[[str], Sequence[Candidate]]
+"""Returns a pool's members as they are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a new generation brought: the serials that rose, and each changed pool's selection before and after."""
+
+    generation: int
+    serials: Mapping[bytes, int]
+    pools: Mapping[str, tuple[Selection | None, Selection]]
+    touched_at: float | None
+    """The loop's time when the first of the changes became known, None for a whole new table."""
+
+
+class Publisher:
+    """Holds what is published now.
+
+    `distribute` brings a message to all workers and returns when they answer from it; then `on_published` is called.
+    """
+
+    def __init__(
+        self,
+        distribute: Callable[[Snapshot | Change], Awaitable[None]],
+        on_published: Callable[[Publication], None],
+    ) -> None:
+        self._distribute = distribute
+        self._on_published = on_published
+        self._world: World | None = None
+        self._candidates: Candidates = lambda _pool: ()
+        self._serials: dict[bytes, int] = {}
+        self._last_good: dict[str, frozenset[str]] = {}
+        self._touched: dict[str, float] = {}
+        self._turn = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+        self.generation = 0
+        self.selections: dict[str, Selection] = {}
+
+    @property
+    def world(self) -> World:
+        """What is served, as configured."""
+        assert self._world is not None  # noqa: S101 - publish_world comes first
+        return self._world
+
+    async def publish_world(
+        self,
+        world: World,
+        candidates: Candidates,
+        *,
+        remembered: Mapping[bytes, int] | None = None,
+        adopt: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Compile everything anew and distribute it; return False if no answer is different.
+
+        `remembered` are the serials that an earlier run ended with. `adopt` is called at the moment when the new world
+        takes the place of the old one, and not at all if it cannot be compiled.
+        """
+        async with self._turn:
+            selections = {pool: self._select(world, candidates, pool) for pool in world.pools}
+            if world == self._world and selections == self.selections:
+                self._candidates = candidates
+                adopt()
+                return False
+            last = {**(remembered or {}), **self._serials}
+            serials = {apex: resumed(_serial_in_file(world, apex), last.get(apex)) for apex in world.zones}
+            # In a thread: a large table takes a second, and probes and operators should not wait for it.
+            compiling = partial(compile_world, world, Pools(selections, serials), self.generation + 1)
+            snapshot = await asyncio.to_thread(compiling)
+            self._world, self._candidates, self._serials = world, candidates, dict(serials)
+            before, self.selections = self.selections, selections
+            self.generation += 1
+            adopt()
+            await self._distribute(snapshot)
+            pools = {pool: (before.get(pool), selection) for pool, selection in selections.items()}
+            self._on_published(Publication(self.generation, serials, pools, None))
+            return True
+
+    def touch(self, pool: str) -> None:
+        """Note that a member of the pool has changed, and publish soon; before there is a world, nothing is."""
+        if self._world is None:
+            return
+        self._touched.setdefault(pool, asyncio.get_running_loop().time())
+        task = asyncio.create_task(self.publish())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def publish(self) -> None:
+        """Publish what has been touched; return when workers answer from it, and from all that was touched before."""
+        async with self._turn:
+            touched, self._touched = self._touched, {}
+            changed = {
+                pool: (self.selections[pool], after)
+                for pool in touched
+                if pool in self.world.pools
+                and (after := self._select(self.world, self._candidates, pool)) != self.selections[pool]
+            }
+            if not changed:
+                return
+            for pool, (_, after) in changed.items():
+                self.selections[pool] = after
+            # Reasons and weights of members that are out are for people: only who is published reaches answers.
+            reaching = [pool for pool, (before, after) in changed.items() if before.published != after.published]
+            serials = await self._distribute_change(reaching) if reaching else {}
+            self._on_published(Publication(self.generation, serials, changed, min(touched.values())))
+
+    async def _distribute_change(self, pools: Sequence[str]) -> dict[bytes, int]:
+        world = self.world
+        owners = {owner for pool in pools for owner in world.dependents.get(pool, ())}
+        apexes = {world.names[owner].zone for owner in owners}
+        serials = {apex: following(self._serials[apex]) for apex in apexes}
+        self._serials |= serials
+        self.generation += 1
+        change = Change(
+            generation=self.generation,
+            names=compile_names(world, owners | apexes, Pools(self.selections, self._serials)),
+            soas={apex: compile_soa(world.zones[apex], serial) for apex, serial in serials.items()},
+        )
+        await self._distribute(change)
+        return serials
+
+    def _select(self, world: World, candidates: Candidates, pool: str) -> Selection:
+        selection = select(world.pools[pool], candidates(pool), self._last_good.get(pool, frozenset()))
+        if not selection.panic:
+            self._last_good[pool] = frozenset(choice.member.name for choice in selection.published)
+        return selection
+
+    async def settle(self) -> None:
+        """Wait until all that was touched so far is published."""
+        await asyncio.gather(*self._running)
+
+
+def _serial_in_file(world: World, apex: bytes) -> int:
+    soa = world.zones[apex].nodes[apex][rrtype.SOA].rdata[0]
+    return int.from_bytes(soa[-20:-16], "big")
