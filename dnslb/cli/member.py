@@ -149,13 +149,15 @@ def _place(member: dict[str, Any]) -> str:
         return f"{gone}{generation}{because if member['admin'] == 'ready' else ''}"
     if member["admin"] != "ready":
         return f"it stays in answers{generation}{because or ', as nothing better is left'}"
-    return f"in answers with a share of {share(member['share'])}{generation}"
+    although = "" if member["state"] == "up" else f", although it is {member['state']}"
+    return f"in answers with a share of {share(member['share'])}{although}{generation}"
 
 
 def _caution(target: Target, status: dict[str, Any]) -> str:
     """Return for how long the member may still be asked for mail."""
     ttls = [service["ttl"] for service in status["services"].values() if service["pool"] == target.pool]
-    seconds = max((ttl for ttl in ttls if isinstance(ttl, int | float)), default=0)
+    if not ttls:
+        return "No service uses its pool: no answer of dnslb names it."
     return (
-        f"Resolvers may send to it for up to {seconds:g} s more, and mail in flight may take longer: keep it running."
+        f"Resolvers may send to it for up to {max(ttls)} s more, and mail in flight may take longer: keep it running."
     )

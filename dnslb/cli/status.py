@@ -125,11 +125,7 @@ def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
     # A name with two services has the second under "NAME TYPE".
     name = key.partition(" ")[0]
-    return (name, facts["type"], facts["pool"], facts.get("records", ""), f"{_ttl(facts['ttl'])}")
-
-
-def _ttl(ttl: object) -> str:
-    return f"{ttl['min']}..{ttl['max']} s" if isinstance(ttl, dict) else f"{ttl} s"
+    return (name, facts["type"], facts["pool"], facts.get("records", ""), f"{facts['ttl']} s")
 
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:

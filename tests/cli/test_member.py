@@ -52,6 +52,21 @@ def test_a_member_that_is_ready_and_down_is_said_so(dnslb: "Dnslb", daemon: "Fak
     )
 
 
+def test_a_member_that_is_published_in_a_panic_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Nobody takes a share for a sign of health."""
+    daemon.operator.stays = True
+    daemon.operator.member("inbound", "mx1")["state"] = "down"
+    assert dnslb("ready", "inbound/mx1").output == (
+        "inbound/mx1 is ready: in answers with a share of 50%, although it is down (generation 8).\n"
+    )
+
+
+def test_a_pool_without_services_has_nothing_to_wait_for(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """No time is made up where no answer names the member."""
+    daemon.operator.now["services"] = {}
+    assert "No service uses its pool" in dnslb("drain", "inbound/mx1").output
+
+
 def test_a_weight_is_changed_and_goes_back(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """A number sets it, the word default takes it away, and 0 takes the member out."""
     assert dnslb("weight", "inbound/mx1", "10").output == (
