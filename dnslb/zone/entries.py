@@ -15,8 +15,8 @@ _TOKEN = re.compile(
       | (?P<newline>\n)
       | (?P<open>\()
       | (?P<close>\))
-      | (?P<bad>["\\\r])""",
-    re.VERBOSE,
+      | (?P<bad>.)""",
+    re.VERBOSE | re.DOTALL,
 )
 
 _BAD = {
@@ -63,7 +63,7 @@ class _Builder:
         elif kind == "close":
             self._close()
         elif kind == "bad":
-            self.entry.fault = self.entry.fault or _BAD[text]
+            self.entry.fault = self.entry.fault or _BAD.get(text, f"character U+{ord(text):04X} cannot stand here")
         return None
 
     def finish(self) -> Entry:

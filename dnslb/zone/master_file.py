@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dns.exception
-import dns.grange
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -32,6 +31,7 @@ MAX_TTL = 2**31 - 1
 MAX_GENERATE = 65536
 _IN = dns.rdataclass.RdataClass.IN
 _CLASS = re.compile(r"(?i)(IN|CH|CHAOS|CS|HS|HESIOD|NONE|ANY|CLASS\d+)\Z")
+_RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
 _DOLLAR = re.compile(r"\\.|\$\$|\$\{([+-]?\d+)(?:,(\d{1,2})(?:,([doxX]))?)?\}|\$\{|\$")
 _SYNTAX = {
     "A": "expected an IPv4 address",
@@ -193,7 +193,7 @@ def _text(path: Path) -> str:
     if b"\0" in octets:
         raise _EntryError(f"{path} is not a text file: it has a zero octet at {octets.index(0)}")
     try:
-        return octets.decode()
+        return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise _EntryError(f"{path} is not UTF-8 text: octet 0x{octets[error.start]:02x} in line {line}") from None
@@ -265,10 +265,12 @@ def _generate(arguments: list[str], context: _Context) -> Iterator[tuple[bytes, 
     """Expand `$GENERATE start-stop[/step] owner [ttl] [class] type data` as BIND and dnspython do."""
     if len(arguments) < 4:  # noqa: PLR2004  # the four words of the line above
         raise _EntryError("$GENERATE takes a range, an owner, a type and data: $GENERATE 1-4 host$ A 192.0.2.$")
-    try:
-        start, stop, step = dns.grange.from_text(arguments[0])
-    except (dns.exception.DNSException, ValueError):
-        raise _EntryError(f"$GENERATE range {arguments[0]!r}: expected start-stop or start-stop/step") from None
+    match = _RANGE.match(arguments[0])
+    if match is None:
+        raise _EntryError(f"$GENERATE range {arguments[0]!r}: expected start-stop or start-stop/step")
+    start, stop, step = (int(number or 1) for number in match.groups())
+    if start > stop or not step:
+        raise _EntryError(f"$GENERATE range {arguments[0]!r}: expected a start up to the stop, and a step from 1")
     if (stop - start) // step >= MAX_GENERATE:
         raise _EntryError(f"$GENERATE range {arguments[0]!r}: more than {MAX_GENERATE} records")
     ttl, words = _ttl_and_class(arguments[2:])
