@@ -53,7 +53,7 @@ class AtTerminal:
         """Draw eight pictures a second."""
         with Live(console=self.console, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(view.picture(stage, self._events, hints), refresh=True)
+                live.update(view.picture(self.console, stage, self._events, hints), refresh=True)
                 await asyncio.sleep(_BETWEEN_PICTURES)
 
     def leave(self, story: Story) -> None:

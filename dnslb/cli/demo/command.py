@@ -53,7 +53,10 @@ async def _play(seconds: float | None, audience: Audience) -> int:
         click.echo(f"dnslb demo: {error}", err=True)
         return 1
     audience.leave(performance.story)
-    return 0 if performance.stopped.is_set() or performance.story.has_complete_round else 1
+    if performance.stopped.is_set() or performance.story.has_complete_round:
+        return 0
+    click.echo("dnslb demo: no server was seen leaving the answers and coming back", err=True)
+    return 1
 
 
 def _audience(*, as_json: bool) -> Audience:

@@ -103,14 +103,14 @@ def write_files(directory: Path, port: int) -> Path:
     return path
 
 
-def hints(program: str, config: str, dns: tuple[str, int]) -> tuple[str, ...]:
-    """Return the commands to try in another terminal."""
+def hints(program: str, directory: str, dns: tuple[str, int]) -> tuple[str, ...]:
+    """Return the commands to try in another terminal, one after the other."""
     dig = f"dig @{dns[0]} -p {dns[1]} +short"
     return (
         f"{dig} {RELAY}",
         f"{dig} {MAIL} MX",
-        f"{program} status -c {config}",
-        f"{program} drain {POOL}/{CAST[1].name} -c {config}",
+        f"cd {directory} && {program} status",
+        f"{program} drain {POOL}/{CAST[1].name}",
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -118,14 +118,22 @@ def changes(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping
 
 async def kill_in_turn(stage: Stage, ends_at: float | None) -> None:
     """Kill one server after the other and bring it back; none so late that its return would not be seen."""
-    for name in itertools.cycle(stage.servers):
+    turns = itertools.cycle(stage.servers)
+    while ends_at is None or not stage.story.rounds or ends_at - stage.clock() >= _BEFORE_KILL + _ROUND:
+        name = _next_published(stage, turns)
         stage.phase = f"all is well; {name} will be killed"
-        if ends_at is not None and stage.story.rounds and ends_at - stage.clock() < _BEFORE_KILL + _ROUND:
-            stage.phase = "all is well; that was it"
-            await asyncio.sleep(max(0.0, ends_at - stage.clock()))
-            return
         await asyncio.sleep(_BEFORE_KILL)
         await _round(stage, name)
+    stage.phase = "all is well; that was it"
+    await asyncio.sleep(max(0.0, ends_at - stage.clock()))
+
+
+def _next_published(stage: Stage, turns: Iterator[str]) -> str:
+    """Return whose turn it is, past those that an operator has taken out of the answers."""
+    in_turn = [next(turns)]
+    while in_turn[-1] not in stage.story.whole and len(in_turn) <= len(stage.servers):
+        in_turn.append(next(turns))
+    return in_turn[-1]
 
 
 async def _round(stage: Stage, name: str) -> None:

@@ -20,17 +20,21 @@ _TONES = {Tone.PLAIN: "", Tone.BAD: "red", Tone.GOOD: "green"}
 _GOOD_WORDS = frozenset({"up", "ready", "ok", "running"})
 _HEADER_LINES = 2
 _FRAME_LINES = 2
+_PANEL_COLUMNS = 4
+_NAME_COLUMNS = 4
 
 
-def picture(stage: Stage, events: Sequence[Event], hints: Sequence[str]) -> RenderableType:
+def picture(console: Console, stage: Stage, events: Sequence[Event], hints: Sequence[str]) -> RenderableType:
     """Return the picture of now; the events take the room that is left."""
+    # In full even if that takes a second line: half a command is none.
+    commands = Text("\n".join(hints)).wrap(console, console.width - _PANEL_COLUMNS)
     layout = Layout()
     layout.split_column(
         Layout(_header(stage), size=_HEADER_LINES),
         Layout(_panel(_members(stage), "members"), size=len(scene.CAST) + 1 + _FRAME_LINES),
         Layout(_panel(_answers(stage.story), "real answers"), size=2 + _FRAME_LINES),
         Layout(_panel(_Latest(events), "what happened"), minimum_size=1 + _FRAME_LINES),
-        Layout(_panel(Text("\n".join(hints)), "try it in another terminal"), size=len(hints) + _FRAME_LINES),
+        Layout(_panel(Group(*commands), "try it in another terminal"), size=len(commands) + _FRAME_LINES),
     )
     return layout
 
@@ -69,8 +73,13 @@ def _header(stage: Stage) -> RenderableType:
 
 def _members(stage: Stage) -> RenderableType:
     table = Table(box=None, expand=True, header_style="dim", padding=(0, 1, 0, 0))
-    for title in ("member", "server", "dnslb says", "admin"):
-        table.add_column(title, no_wrap=True)
+    for title, longest in (
+        ("member", "mx1"),
+        ("server", "running"),
+        ("dnslb says", "down, refused"),
+        ("admin", "ready"),
+    ):
+        table.add_column(title, no_wrap=True, min_width=len(longest))
     for title in ("weight", "wanted", "measured"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", ratio=1)
@@ -102,18 +111,25 @@ def _answers(story: Story) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, min_width=len(scene.RELAY) + 2)
     grid.add_column(no_wrap=True, overflow="crop")
-    grid.add_row(f"{scene.RELAY} A", _chosen(story))
+    grid.add_row(f"{scene.RELAY} A", _Chosen(tuple(reversed(story.chosen))))
     grid.add_row(f"{scene.MAIL} MX", _ranking(story.whole))
     return grid
 
 
-def _chosen(story: Story) -> Text:
-    """Return the latest answer and, behind it, those before it."""
-    newest_first = list(reversed(story.chosen))
-    if not newest_first:
-        return Text("-", "dim")
-    text = Text.assemble((_ADDRESSES[newest_first[0]], f"bold {_COLOURS[newest_first[0]]}"), ("  before: ", "dim"))
-    return text + Text(" ").join(Text(name, _COLOURS[name]) for name in newest_first[1:])
+class _Chosen:
+    """The latest answer, and as many of those before it as there is room for."""
+
+    def __init__(self, newest_first: Sequence[str]) -> None:
+        self._names = newest_first
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._names:
+            yield Text("-", "dim")
+            return
+        newest, *others = self._names
+        text = Text.assemble((_ADDRESSES[newest], f"bold {_COLOURS[newest]}"), ("  before: ", "dim"))
+        room = max(0, options.max_width - len(text) + 1) // _NAME_COLUMNS
+        yield text + Text(" ").join(Text(name, _COLOURS[name]) for name in others[:room])
 
 
 def _ranking(members: Sequence[str]) -> Text:

@@ -119,6 +119,24 @@ async def test_servers_die_in_turn() -> None:
 
 
 @pytest.mark.usefixtures("_hurry")
+async def test_a_member_that_is_out_already_is_passed_over() -> None:
+    """Who is not published when its turn comes is not killed, for nobody could see it leave."""
+    play = stage([])
+    for server in play.servers.values():
+        await server.start()
+    await play.servers["mx1"].kill()
+    play.story.answered_whole(("mx2", "mx3"), 0.0)
+    tasks = [asyncio.create_task(answers(play)), asyncio.create_task(script.kill_in_turn(play, None))]
+    await until(lambda: len(play.story.rounds) > 2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for server in play.servers.values():
+        await server.kill()
+    assert [each.member for each in play.story.rounds[:3]] == ["mx2", "mx3", "mx2"]
+
+
+@pytest.mark.usefixtures("_hurry")
 async def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that stays in the answers is told of, and its server started again all the same."""
     monkeypatch.setattr(script, "_PATIENCE", 0.0)

@@ -1,6 +1,7 @@
 """The picture fits a small terminal, uses a large one, and shows what matters."""
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from dnslb.cli.demo.mail import MailServer
 from dnslb.cli.demo.script import Event, Stage, Tone
 from dnslb.cli.demo.story import Story
 
-HINTS = scene.hints("dnslb", "/tmp/dnslb-demo-abcdefgh/dnslb.toml", ("127.0.0.1", 65535))  # noqa: S108 - no file
+HINTS = scene.hints("/home/alice/balancer/.venv/bin/dnslb", "/tmp/dnslb-demo-abcdefgh", ("127.0.0.1", 65535))  # noqa: S108 - no file
 
 
 def stage() -> Stage:
@@ -35,12 +36,12 @@ def stage() -> Stage:
     return play
 
 
-def shown(width: int, height: int, encoding: str = "utf-8") -> list[str]:
+def shown(width: int, height: int, hints: Sequence[str] = HINTS, encoding: str = "utf-8") -> list[str]:
     """Return the lines that a terminal of that size shows, without colours."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, height=height, force_terminal=True, no_color=True)
     told = [Event(float(number), f"event {number} " + "x" * 200, Tone.GOOD) for number in range(30)]
-    console.print(view.picture(stage(), told, HINTS), height=height)
+    console.print(view.picture(console, stage(), told, hints), height=height)
     file.seek(0)
     return [strip(line) for line in file.read().splitlines()]
 
@@ -87,12 +88,24 @@ def test_a_larger_terminal_shows_more_events() -> None:
     assert "event 29" in large[-1]
 
 
+def test_a_long_command_is_shown_in_full() -> None:
+    """A command that is wider than the terminal goes on in the next line, and the frame below it is there."""
+    lines = shown(80, 24, hints=["dig", "x" * 60 + " " + "y" * 60])
+    assert [line.strip("│ \n") for line in lines[-4:-1]] == ["dig", "x" * 60, "y" * 60]
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 12), (20, 5)])
+def test_a_tiny_terminal(width: int, height: int) -> None:
+    """Too little room for everything is no error."""
+    assert len(shown(width, height)) == height
+
+
 def test_nothing_has_happened_yet() -> None:
     """The first picture, before any answer or status, can be drawn."""
     servers = {actor.name: MailServer(actor.host, actor.address) for actor in scene.CAST}
     empty = Stage(("127.0.0.1", 1), servers, lambda: 0.0, lambda _event: None)
     console = Console(file=io.StringIO(), width=80, height=24)
-    console.print(view.picture(empty, [], HINTS), height=24)
+    console.print(view.picture(console, empty, [], HINTS), height=24)
 
 
 def test_summary() -> None:
