@@ -12,7 +12,6 @@ from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ProbeTable, ServerTable
 from dnslb.config.zones import ServedZone
 from dnslb.probe.recipe import Kind
-from dnslb.wire.name import from_text
 
 _NOT_PROBED = ("starttls", "verify", "rcpt_to", "mail_from", "ca_file", "capabilities", "proxy", "auth")
 _FAMILIES = {4: "IPv4", 6: "IPv6"}
@@ -88,16 +87,6 @@ def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report)
             owner = owners.setdefault((address, port), member.name)
             if owner != member.name or address in member.addresses[:place]:
                 report.error((*here, "addresses", place), f"member {owner} has this address and port already")
-        _check_host(member, (*here, "host"), report)
-
-
-def _check_host(member: MemberTable, path: KeyPath, report: Report) -> None:
-    if member.host is None:
-        return
-    try:
-        from_text(member.host)
-    except ValueError as error:
-        report.error(path, f"expected a host name: {error}")
 
 
 def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Report) -> None:
@@ -127,8 +116,8 @@ def _check_use(draft: Draft, report: Report) -> None:
 
 def _written(kind: str, report: Report) -> Collection[str]:
     """Return the names of the tables of a kind, valid or not."""
-    tables = report.raw.get(kind, {})
-    return tuple(tables) if isinstance(tables, dict) else ()
+    tables = report.raw.get(kind)
+    return tables if isinstance(tables, dict) else {}
 
 
 def _check_reference(path: KeyPath, name: str, known: Collection[str], report: Report) -> None:

@@ -37,7 +37,7 @@ def load(path: Path) -> Settings:
     Raise ConfigError with all problems of all files. Relative paths in the file are relative to it.
     """
     text = _text(path)
-    report = Report(str(path), _document(path, text), Positions(text))
+    report = _report(path, text)
     draft = read_draft(path, report)
     zones = read_zones(draft, report)
     crosscheck(draft, zones, report)
@@ -63,13 +63,16 @@ def _text(path: Path) -> str:
     raise ConfigError((Problem(str(path), None, "", "", message),))
 
 
-def _document(path: Path, text: str) -> dict[str, object]:
+def _report(path: Path, text: str) -> Report:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return Report(str(path), tomllib.loads(text), Positions(text))
+    except RecursionError:
+        message, line = "brackets are nested too deeply", None
+    # ValueError: a number with thousands of digits, which tomllib does not expect.
+    except ValueError as error:
         message, line = str(error), None
         # tomllib says the position only in its text.
         if match := _POSITION.search(message):
             message = message[: match.start()]
             line = int(match.group(1)) if match.group(1) else text.count("\n") + 1
-        raise ConfigError((Problem(str(path), line, "", "", f"not TOML: {message}"),)) from None
+    raise ConfigError((Problem(str(path), line, "", "", f"not TOML: {message}"),))

@@ -67,7 +67,10 @@ class Report:
             or (isinstance(value, list) and isinstance(next(iter(value), 0), dict))
         ):
             return ""
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except ValueError:
+            return "(a number with too many digits)"
         return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 3] + "..."
 
     def _at(self, path: KeyPath) -> Any:  # noqa: ANN401  # whatever the file holds

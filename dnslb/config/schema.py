@@ -18,6 +18,7 @@ HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_
 Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
+Host: TypeAlias = Annotated[str, PlainValidator(values.host)]
 Ehlo: TypeAlias = Annotated[str, PlainValidator(values.ehlo)]
 Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
@@ -114,7 +115,7 @@ class MemberTable(Table):
     addresses: list[Address] = Field(min_length=1, description="a list of at least one IPv4 or IPv6 address")
     weight: int = Field(default=1, ge=0, le=65535, description="a weight from 0 to 65535")
     tier: int = Field(default=1, ge=1, le=65535, description="a tier from 1 (best) to 65535")
-    host: str | None = Field(default=None, description="a host name")
+    host: Host = ""
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
 
 

@@ -1,6 +1,5 @@
 """How single values are written: text of the configuration becomes a value, or a ValueError says what was expected."""
 
-import math
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -8,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
 from dnslb.config.settings import Endpoint
+from dnslb.wire.name import MAX_NAME
 
 MAX_DURATION = 86400.0
 MAX_PORT = 65535
@@ -27,12 +27,13 @@ def duration(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.match(value)):
         seconds = float(match.group(1)) * _UNITS[match.group(2)]
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value
     else:
         raise ValueError('expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds')
-    if not 0 < seconds <= MAX_DURATION or math.isnan(seconds):
+    # Not a number compares false, and an integer may be too large for a float.
+    if not 0 < seconds <= MAX_DURATION:
         raise ValueError("expected a duration above 0 and up to 24h")
-    return seconds
+    return float(seconds)
 
 
 def endpoint(value: object) -> Endpoint:
@@ -96,6 +97,15 @@ def label(value: object) -> str:
     """Return a name that can stand in POOL/MEMBER and as a DNS label."""
     if not isinstance(value, str) or not _LABEL.match(value):
         raise ValueError("expected a name of letters, digits, - and _ (at most 63, no - at either end)")
+    return value
+
+
+def host(value: object) -> str:
+    """Return a host name: labels as in `label`, with or without the final dot."""
+    if not isinstance(value, str) or not all(map(_LABEL.match, value.removesuffix(".").split("."))):
+        raise ValueError('expected a host name of letters, digits, - and _, as in "mx1.lb.example.org"')
+    if len(value.removesuffix(".")) > MAX_NAME - 2:
+        raise ValueError(f"expected a host name of at most {MAX_NAME} octets")
     return value
 
 

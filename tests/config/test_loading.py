@@ -61,6 +61,7 @@ $TTL 60
 ns1 A 192.0.2.1
 """
 
+DURATION = 'expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds'
 PROBE_X = "[probe.x]\nkind = 'smtp'"
 
 Write = Callable[..., Path]
@@ -105,6 +106,18 @@ def test_the_example_is_right_and_complete() -> None:
     assert [member.weight for member in settings.pools["inbound"].members] == [50, 30, 10]
     assert [member.tier for member in settings.pools["inbound"].members] == [1, 1, 2]
     assert {service.type for service in settings.services} == set(ServiceType)
+
+
+def test_every_key_that_is_documented_is_known(write: Write) -> None:
+    """A file with every key is accepted; what this version does not act on is said in one line."""
+    Path("lb.example.org.zone").write_text(ZONE)
+    settings = load(write((Path(__file__).parent / "everything.toml").read_text()))
+    (warning,) = settings.warnings
+    assert warning == (
+        "dnslb.toml:13: probe.inbound: starttls, rcpt_to, ca_file, capabilities, auth are read but not yet probed in "
+        "this version"
+    )
+    assert settings.targets[0].recipe.source == (ip_address("192.0.2.5"), ip_address("2001:db8::5"))
 
 
 def test_defaults(write: Write) -> None:
@@ -266,6 +279,35 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert errors(Path("none.toml")) == ["none.toml: cannot be read: No such file or directory"]
     assert errors(Path("directory.toml")) == ["directory.toml: not a file"]
     assert errors(Path("latin1.toml")) == ["latin1.toml: not UTF-8 text: octet 5 is 0xe4"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "0x" + "f" * 5000,
+            "10: probe.inbound.interval = (a number with too many digits): expected a duration above 0 and up to 24h",
+        ),
+        ("1" * 400, f"10: probe.inbound.interval = {'1' * 77}...: expected a duration above 0 and up to 24h"),
+        ("inf", "10: probe.inbound.interval = Infinity: expected a duration above 0 and up to 24h"),
+        (
+            "1979-05-27",
+            f'10: probe.inbound.interval = "1979-05-27": {DURATION}',
+        ),
+    ],
+    ids=["hexadecimal", "decimal", "infinite", "date"],
+)
+def test_monstrous_values_are_errors_as_others(write: Write, value: str, expected: str) -> None:
+    """A number that no float holds, or that cannot even be printed, is refused like any other."""
+    path = write(changed(CONFIG, 'kind = "smtp"', f'kind = "smtp"\ninterval = {value}'))
+    assert errors(path) == [f"dnslb.toml:{expected}"]
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000 + "]" * 5000, "a = " + "1" * 5000])
+def test_monstrous_documents_are_refused(write: Write, text: str) -> None:
+    """What makes tomllib itself give up is one error."""
+    (error,) = errors(write(text))
+    assert error.startswith("dnslb.toml: not TOML: ")
 
 
 def test_a_problem_has_its_parts(write: Write) -> None:
