@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnslb.cli.options import config_option, json_option
-from dnslb.cli.output import emit, emit_json
+from dnslb.cli.output import emit, emit_json, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def _show_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
         emit_json({"ok": False, "errors": [asdict(problem) for problem in problems], "warnings": []})
         return
     for problem in problems:
-        click.echo(str(problem), err=True)
+        click.echo(plain(str(problem)), err=True)
     click.echo(f"{_count(len(problems), 'error')}; nothing was changed", err=True)
 
 
@@ -62,7 +62,7 @@ def _show_settings(settings: Settings, *, as_json: bool) -> None:
     )
     emit(f"{settings.path}: ok, {', '.join(parts)}")
     for warning in settings.warnings:
-        emit(f"warning: {warning}")
+        emit(plain(f"warning: {warning}"))
 
 
 def _count(number: int, thing: str) -> str:

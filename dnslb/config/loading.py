@@ -1,6 +1,8 @@
 """Finding and loading a configuration file: every problem of it and of its zones comes at once."""
 
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def find(explicit: Path | None) -> Path:
     if explicit is not None:
         return explicit
     for path in DEFAULT_PATHS:
-        if path.exists():
+        if os.path.lexists(path):
             return path
     places = " or ".join(str(path) for path in DEFAULT_PATHS)
     raise ConfigError((Problem(str(DEFAULT_PATHS[0]), None, "", "", f"no configuration in {places}; name it with -c"),))
@@ -51,9 +53,10 @@ def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:
 
 
 def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        raise ConfigError((Problem(str(path), None, "", "", "not a file"),))
     try:
+        # Not a FIFO or a device: reading one might never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError((Problem(str(path), None, "", "", "not a file"),))
         # Not read_text: it would hide a carriage return, which TOML allows only before a newline.
         return path.read_bytes().decode()
     except OSError as error:

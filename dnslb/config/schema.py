@@ -16,6 +16,7 @@ Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.
 ListenEndpoint: TypeAlias = Annotated[Endpoint, PlainValidator(values.endpoint)]
 HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_endpoint)]
 Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
+FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
 Host: TypeAlias = Annotated[str, PlainValidator(values.host)]
@@ -57,22 +58,22 @@ class ServerTable(Table):
         description='a list of "address:port"',
     )
     workers: Workers = None
-    state: str = Field(default="state", min_length=1, description="the path of a directory")
-    control: str | None = Field(default=None, min_length=1, description="the path of a socket")
+    state: FilePath = "state"
+    control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
 
 
 class ZoneTable(Table):
     """[zone."lb.example.org"]."""
 
-    file: str = Field(min_length=1, description="the path of the zone's master file")
+    file: FilePath = Field(description="the path of the zone's master file")
 
 
 class AuthTable(Table):
     """The auth of a probe."""
 
     user: str = Field(min_length=1, description="a user name")
-    password_file: str = Field(min_length=1, description="the path of a file with the password")
+    password_file: FilePath = Field(description="the path of a file with the password")
 
 
 class ProbeTable(Table):
@@ -92,7 +93,7 @@ class ProbeTable(Table):
     verify: Annotated[Verify, PlainValidator(values.one_of(Verify))] = Verify.NONE
     rcpt_to: Mailbox = ""
     mail_from: Mailbox = ""
-    ca_file: str = Field(default="", description="the path of a PEM file")
+    ca_file: FilePath | None = None
     capabilities: list[str] = Field(default=[], description="a list of EHLO keywords")
     proxy: bool = Field(default=False, description="true or false")
     auth: AuthTable | None = Field(default=None, description='{ user = "...", password_file = "..." }')

@@ -93,6 +93,13 @@ def _unusable(parsed: IPv4Address | IPv6Address) -> str:
     return "the broadcast address" if parsed == IPv4Address("255.255.255.255") else ""
 
 
+def path(value: object) -> str:
+    """Return the path of a file, relative to the configuration file's directory or absolute."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected a path, relative to this file or absolute")
+    return value
+
+
 def label(value: object) -> str:
     """Return a name that can stand in POOL/MEMBER and as a DNS label."""
     if not isinstance(value, str) or not _LABEL.match(value):

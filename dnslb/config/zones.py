@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnslb.config.positions import KeyPath
 from dnslb.config.problem import Problem
 from dnslb.config.reading import Draft
 from dnslb.config.report import Report
@@ -44,14 +45,22 @@ def read_zones(draft: Draft, report: Report) -> dict[bytes, ServedZone]:
 
 
 def _read_zone(written: str, apex: bytes, path: Path | None, report: Report) -> ServedZone:
-    if path is None or not path.exists():
-        if path:
-            report.error(("zone", written, "file"), f"{path} does not exist")
+    if path is None or not _exists(path, ("zone", written, "file"), report):
         empty = Zone(apex, {})
         return ServedZone(written, apex, empty, {}, shape_of(empty), whole=False)
     read = master_file.read(path, apex)
     report.problems += [Problem(found.file, found.line, "", "", found.message) for found in read.problems]
     return ServedZone(written, apex, read.zone, read.places, shape_of(read.zone), whole=not read.problems)
+
+
+def _exists(path: Path, key: KeyPath, report: Report) -> bool:
+    """Return whether something is there; what is wrong with its content is said by the file, not by the key."""
+    try:
+        path.stat()
+    except OSError as error:
+        report.error(key, f"cannot read {path}: {error.strerror}")
+        return False
+    return True
 
 
 def zone_of(name: bytes, zones: Mapping[bytes, ServedZone]) -> ServedZone | None:

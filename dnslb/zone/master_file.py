@@ -5,7 +5,9 @@ at the first error, names the line after it, opens $INCLUDE relative to the work
 the zone without a word.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,7 +72,7 @@ class _Context:
     default_ttl: int | None = None
     last_ttl: int | None = None
     soa_minimum: int | None = None
-    including: tuple[Path, ...] = ()
+    including: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -164,8 +166,9 @@ class _Reader:
         if len(arguments) not in {1, 2}:
             raise _EntryError("$INCLUDE takes a file and an optional origin: $INCLUDE hosts.zone lb.example.org.")
         path = context.path.parent / _unquoted(arguments[0])
-        including = (*context.including, context.path.resolve())
-        if path.resolve() in including:
+        # Path.resolve would raise for symbolic links that form a loop.
+        including = (*context.including, os.path.realpath(context.path))
+        if os.path.realpath(path) in including:
             raise _EntryError(f"$INCLUDE {path}: the file includes itself")
         if len(including) > MAX_INCLUDES:
             raise _EntryError(f"$INCLUDE {path}: more than {MAX_INCLUDES} files include one another")
@@ -183,10 +186,10 @@ class _Reader:
 
 
 def _text(path: Path) -> str:
-    # Not a FIFO or a device: reading one might never end.
-    if path.exists() and not path.is_file():
-        raise _EntryError(f"{path} is not a file")
     try:
+        # Not a FIFO or a device: reading one might never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _EntryError(f"{path} is not a file")
         octets = path.read_bytes()
     except OSError as error:
         raise _EntryError(f"cannot read {path}: {error.strerror}") from None

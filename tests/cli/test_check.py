@@ -27,7 +27,7 @@ def test_errors_go_one_a_line_to_standard_error(tmp_path: Path, monkeypatch: pyt
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        'dnslb.toml:2: zone."a.example".file = "a.zone": a.zone does not exist',
+        'dnslb.toml:2: zone."a.example".file = "a.zone": cannot read a.zone: No such file or directory',
         'dnslb.toml:4: server.workers = -1: expected "auto" (one per CPU core) or a number from 1 to 256',
         "2 errors; nothing was changed",
     ]
