@@ -1,6 +1,7 @@
 """The words `dnslb demo` and what may stand behind them."""
 
 import asyncio
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -49,10 +50,14 @@ async def _play(seconds: float | None, audience: Audience) -> int:
     performance = Performance(seconds, _program(), audience)
     try:
         await performance.run()
+        audience.leave(performance.story)
+    except BrokenPipeError:
+        # Whoever reads has seen enough. The interpreter would flush into the pipe once more, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (DaemonError, OSError) as error:
         click.echo(f"dnslb demo: {error}", err=True)
         return 1
-    audience.leave(performance.story)
     if performance.stopped.is_set() or performance.story.has_complete_round:
         return 0
     click.echo("dnslb demo: no server was seen leaving the answers and coming back", err=True)

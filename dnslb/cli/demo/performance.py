@@ -51,8 +51,7 @@ class Performance:
             if not self.stopped.is_set():
                 await _first_of(*self._parts(daemon, self._stage(daemon, servers), config))
         finally:
-            with self.audience.wait("Stopping the daemon ..."):
-                await daemon.stop()
+            await daemon.stop()
 
     def _stage(self, daemon: Daemon, servers: tuple[MailServer, ...]) -> Stage:
         time = asyncio.get_running_loop().time

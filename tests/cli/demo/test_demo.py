@@ -45,7 +45,7 @@ def left_behind(directory: Path) -> list[str]:
 
 @contextmanager
 def playing(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the demo with its output in a pipe, and kill it if the test does not end it."""
+    """Run the demo with its output in a pipe, and end it if the test does not."""
     process = subprocess.Popen(
         COMMAND, env=environment(directory), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -53,7 +53,7 @@ def playing(directory: Path) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
 
 
 def read_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
@@ -95,6 +95,16 @@ def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Sig
         rest, _ = process.communicate()
         assert process.returncode == 0
     assert "measured" in rest
+    assert left_behind(tmp_path) == []
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    """When the pipe is closed the demo ends at its next line, quietly, and cleans up no less."""
+    with playing(tmp_path) as process:
+        read_until(process, "drain")
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait() == 1
     assert left_behind(tmp_path) == []
 
 
