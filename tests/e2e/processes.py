@@ -80,7 +80,8 @@ def free_port(*addresses: str) -> int:
 def free_address(port: int) -> str:
     """Return a loopback address on which the port is free."""
     octets = random.SystemRandom().sample(range(1, 255), 100)
-    return next(found for octet in octets if is_free(found := f"127.53.{octet}.1", port))
+    free = (found for octet in octets if is_free(found := f"127.53.{octet}.1", port))
+    return next(free, None) or missing(f"the right to use port {port}, or a free loopback address with it")
 
 
 def listens(address: str, port: int) -> bool:
@@ -176,6 +177,9 @@ def with_etc(files: Mapping[str, Path], command: Sequence[str]) -> list[str]:
 
     It runs in a mount namespace of its own. What libresolv and libc read there can be given in no other way.
     """
+    unshare = program("unshare")
+    if subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        missing("the right to make a mount namespace")
     script = 'while [ "$1" != -- ]; do mount --bind "$2" "/etc/$1" && shift 2 || exit; done; shift; exec "$@"'
     mounts = [word for name, path in files.items() for word in (name, str(path))]
-    return [program("unshare"), "--mount", "sh", "-c", script, "sh", *mounts, "--", *command]
+    return [unshare, "--mount", "sh", "-c", script, "sh", *mounts, "--", *command]

@@ -12,13 +12,13 @@ from tests.e2e.processes import Process, Stage, free_port, until
 from tests.e2e.resolvers import answers, ask, rdatas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tests.e2e.members import Members
 
 SERVER = """
 [server]
-listen = ["127.0.0.1:{port}"]
+listen = {listen}
 workers = 2
 state = "state"
 control = "state/control.sock"
@@ -93,10 +93,17 @@ class Daemon:
     """A `dnslb run` on a port of 127.0.0.1 that stays the same when it is started again."""
 
     def __init__(
-        self, stage: Stage, members: Members, *, weights: Mapping[str, int] | None = None, zone: str = ""
+        self,
+        stage: Stage,
+        members: Members,
+        *,
+        weights: Mapping[str, int] | None = None,
+        zone: str = "",
+        listen: Sequence[str] = ("127.0.0.1",),
     ) -> None:
         self._stage, self._members = stage, members
         self.directory, self.port = stage.directory("dnslb"), free_port()
+        self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
         (self.directory / "lb.test.zone").write_text(ZONE + zone)
         self.configure(weights)
@@ -104,7 +111,7 @@ class Daemon:
 
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
-        server = SERVER.format(port=self.port, members=self._members.port)
+        server = SERVER.format(listen=json.dumps(self._listen), members=self._members.port)
         self.config.write_text(server + pool(self._members, weights) + SERVICES)
 
     def start(self) -> Process:
@@ -140,7 +147,8 @@ class Daemon:
     def published(self) -> set[str]:
         """Return the members that an answer with all of them holds now."""
         names = {address: name for name, address in self._members.addresses.items()}
-        return {names[address] for address in rdatas(ask(self.port, "every.lb.test", "A"), "A")}
+        found = [rdatas(ask(self.port, "every.lb.test", rdtype), rdtype) for rdtype in ("A", "AAAA")]
+        return {names[address] for addresses in found for address in addresses}
 
     def wait_published(self, *names: str) -> None:
         """Wait until exactly these members are published."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e import resolvers
+from tests.e2e import resolvers, senders
+from tests.e2e.processes import until
 from tests.e2e.product import Daemon
 from tests.e2e.resolvers import rdatas
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = {"mx1": 5, "mx2": 3, "mx3": 1, "mx4": 1}
 MESSAGES = 1500
+POSTFIX_MESSAGES = 600
 LIMIT = 30.66
 """Chi-square of three degrees of freedom is above this once in a million times."""
 
@@ -78,4 +80,20 @@ def test_members_get_mail_by_their_weights(
 
     counts = members.taken(subjects)
     assert counts.total() == MESSAGES
+    assert chi_square(counts, WEIGHTS) < LIMIT, counts
+
+
+@pytest.mark.parametrize("recipient", ["someone@relayed.test", "someone@mail.lb.test"], ids=["relay-host", "mx"])
+def test_postfix_spreads_mail_by_the_weights(stage: Stage, members: Members, recipient: str) -> None:
+    """What a real Postfix sends through unbound comes to the members by their weights."""
+    daemon = Daemon(stage, members, weights=WEIGHTS)
+    postfix = senders.postfix(stage, resolver=resolvers.unbound(stage, daemon.port), port=members.port)
+    daemon.wait_published(*WEIGHTS)
+
+    subjects = [f"message-{n}" for n in range(POSTFIX_MESSAGES)]
+    postfix.submit(recipient, subjects)
+    until(lambda: members.have_all(subjects), "the mail arrives")
+
+    counts = members.taken(subjects)
+    assert counts.total() == POSTFIX_MESSAGES
     assert chi_square(counts, WEIGHTS) < LIMIT, counts
