@@ -12,7 +12,7 @@ from dnslb.answer import tally
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Snapshot, Variant
 from dnslb.answer.turns import Turns
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, Edns, opt_record, payload_limit
+from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.query import Drop, Query, Rejection, parse
 from dnslb.wire.record import pointer
@@ -20,6 +20,8 @@ from dnslb.wire.record import pointer
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
 _WILDCARD = b"\x01*"
+_HIGHEST_PLAIN = 15
+"""The highest response code that the header alone can say."""
 
 Reply = tuple[bytes | None, int]
 """The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
@@ -35,11 +37,11 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     end = len(query)
     limit = CLASSIC_PAYLOAD
     if counts == _ONE_ADDITIONAL:
-        common = COMMON.get(query[-11:])
+        common = COMMON.get(query[-BARE_SIZE:])
         if common is None:
             return _respond_in_full(query, snapshot, turns, client, stream=stream)
-        limit, opt = common
-        end -= 11
+        limit, opt, _, _ = common
+        end -= BARE_SIZE
     elif counts != _BARE_COUNTS:
         return _respond_in_full(query, snapshot, turns, client, stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
@@ -61,25 +63,27 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
 
 
 class _Outcome(NamedTuple):
-    """What the lookup found: a response code and the three sections as octets with their numbers of records.
+    """What the lookup found: the response code, the flags but for those copied, and the sections.
 
-    `needed_additional` marks glue, without which a referral may not be sent (RFC 9471).
+    Each section is octets with their number of records. `needed` marks glue, without which a referral may not be sent
+    (RFC 9471).
     """
 
     rcode: Rcode
-    authoritative: bool = True
-    answer: bytes = b""
+    flags: int
     answers: int = 0
-    authority: bytes = b""
     authorities: int = 0
-    additional: bytes = b""
     additionals: int = 0
-    needed_additional: bool = False
+    answer: bytes = b""
+    authority: bytes = b""
+    additional: bytes = b""
+    needed: bool = False
 
 
-_REFUSED = _Outcome(Rcode.REFUSED, authoritative=False)
-_SERVFAIL = _Outcome(Rcode.SERVFAIL, authoritative=False)
-_BADVERS = _Outcome(Rcode.BADVERS, authoritative=False)
+_OURS = header.QR | header.AA
+_REFUSED = _Outcome(Rcode.REFUSED, header.QR | Rcode.REFUSED)
+_SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
+_BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
 
 
 def _respond_in_full(octets: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
@@ -87,18 +91,24 @@ def _respond_in_full(octets: bytes, snapshot: Snapshot, turns: Turns, client: by
     if isinstance(query, Drop):
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
-        flags = header.response_flags(int.from_bytes(octets[2:4], "big"), query.rcode, authoritative=False)
-        return octets[:2] + flags + header.counts(0, 0, 0, questions=0), tally.answered(0, query.rcode)
+        return _reject(octets, query), tally.answered(0, query.rcode)
     outcome = _look_up(query, snapshot, partial(turns.take, client))
-    return _compose(octets[:2], query, outcome, _limit(query.edns, stream=stream)), tally.answered(
+    return _compose(octets[:2], query, outcome, _limit(query, stream=stream)), tally.answered(
         query.qtype, outcome.rcode
     )
 
 
-def _limit(edns: Edns | None, *, stream: bool) -> int:
+def _limit(query: Query, *, stream: bool) -> int:
     if stream:
         return STREAM_PAYLOAD
-    return payload_limit(edns.payload) if edns else CLASSIC_PAYLOAD
+    return query.edns.limit if query.edns else CLASSIC_PAYLOAD
+
+
+def _reject(octets: bytes, rejection: Rejection) -> bytes:
+    """Return an error that repeats nothing but the id, the opcode and the flags that are always copied."""
+    copied = int.from_bytes(octets[2:4], "big") & (header.OPCODE | header.COPIED)
+    flags = (header.QR | copied | rejection.rcode).to_bytes(2, "big")
+    return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
 
 
 def _look_up(query: Query, snapshot: Snapshot, take_turn: Callable[[bytes], int]) -> _Outcome:
@@ -125,26 +135,32 @@ def _look_up(query: Query, snapshot: Snapshot, take_turn: Callable[[bytes], int]
 
 def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
     """Return the zone with the longest matching apex; a DS belongs to the parent side (RFC 4035 section 3.1.4.1)."""
+    zones = snapshot.zones
+    qname = suffix = query.qname
+    of_parent = query.qtype == rrtype.DS
     lowest = None
-    for suffix in name.ancestors(query.qname):
-        zone = snapshot.zones.get(suffix)
-        if zone is None:
-            continue
-        if query.qtype != rrtype.DS or suffix != query.qname:
-            return zone
-        lowest = zone
-    return lowest
+    while True:
+        zone = zones.get(suffix)
+        if zone is not None:
+            if not of_parent or suffix is not qname:
+                return zone
+            lowest = zone
+        if suffix == name.ROOT:
+            return lowest
+        suffix = suffix[suffix[0] + 1 :]
 
 
 def _cut_above(query: Query, zone: CompiledZone) -> bytes | None:
     """Return the highest delegation that the name is at or below; the DS at a cut is still the parent's."""
+    cuts = zone.cuts
+    if not cuts:
+        return None
     found = None
-    if zone.cuts:
-        for suffix in name.ancestors(query.qname):
-            if suffix == zone.apex:
-                break
-            if suffix in zone.cuts and not (suffix == query.qname and query.qtype == rrtype.DS):
-                found = suffix
+    suffix = query.qname if query.qtype != rrtype.DS else name.parent(query.qname)
+    while len(suffix) > len(zone.apex):
+        if suffix in cuts:
+            found = suffix
+        suffix = suffix[suffix[0] + 1 :]
     return found
 
 
@@ -152,22 +168,25 @@ def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
     place = _pointer_to(query, cut)
     return _Outcome(
         Rcode.NOERROR,
-        authoritative=False,
-        authority=place.join(referral.authority),
+        header.QR,
         authorities=referral.name_servers,
-        additional=place.join(referral.glue),
         additionals=referral.glue_records,
-        needed_additional=True,
+        authority=place.join(referral.authority),
+        additional=place.join(referral.glue),
+        needed=True,
     )
 
 
 def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
     """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1)."""
-    for encloser in name.ancestors(name.parent(qname)):
+    names = snapshot.names
+    encloser = qname
+    while len(encloser) > len(zone.apex):
+        encloser = encloser[encloser[0] + 1 :]
         wildcard = _WILDCARD + encloser
-        if wildcard in snapshot.names:
+        if wildcard in names:
             return wildcard
-        if encloser in snapshot.names or encloser in zone.empty or encloser == zone.apex:
+        if encloser in names or encloser in zone.empty:
             return None
     return None
 
@@ -191,13 +210,8 @@ def _answer(
 
 def _data(variant: Variant, additional: bytes) -> _Outcome:
     counts = variant.counts
-    return _Outcome(
-        Rcode.NOERROR,
-        answer=variant.answer,
-        answers=int.from_bytes(counts[2:4], "big"),
-        additional=additional,
-        additionals=int.from_bytes(counts[6:8], "big"),
-    )
+    answers, additionals = int.from_bytes(counts[2:4], "big"), int.from_bytes(counts[6:8], "big")
+    return _Outcome(Rcode.NOERROR, _OURS, answers, 0, additionals, variant.answer, b"", additional)
 
 
 def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
@@ -206,12 +220,12 @@ def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
     if not alias.with_soa:
         return found
     denied = _deny(query, zone, alias.rcode)
-    return found._replace(rcode=alias.rcode, authority=denied.authority, authorities=denied.authorities)
+    return denied._replace(answers=found.answers, answer=found.answer)
 
 
 def _deny(query: Query, zone: CompiledZone, rcode: Rcode) -> _Outcome:
     """Answer NODATA or NXDOMAIN, with the SOA that says how long to believe it (RFC 2308 sections 2 and 5)."""
-    return _Outcome(rcode, authority=_pointer_to(query, zone.apex).join(zone.soa), authorities=1)
+    return _Outcome(rcode, _OURS | rcode, 0, 1, 0, b"", _pointer_to(query, zone.apex).join(zone.soa))
 
 
 def _pointer_to(query: Query, suffix: bytes) -> bytes:
@@ -221,21 +235,21 @@ def _pointer_to(query: Query, suffix: bytes) -> bytes:
 def _compose(identity: bytes, query: Query, outcome: _Outcome, limit: int) -> bytes:
     """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC)."""
     opt = b""
-    if query.edns:
-        opt = opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
+    if query.edns is not None:
+        opt = query.edns.reply
+        if outcome.rcode > _HIGHEST_PLAIN:
+            opt = opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
     room = limit - header.SIZE - len(query.question) - len(opt)
     fixed = len(outcome.answer) + len(outcome.authority)
     if fixed + len(outcome.additional) <= room:
         return _write(identity, query, outcome, opt)
-    if fixed <= room and not outcome.needed_additional:
+    if fixed <= room and not outcome.needed:
         return _write(identity, query, outcome._replace(additional=b"", additionals=0), opt)
-    empty = _Outcome(outcome.rcode, authoritative=outcome.authoritative)
-    return _write(identity, query, empty, opt, truncated=True)
+    return _write(identity, query, _Outcome(outcome.rcode, outcome.flags | header.TC), opt)
 
 
-def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, *, truncated: bool = False) -> bytes:
-    flags = header.response_flags(query.flags, outcome.rcode, authoritative=outcome.authoritative, truncated=truncated)
-    counts = header.counts(outcome.answers, outcome.authorities, outcome.additionals + bool(opt))
-    return b"".join(
-        (identity, flags, counts, query.question, outcome.answer, outcome.authority, outcome.additional, opt)
-    )
+def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes) -> bytes:
+    _, flags, answers, authorities, additionals, answer, authority, additional, _ = outcome
+    flags |= query.flags & header.COPIED
+    counts = header.counts(answers, authorities, additionals + bool(opt))
+    return b"".join((identity, flags.to_bytes(2, "big"), counts, query.question, answer, authority, additional, opt))

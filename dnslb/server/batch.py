@@ -8,6 +8,7 @@ import ctypes
 import errno
 import mmap
 import socket
+from collections.abc import Callable
 from ctypes import Structure, c_char, c_int, c_size_t, c_uint, c_uint32, c_void_p, sizeof
 
 from dnslb.wire.edns import OUR_PAYLOAD
@@ -62,9 +63,8 @@ class _Memory:
 class Batch:
     """The buffers of one UDP socket.
 
-    `receive` fills them; `query(i)` and `client(i)` read the datagram and its sender's address; `answer(i, octets)`
-    puts a response in its place; `send(first, end)` sends the responses of that range to where the queries came from.
-    A socket bound to the unspecified address answers from the address that the query was sent to.
+    Each response stands at the place of its query, whose sender's address the kernel reads back as it wrote it. A
+    socket bound to the unspecified address answers from the address that the query was sent to.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -104,7 +104,7 @@ class Batch:
                 if self._wildcard:
                     header.control, header.controllen = self._control.address + i * _CONTROL, _CONTROL
 
-    def receive(self) -> list[int]:
+    def _receive(self) -> list[int]:
         """Return the lengths of the datagrams that were waiting, at most SIZE, without blocking."""
         self._received.octets[:] = self._fresh
         number = _recvmmsg(self._fd, self._received.address, SIZE, socket.MSG_DONTWAIT, None)
@@ -123,23 +123,31 @@ class Batch:
                 interface = i * _CONTROL + _CONTROL_HEADER
                 self._control.octets[interface : interface + 4] = b"\x00\x00\x00\x00"
 
-    def query(self, place: int, length: int) -> bytes:
-        """Return the datagram at a place of the batch."""
-        first = place * _IN
-        return self._queries.octets[first : first + length]
+    def exchange(self, answer: Callable[[bytes, bytes], bytes | None]) -> int:
+        """Answer the datagrams that are waiting, at most SIZE; return how many there were.
 
-    def client(self, place: int) -> bytes:
-        """Return the sender's address, 4 or 16 octets."""
-        first = place * _NAME
-        return self._names.octets[first + self._client.start : first + self._client.stop]
+        `answer` takes a datagram and its sender's address, 4 or 16 octets; None sends nothing back.
+        """
+        lengths = self._receive()
+        queries, names, responses = self._queries.octets, self._names.octets, self._responses.octets
+        first_client, end_client = self._client.start, self._client.stop
+        response_lengths = self._out_lengths
+        unsent = 0
+        for place, length in enumerate(lengths):
+            start, address, out = place * _IN, place * _NAME, place * _OUT
+            client = names[address + first_client : address + end_client]
+            response = answer(queries[start : start + length], client)
+            if response is None:
+                self._send(unsent, place)
+                unsent = place + 1
+            else:
+                size = len(response)
+                responses[out : out + size] = response
+                response_lengths[place] = size
+        self._send(unsent, len(lengths))
+        return len(lengths)
 
-    def answer(self, place: int, octets: bytes) -> None:
-        """Put a response at a place of the batch."""
-        first = place * _OUT
-        self._responses.octets[first : first + len(octets)] = octets
-        self._out_lengths[place] = len(octets)
-
-    def send(self, first: int, end: int) -> None:
+    def _send(self, first: int, end: int) -> None:
         """Send the responses from one place up to another. One that the kernel refuses is left out."""
         while first < end:
             sent = _sendmmsg(self._fd, self._sent.address + first * _STRIDE, end - first, 0)

@@ -92,8 +92,7 @@ class Connection(asyncio.Protocol):
         return answered
 
     def _answer(self, query: bytes) -> None:
-        response, slot = self._connections.current.answer(query, self._client, stream=True)
-        self._connections.counters[slot] += 1
+        response = self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
         if response is None:
             self.close()
         elif self._transport is not None:

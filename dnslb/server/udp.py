@@ -2,8 +2,10 @@
 
 import socket
 
-from dnslb.server.batch import SIZE, Batch
+from dnslb.server.batch import Batch
 from dnslb.server.current import Current
+
+_ROUNDS = 16
 
 
 class UdpServer:
@@ -16,25 +18,19 @@ class UdpServer:
         self._current = current
         self._counters = counters
 
-    def burst(self) -> bool:
-        """Answer at most one batch, with one snapshot; return whether more may be waiting."""
-        batch = self._batch
-        lengths = batch.receive()
-        counters = self._counters
-        answer = self._current.answer
-        unsent = 0
-        for place, length in enumerate(lengths):
-            response, slot = answer(batch.query(place, length), batch.client(place), stream=False)
-            counters[slot] += 1
-            if response is None:
-                batch.send(unsent, place)
-                unsent = place + 1
-            else:
-                batch.answer(place, response)
-        batch.send(unsent, len(lengths))
-        return len(lengths) == SIZE
+    def burst(self) -> None:
+        """Answer what is waiting and what comes meanwhile, for a few batches: then others have their turn.
+
+        To ask the kernel once more costs a tenth of a round through the event loop.
+        """
+        for _ in range(_ROUNDS):
+            if not self._batch.exchange(self._answer):
+                return
 
     def drain(self) -> None:
         """Answer all that is waiting now."""
-        while self.burst():
+        while self._batch.exchange(self._answer):
             pass
+
+    def _answer(self, query: bytes, client: bytes) -> bytes | None:
+        return self._current.answer(query, client, self._counters, stream=False)

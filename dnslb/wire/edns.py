@@ -15,11 +15,21 @@ BARE_SIZE = 11
 
 
 class Edns(NamedTuple):
-    """What a query's OPT record says."""
+    """What a query's OPT record asks for: how long a UDP response may be, and the OPT record that goes with it.
 
-    payload: int
+    `version` other than 0 is answered with BADVERS, `dnssec_ok` is the DO bit.
+    """
+
+    limit: int
+    reply: bytes
     version: int
     dnssec_ok: bool
+
+
+def edns(payload: int, version: int, *, dnssec_ok: bool) -> Edns:
+    """Return what an OPT record with this content asks for (RFC 6891 sections 6.2.3 to 6.2.5)."""
+    limit = min(max(payload, CLASSIC_PAYLOAD), OUR_PAYLOAD)
+    return Edns(limit, opt_record(dnssec_ok=dnssec_ok), version, dnssec_ok)
 
 
 def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
@@ -30,19 +40,14 @@ def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
     )
 
 
-def payload_limit(payload: int) -> int:
-    """Return how long a UDP response to a client of this payload may be (RFC 6891 sections 6.2.3 to 6.2.5)."""
-    return min(max(payload, CLASSIC_PAYLOAD), OUR_PAYLOAD)
-
-
 def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
     flags = DO if dnssec_ok else 0
     return b"\x00\x00\x29" + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + b"\x00\x00"
 
 
-COMMON: dict[bytes, tuple[int, bytes]] = {
-    _bare(payload, dnssec_ok=dnssec_ok): (payload_limit(payload), opt_record(dnssec_ok=dnssec_ok))
+COMMON: dict[bytes, Edns] = {
+    _bare(payload, dnssec_ok=dnssec_ok): edns(payload, 0, dnssec_ok=dnssec_ok)
     for payload in (512, 1024, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 1680, 2048, 4000, 4096, 8192, 65535)
     for dnssec_ok in (False, True)
 }
-"""OPT records that resolvers send -> the UDP limit they set and our OPT record in reply. Others are parsed."""
+"""OPT records without options, as resolvers send them; others are parsed."""

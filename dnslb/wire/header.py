@@ -25,26 +25,18 @@ TC = 0x0200
 RD = 0x0100
 CD = 0x0010
 
+COPIED = RD | CD
+"""What a response copies of the query's flags (RFC 1035 4.1.1, RFC 4035 3.1.6)."""
+
 AUTHORITATIVE: dict[bytes, bytes] = {
-    flags.to_bytes(2, "big"): (QR | AA | flags & (RD | CD)).to_bytes(2, "big")
+    flags.to_bytes(2, "big"): (QR | AA | flags & COPIED).to_bytes(2, "big")
     for high in range(8)
     for flags in range(high << 8, (high + 1) << 8)
 }
 """The flag octets of a standard query -> those of an authoritative NOERROR response.
 
-RD and CD are copied (RFC 1035 4.1.1, RFC 4035 3.1.6); everything else that a client sets is not. A query with QR or an
-opcode other than QUERY is not in the table.
+A query with QR or an opcode other than QUERY is not in the table.
 """
-
-
-def response_flags(query_flags: int, rcode: int, *, authoritative: bool, truncated: bool = False) -> bytes:
-    """Return the flag octets of a response; the upper bits of an extended rcode are the OPT record's matter."""
-    flags = QR | query_flags & (OPCODE | RD | CD) | rcode & 0x0F
-    if authoritative:
-        flags |= AA
-    if truncated:
-        flags |= TC
-    return flags.to_bytes(2, "big")
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import DO, Edns
+from dnslb.wire.edns import BARE_SIZE, COMMON, DO, Edns, edns
 from dnslb.wire.header import Rcode
 
 MAX_QUERY = 4096
@@ -57,17 +57,16 @@ def parse(octets: bytes) -> Query | Rejection | Drop:
     end = _end_of_name(octets, header.SIZE)
     if end is None or end + 4 > len(octets):
         return FORMERR
-    additional = int.from_bytes(octets[10:12], "big")
-    edns = _read_additional(octets, end + 4, additional)
-    if isinstance(edns, Rejection):
-        return edns
+    opt = _read_additional(octets, end + 4)
+    if isinstance(opt, Rejection):
+        return opt
     return Query(
-        flags=int.from_bytes(octets[2:4], "big"),
-        question=octets[header.SIZE : end + 4],
-        qname=octets[header.SIZE : end].lower(),
-        qtype=int.from_bytes(octets[end : end + 2], "big"),
-        qclass=int.from_bytes(octets[end + 2 : end + 4], "big"),
-        edns=edns,
+        int.from_bytes(octets[2:4], "big"),
+        octets[header.SIZE : end + 4],
+        octets[header.SIZE : end].lower(),
+        int.from_bytes(octets[end : end + 2], "big"),
+        int.from_bytes(octets[end + 2 : end + 4], "big"),
+        opt,
     )
 
 
@@ -91,19 +90,30 @@ def _refused_by_header(octets: bytes) -> Rejection | Drop | None:
 def _end_of_name(octets: bytes, start: int) -> int | None:
     """Return the offset behind an uncompressed name, None if it is not one within the octets."""
     position = start
-    while position < len(octets):
+    size = len(octets)
+    while position < size:
         length = octets[position]
-        if length > name.MAX_LABEL or position - start >= name.MAX_NAME:
-            return None
         position += 1 + length
         if not length:
-            return position
+            return position if position - start <= name.MAX_NAME else None
+        if length > name.MAX_LABEL:
+            return None
     return None
 
 
-def _read_additional(octets: bytes, position: int, number: int) -> Edns | Rejection | None:
-    """Return the OPT record's content. Other records, such as a TSIG, are stepped over; rubbish is FORMERR."""
-    edns = None
+def _read_additional(octets: bytes, position: int) -> Edns | Rejection | None:
+    """Return what the OPT record asks for, None if there is none; all octets must be accounted for."""
+    number = octets[11]
+    if number == 1 and len(octets) - position == BARE_SIZE:
+        common = COMMON.get(octets[position:])
+        if common is not None:
+            return common
+    return _walk_additional(octets, position, number)
+
+
+def _walk_additional(octets: bytes, position: int, number: int) -> Edns | Rejection | None:
+    """Read each record. Others than OPT, such as a TSIG, are stepped over; rubbish is FORMERR."""
+    found = None
     for _ in range(number):
         after_name = _end_of_name(octets, position)
         if after_name is None or after_name + _OPT_FIXED > len(octets):
@@ -114,11 +124,11 @@ def _read_additional(octets: bytes, position: int, number: int) -> Edns | Reject
         if int.from_bytes(octets[after_name : after_name + 2], "big") == rrtype.OPT:
             # One OPT, owned by the root, of well-formed options (RFC 6891 section 6.1.1).
             options = octets[after_name + _OPT_FIXED : end]
-            if edns is not None or after_name != position + 1 or not _are_options(options):
+            if found is not None or after_name != position + 1 or not _are_options(options):
                 return FORMERR
-            edns = _edns(octets, after_name)
+            found = _edns(octets, after_name)
         position = end
-    return edns if position == len(octets) else FORMERR
+    return found if position == len(octets) else FORMERR
 
 
 def _are_options(options: bytes) -> bool:
@@ -129,8 +139,6 @@ def _are_options(options: bytes) -> bool:
 
 
 def _edns(octets: bytes, position: int) -> Edns:
-    return Edns(
-        payload=int.from_bytes(octets[position + 2 : position + 4], "big"),
-        version=octets[position + 5],
-        dnssec_ok=bool(int.from_bytes(octets[position + 6 : position + 8], "big") & DO),
-    )
+    payload = int.from_bytes(octets[position + 2 : position + 4], "big")
+    flags = int.from_bytes(octets[position + 6 : position + 8], "big")
+    return edns(payload, octets[position + 5], dnssec_ok=bool(flags & DO))
