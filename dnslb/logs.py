@@ -89,12 +89,21 @@ def _facts(stream: TextIO) -> list[Processor]:
 def _renderers(stream: TextIO) -> list[Processor]:
     if stream.isatty():
         return [
+            _printable,
             structlog.dev.ConsoleRenderer(
                 colors="NO_COLOR" not in os.environ,
                 exception_formatter=structlog.dev.plain_traceback,
-            )
+            ),
         ]
     return [_TRACEBACKS, _journal_line if _is_journal(stream) else _json_line]
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what is not printable: what a mail server said must not steer the terminal of whoever reads it."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)
+    return event
 
 
 def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

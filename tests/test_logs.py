@@ -111,7 +111,7 @@ def test_exceptions_are_one_line_without_local_values() -> None:
     assert held not in stream.getvalue()
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, reason: str = "gone", **environment: str) -> str:
     """Return what a terminal shows of one event with an exception."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -123,7 +123,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
             assert held
             raise OSError("broken")  # noqa: TRY301 - the exception is what is tested
         except OSError:
-            structlog.get_logger("dnslb.daemon").warning("member left", member="mx1", exc_info=True)
+            structlog.get_logger("dnslb.daemon").warning("member left", member="mx1", reason=reason, exc_info=True)
         text = os.read(shown_at, 65536).decode()
     os.close(shown_at)
     assert held not in text
@@ -137,6 +137,12 @@ def test_readable_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "member=mx1" in text
     assert "OSError: broken" in text
     assert "\x1b" not in text
+
+
+def test_a_mail_server_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escape sequences and line breaks in a value are shown as what they are, not acted upon."""
+    text = on_a_terminal(monkeypatch, reason="220 \x1b[2J\nmember=mx9 é", NO_COLOR="1")
+    assert r"220 \x1b[2J\nmember=mx9 é" in text
 
 
 def test_colours_unless_refused(monkeypatch: pytest.MonkeyPatch) -> None:
