@@ -108,9 +108,9 @@ def _word(word: str) -> Text:
 
 
 def _answers(story: Story) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.add_column(no_wrap=True, min_width=len(scene.RELAY) + 2)
-    grid.add_column(no_wrap=True, overflow="crop")
+    grid.add_column(no_wrap=True, overflow="crop", ratio=1)
     grid.add_row(f"{scene.RELAY} A", _Chosen(tuple(reversed(story.chosen))))
     grid.add_row(f"{scene.MAIL} MX", _ranking(story.whole))
     return grid

@@ -79,6 +79,15 @@ def test_a_terminal_that_knows_only_ascii() -> None:
     assert "+- members -" in "\n".join(shown(80, 24, encoding="ascii"))
 
 
+@pytest.mark.parametrize("width", range(80, 90))
+def test_recent_answers_are_whole_names(width: int) -> None:
+    """As many recent answers are listed as fit, and the last of them is not cut."""
+    (line,) = (line for line in shown(width, 24) if "before: " in line)
+    names = line.partition("before: ")[2].strip("│ ").split()
+    assert len(names) > 5
+    assert set(names) == {"mx1", "mx2"}
+
+
 def test_a_larger_terminal_shows_more_events() -> None:
     """Room is given to the events, the latest of them."""
     small = [line for line in shown(80, 24) if "event" in line]
