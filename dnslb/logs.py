@@ -99,10 +99,10 @@ def _renderers(stream: TextIO) -> list[Processor]:
 
 
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape what is not printable: what a mail server said must not steer the terminal of whoever reads it."""
+    """Show "?" for what is not printable: what a mail server said must not steer the terminal of whoever reads it."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
-            event[key] = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)
+            event[key] = "".join(char if char.isprintable() else "?" for char in value)
     return event
 
 
