@@ -88,7 +88,9 @@ def _check_service(
 ) -> None:
     _check_keys(table, path, report)
     if table.ttl > LONG_TTL:
-        report.warn((*path, "ttl"), f"resolvers keep answers for {table.ttl} s, and so does mail to a dead member")
+        report.warn(
+            (*path, "ttl"), f"resolvers keep an answer for {table.ttl} s: so long mail still goes to a member that died"
+        )
     zone = zone_of(name, zones)
     if zone is None:
         known = ", ".join(to_text(apex) for apex in zones) or "none"

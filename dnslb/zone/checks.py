@@ -8,6 +8,7 @@ from dnslb.zone.rrset import RRset
 from dnslb.zone.shape import AAAA, ADDRESS_TYPES, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A, Shape, pointers
 from dnslb.zone.zone import Zone
 
+MAX_MESSAGE = 65535
 _WORDS = {
     A: "A",
     NS: "NS",
@@ -76,6 +77,8 @@ def _missing_at_apex(zone: Zone, file: str) -> Iterator[ZoneProblem]:
 
 def _rrset_faults(rrset: RRset, shape: Shape) -> Iterator[str]:
     owner, rtype = rrset.owner, rrset.rtype
+    if (size := _response_size(rrset)) > MAX_MESSAGE:
+        yield f"the {_word(rtype)} records of {to_text(owner)} are too many: no DNS message can hold {size} octets"
     if rtype == SOA and owner != shape.zone.apex:
         yield f"SOA of {to_text(owner)} is not at the apex {to_text(shape.zone.apex)}"
     if rtype == SOA and owner == shape.zone.apex and len(rrset.rdata) > 1:
@@ -84,6 +87,11 @@ def _rrset_faults(rrset: RRset, shape: Shape) -> Iterator[str]:
         yield f"{to_text(owner)} has a CNAME and other records (RFC 1034 3.6.2)"
     if rtype == CNAME and len(rrset.rdata) > 1:
         yield f"{to_text(owner)} has {len(rrset.rdata)} CNAME records, at most one is possible (RFC 2181 10.1)"
+
+
+def _response_size(rrset: RRset) -> int:
+    """Return the octets of a response with a header, a question, an OPT record, and the RRset as its answer."""
+    return 12 + len(rrset.owner) + 4 + 11 + sum(12 + len(rdata) for rdata in rrset.rdata)
 
 
 def _occluded(rrset: RRset, shape: Shape) -> str:
@@ -115,7 +123,11 @@ def _missing_glue(shape: Shape, places: Places) -> Iterator[ZoneProblem]:
 
 
 def _words(owner: bytes, rtype: int) -> str:
-    return f"{_WORDS.get(rtype, f'TYPE{rtype}')} of {to_text(owner)}"
+    return f"{_word(rtype)} of {to_text(owner)}"
+
+
+def _word(rtype: int) -> str:
+    return _WORDS.get(rtype, f"TYPE{rtype}")
 
 
 def _problem(place: Place, message: str) -> ZoneProblem:

@@ -24,13 +24,14 @@ from dnslb.zone.checks import contradictions, omissions
 from dnslb.zone.entries import Entry, split
 from dnslb.zone.problem import Place, Places, ZoneError, ZoneProblem
 from dnslb.zone.rrset import RRset
-from dnslb.zone.shape import shape_of
+from dnslb.zone.shape import SOA, shape_of
 from dnslb.zone.zone import Zone
 
 MAX_INCLUDES = 16
 MAX_TTL = 2**31 - 1
 """RFC 2181 section 8."""
 MAX_GENERATE = 65536
+MAX_RDATA = 65535
 _IN = dns.rdataclass.RdataClass.IN
 _CLASS = re.compile(r"(?i)(IN|CH|CHAOS|CS|HS|HESIOD|NONE|ANY|CLASS\d+)\Z")
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
@@ -75,6 +76,16 @@ class _Context:
     including: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One record, its owner and data as in RRset."""
+
+    owner: bytes
+    rtype: int
+    ttl: int
+    rdata: bytes
+
+
 @dataclass(slots=True)
 class _Growing:
     """An RRset that is still being read; `rdata` is a dict for its order and its quick test for duplicates."""
@@ -104,9 +115,10 @@ def read(path: Path, origin: bytes) -> MasterFile:
     reader = _Reader(origin.lower())
     reader.read_file(_Context(path, dns.name.from_wire(origin, 0)[0]), Place(str(path), None))
     zone, places = reader.result()
-    faults = list(contradictions(shape_of(zone), places))
+    shape = shape_of(zone)
+    faults = list(contradictions(shape, places))
     if not reader.problems:
-        faults += omissions(shape_of(zone), places, str(path))
+        faults += omissions(shape, places, str(path))
     return MasterFile(zone, places, (*reader.problems, *faults))
 
 
@@ -144,8 +156,7 @@ class _Reader:
         if entry.words[0].startswith("$") and not entry.indented:
             self._directive(entry, context)
         else:
-            owner, ttl, rdata = _record(entry, context)
-            self._add(owner, ttl, rdata, Place(str(context.path), entry.line))
+            self._add(_record(entry, context), Place(str(context.path), entry.line))
 
     def _directive(self, entry: Entry, context: _Context) -> None:
         word, *arguments = entry.words
@@ -157,8 +168,8 @@ class _Reader:
         elif directive == "$INCLUDE":
             self._include(arguments, context, Place(str(context.path), entry.line))
         elif directive == "$GENERATE":
-            for owner, ttl, rdata in _generate(arguments, context):
-                self._add(owner, ttl, rdata, Place(str(context.path), entry.line))
+            for record in _generate(arguments, context):
+                self._add(record, Place(str(context.path), entry.line))
         else:
             raise _EntryError(f"unknown directive {word}, expected one of $ORIGIN, $TTL, $INCLUDE, $GENERATE")
 
@@ -175,14 +186,13 @@ class _Reader:
         origin = _name(arguments[1], context.origin) if len(arguments) > 1 else context.origin
         self.read_file(replace(context, path=path, origin=origin, including=including), place)
 
-    def _add(self, owner: bytes, ttl: int, rdata: dns.rdata.Rdata, place: Place) -> None:
-        if not is_within(owner, self.apex):
-            raise _EntryError(f"{to_text(owner)} is outside the zone {to_text(self.apex)}")
-        sets = self.nodes.setdefault(owner, {})
-        growing = sets.setdefault(int(rdata.rdtype), _Growing(ttl, place))
+    def _add(self, record: _Record, place: Place) -> None:
+        if not is_within(record.owner, self.apex):
+            raise _EntryError(f"{to_text(record.owner)} is outside the zone {to_text(self.apex)}")
+        growing = self.nodes.setdefault(record.owner, {}).setdefault(record.rtype, _Growing(record.ttl, place))
         # The TTLs of an RRset must not differ (RFC 2181 5.2): the lowest is the one that no record outlives.
-        growing.ttl = min(growing.ttl, ttl)
-        growing.rdata[rdata.to_wire() or b""] = None
+        growing.ttl = min(growing.ttl, record.ttl)
+        growing.rdata[record.rdata] = None
 
 
 def _text(path: Path) -> str:
@@ -202,7 +212,7 @@ def _text(path: Path) -> str:
         raise _EntryError(f"{path} is not UTF-8 text: octet 0x{octets[error.start]:02x} in line {line}") from None
 
 
-def _record(entry: Entry, context: _Context) -> tuple[bytes, int, dns.rdata.Rdata]:
+def _record(entry: Entry, context: _Context) -> _Record:
     words = entry.words
     if not entry.indented:
         context.owner = _name(words[0], context.origin)
@@ -212,10 +222,10 @@ def _record(entry: Entry, context: _Context) -> tuple[bytes, int, dns.rdata.Rdat
     ttl, words = _ttl_and_class(words)
     if not words:
         raise _EntryError("the record has no type")
-    rdata = _rdata(words[0], " ".join(words[1:]), context.origin)
-    if rdata.rdtype == dns.rdatatype.SOA and context.soa_minimum is None:
-        context.soa_minimum = rdata.minimum  # type: ignore[attr-defined]  # SOA's own, which Rdata does not declare
-    return context.owner.to_digestable(), _effective_ttl(ttl, context), rdata
+    rtype, rdata = _rdata(words[0], " ".join(words[1:]), context.origin)
+    if rtype == SOA and context.soa_minimum is None:
+        context.soa_minimum = int.from_bytes(rdata[-4:], "big")
+    return _Record(context.owner.to_digestable(), rtype, _effective_ttl(ttl, context), rdata)
 
 
 def _ttl_and_class(words: list[str]) -> tuple[int | None, list[str]]:
@@ -245,7 +255,23 @@ def _effective_ttl(ttl: int | None, context: _Context) -> int:
     raise _EntryError("the record has no TTL, and no $TTL comes before it")
 
 
-def _rdata(word: str, text: str, origin: dns.name.Name) -> dns.rdata.Rdata:
+def _rdata(word: str, text: str, origin: dns.name.Name) -> tuple[int, bytes]:
+    rtype = _rtype(word)
+    try:
+        # to_wire returns None only when it has a file to write to.
+        wire = dns.rdata.from_text(_IN, rtype, text, origin, relativize=False).to_wire() or b""
+        expected = f"its data has {len(wire)} octets, at most {MAX_RDATA} are possible"
+    except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel) as error:
+        expected = str(error).rstrip(".")
+    except Exception as error:  # noqa: BLE001  # dnspython lets a type's own errors through, struct.error of LOC for one
+        expected = _SYNTAX.get(word.upper(), str(error).rstrip("."))
+    else:
+        if len(wire) <= MAX_RDATA:
+            return int(rtype), wire
+    raise _EntryError(f"{_short(f'{word} {text}'.rstrip())!r} is not a valid {word} record: {expected}")
+
+
+def _rtype(word: str) -> dns.rdatatype.RdataType:
     try:
         rtype = dns.rdatatype.from_text(word)
     except (dns.exception.DNSException, ValueError):
@@ -255,16 +281,10 @@ def _rdata(word: str, text: str, origin: dns.name.Name) -> dns.rdata.Rdata:
     if rtype == dns.rdatatype.DNAME:
         # Served as plain data it would turn every name below it into NXDOMAIN.
         raise _EntryError("DNAME is not available in this version")
-    try:
-        return dns.rdata.from_text(_IN, rtype, text, origin, relativize=False)
-    except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel) as error:
-        expected = str(error).rstrip(".")
-    except (dns.exception.DNSException, ValueError) as error:
-        expected = _SYNTAX.get(word.upper(), str(error).rstrip("."))
-    raise _EntryError(f"{_short(f'{word} {text}'.rstrip())!r} is not a valid {word} record: {expected}")
+    return rtype
 
 
-def _generate(arguments: list[str], context: _Context) -> Iterator[tuple[bytes, int, dns.rdata.Rdata]]:
+def _generate(arguments: list[str], context: _Context) -> Iterator[_Record]:
     """Expand `$GENERATE start-stop[/step] owner [ttl] [class] type data` as BIND and dnspython do."""
     if len(arguments) < 4:  # noqa: PLR2004  # the four words of the line above
         raise _EntryError("$GENERATE takes a range, an owner, a type and data: $GENERATE 1-4 host$ A 192.0.2.$")
@@ -282,8 +302,8 @@ def _generate(arguments: list[str], context: _Context) -> Iterator[tuple[bytes, 
     data = " ".join(words[1:])
     for index in range(start, stop + 1, step):
         context.owner = _name(_numbered(arguments[1], index), context.origin)
-        rdata = _rdata(words[0], _numbered(data, index), context.origin)
-        yield context.owner.to_digestable(), _effective_ttl(ttl, context), rdata
+        rtype, rdata = _rdata(words[0], _numbered(data, index), context.origin)
+        yield _Record(context.owner.to_digestable(), rtype, _effective_ttl(ttl, context), rdata)
 
 
 def _numbered(template: str, index: int) -> str:

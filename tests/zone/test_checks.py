@@ -81,6 +81,14 @@ def test_records_that_cannot_stand_together(records: str, expected: list[str]) -
     assert problems(f"{HEAD}{records}\n") == [f"lb.zone:{line}" for line in expected]
 
 
+def test_an_rrset_that_no_message_can_hold() -> None:
+    """A message, on TCP too, has at most 65535 octets."""
+    many = "".join(f"x A 10.0.{number >> 8}.{number & 255}\n" for number in range(4096))
+    assert problems(HEAD + many) == [
+        "lb.zone:5: the A records of x.lb.example.org are too many: no DNS message can hold 65581 octets"
+    ]
+
+
 def test_an_apex_without_soa_or_ns() -> None:
     """A zone has one SOA and at least one NS record at its apex."""
     assert problems("$TTL 5\nx A 192.0.2.1\n") == [

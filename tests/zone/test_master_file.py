@@ -195,6 +195,10 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
         ("x MX mail", "'MX mail' is not a valid MX record: expected a preference from 0 to 65535 and a host name"),
         ("x NS a..b", "'NS a..b' is not a valid NS record: A DNS label is empty"),
         ("x TLSA 3 1 1 zz", "'TLSA 3 1 1 zz' is not a valid TLSA record: Non-hexadecimal digit found"),
+        (
+            "x LOC 1 N 1 E 99999999999999999999m",
+            "'LOC 1 N 1 E 99999999999999999999m' is not a valid LOC record: argument out of range",
+        ),
         ("x TXT (", "a parenthesis is never closed"),
         (f"{'x' * 64} A 192.0.2.1", f"'{'x' * 64}' is not a domain name: A DNS label is > 63 octets long"),
         ("other.example. A 192.0.2.1", "other.example is outside the zone lb.example.org"),
@@ -205,6 +209,13 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
 def test_each_mistake_has_its_line(line: str, message: str) -> None:
     """The line is that of the record, not the one after it, and no record is dropped without a word."""
     assert problems(f"{HEAD}\n{line}\n") == [f"lb.zone:6: {message}"]
+
+
+def test_a_record_that_no_message_can_hold() -> None:
+    """Record data has a length of 16 bits."""
+    (problem,) = problems(HEAD + f"x TXT {'abc ' * 20000}\n")
+    assert problem.startswith("lb.zone:5: 'TXT abc abc")
+    assert problem.endswith("is not a valid TXT record: its data has 80000 octets, at most 65535 are possible")
 
 
 def test_a_record_over_several_lines_has_its_first_line() -> None:
