@@ -1,13 +1,33 @@
 """Builders of the values that many tests need, with defaults for all that a test does not speak of."""
 
+import tempfile
+from collections.abc import Iterable
 from ipaddress import ip_address
+from pathlib import Path
 
+import dns.edns
+import dns.flags
+import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+import dnslib
 from hypothesis import settings
 
+from dnslb.answer.compiler import Pools, compile_world
+from dnslb.answer.responder import respond
+from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.answer.snapshot import Snapshot
+from dnslb.answer.turns import Turns
+from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
-from dnslb.pool.selection import Candidate
+from dnslb.pool.selection import Candidate, Selection, select
+from dnslb.wire.name import from_text
+from dnslb.zone import master_file
+from dnslb.zone.zone import Zone
 
 # A deadline is a wall-clock bound, and says more of the machine than of the code.
 settings.register_profile("dnslb", deadline=None, max_examples=60)
@@ -49,3 +69,130 @@ def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that
         Admin(admin, runtime_weight, reason, who),
         Health(state, verdict),
     )
+
+
+CLIENT = b"\xc0\x00\x02\x63"
+"""192.0.2.99, who asks when a test does not say who does."""
+SOA_AND_NS = """
+$TTL 300
+@ SOA ns hostmaster 1 3600 600 86400 60
+@ NS ns
+ns A 192.0.2.53
+"""
+
+
+def zone(text: str, origin: str = "lb.test") -> Zone:
+    """Return the zone of a master file. Without a SOA it gets one (TTL 300, minimum 60), and NS ns with an address."""
+    whole = text if " SOA " in text else SOA_AND_NS + text
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "zone")
+        path.write_text(f"$ORIGIN {origin}.\n{whole}\n")
+        return master_file.load(path, from_text(origin))
+
+
+def service(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
+    name: str = "mx.lb.test",
+    kind: ServiceType = ServiceType.ADDRESS,
+    of: str = "inbound",
+    *,
+    zone: str = "lb.test",
+    records: int | None = None,
+    ttl: int = 30,
+    preference: Preference = Preference.RANKED,
+) -> Service:
+    """Return a service of the pool `of`; an SRV service names port 587."""
+    port = 587 if kind is ServiceType.SRV else 0
+    return Service(from_text(name), from_text(zone), kind, of, records, ttl, preference, port)
+
+
+def world(*parts: Zone | Pool | Service) -> World:
+    """Return the world of zones, pools and services, given in any order; without a zone, of a bare lb.test."""
+    zones = [part for part in parts if isinstance(part, Zone)] or [zone("")]
+    pools = {part.name: part for part in parts if isinstance(part, Pool)}
+    return build(zones, pools, [part for part in parts if isinstance(part, Service)])
+
+
+def selections(of: World, candidates: Iterable[Candidate] = ()) -> dict[str, Selection]:
+    """Return who is published: the given candidates are what is said of their members, all others are up."""
+    said = {candidate.member: candidate for candidate in candidates}
+    up = Health(State.UP)
+    return {
+        name: select(pool, [said.get(one) or Candidate(one, Admin(), up) for one in pool.members], frozenset())
+        for name, pool in of.pools.items()
+    }
+
+
+def compiled(of: World, candidates: Iterable[Candidate] = (), serial: int = 1, generation: int = 1) -> Snapshot:
+    """Return the snapshot of a world (see `selections` for the candidates)."""
+    return compile_world(of, Pools(selections(of, candidates), dict.fromkeys(of.zones, serial)), generation)
+
+
+def snapshot(*parts: Zone | Pool | Service, candidates: Iterable[Candidate] = (), serial: int = 1) -> Snapshot:
+    """Return the snapshot of zones, pools and services."""
+    return compiled(world(*parts), candidates, serial)
+
+
+def question(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
+    text: str,
+    *,
+    identity: int = 4711,
+    flags: int = 0,
+    payload: int | None = None,
+    version: int = 0,
+    dnssec_ok: bool = False,
+    options: Iterable[dns.edns.Option] = (),
+) -> bytes:
+    """Return the octets of a query: `text` is "NAME TYPE [CLASS]", the case is kept; OPT only with a `payload`."""
+    name, rdtype, *rdclass = text.split()
+    query = dns.message.QueryMessage(identity)
+    query.flags = dns.flags.Flag(flags)
+    query.find_rrset(
+        query.question,
+        dns.name.from_text(name),
+        dns.rdataclass.from_text(rdclass[0] if rdclass else "IN"),
+        dns.rdatatype.from_text(rdtype),
+        create=True,
+        force_unique=True,
+    )
+    if payload is not None:
+        flag = dns.flags.DO if dnssec_ok else 0
+        query.use_edns(version, flag, payload, options=list(options))
+    return query.to_wire()
+
+
+def decoded(response: bytes) -> dns.message.Message:
+    """Return a response that both libraries can read, which has no record twice."""
+    message = dns.message.from_wire(response)
+    found = [sum(map(len, section)) for section in (message.answer, message.authority, message.additional)]
+    found[2] += message.edns >= 0
+    assert found == [int.from_bytes(response[at : at + 2], "big") for at in (6, 8, 10)], message
+    other = dnslib.DNSRecord.parse(response)
+    assert found == [len(other.rr), len(other.auth), len(other.ar)]
+    return message
+
+
+def ask(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
+    of: Snapshot,
+    text: str,
+    *,
+    turns: Turns | None = None,
+    client: bytes = CLIENT,
+    stream: bool = False,
+    flags: int = 0,
+    payload: int | None = None,
+    version: int = 0,
+    dnssec_ok: bool = False,
+    options: Iterable[dns.edns.Option] = (),
+) -> dns.message.Message:
+    """Ask "NAME TYPE [CLASS]" and return the decoded response (see `question` and `decoded`)."""
+    query = question(text, flags=flags, payload=payload, version=version, dnssec_ok=dnssec_ok, options=options)
+    response, _ = respond(query, of, turns or Turns(0), client, stream=stream)
+    assert response is not None
+    return decoded(response)
+
+
+def lines(section: Iterable[dns.rrset.RRset]) -> list[str]:
+    """Return the records of a section as zone-file lines "owner TTL type data", in their order, without the class."""
+    return [
+        f"{rrset.name} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {one}" for rrset in section for one in rrset
+    ]

@@ -20,3 +20,12 @@ class MX(RD):
 
 class SRV(RD):
     def __init__(self, priority: int, weight: int, port: int, target: DNSLabel) -> None: ...
+
+class DNSRecord:
+    q: object
+    rr: list[object]
+    auth: list[object]
+    ar: list[object]
+
+    @classmethod
+    def parse(cls, packet: bytes) -> DNSRecord: ...

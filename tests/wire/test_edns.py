@@ -1,0 +1,49 @@
+"""The OPT record: what a query's asks for, and ours."""
+
+import dns.message
+import dns.rcode
+import pytest
+
+from dnslb.wire.edns import BARE_SIZE, COMMON, edns, opt_record
+from dnslb.wire.query import Query, parse
+from tests.conftest import question
+
+_PAYLOADS = (
+    (0, 512),
+    (1, 512),
+    (511, 512),
+    (512, 512),
+    (513, 513),
+    (1231, 1231),
+    (1232, 1232),
+    (1233, 1232),
+    (4096, 1232),
+)
+
+
+@pytest.mark.parametrize(("payload", "limit"), [*_PAYLOADS, (65535, 1232)])
+def test_the_limit_is_between_512_and_what_no_path_fragments(payload: int, limit: int) -> None:
+    """A payload below 512 counts as 512 (RFC 6891 6.2.3), one above ours as ours."""
+    assert edns(payload, 0, dnssec_ok=False).limit == limit
+
+
+@pytest.mark.parametrize("dnssec_ok", [False, True])
+@pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.BADVERS, dns.rcode.BADCOOKIE])
+def test_our_record_says_version_0_and_copies_do(rcode: dns.rcode.Rcode, *, dnssec_ok: bool) -> None:
+    """The upper eight bits of a response code stand in it (RFC 6891 6.1.3)."""
+    head = b"\x00\x01" + (0x8000 | rcode & 15).to_bytes(2, "big") + b"\x00\x00" * 3 + b"\x00\x01"
+    message = dns.message.from_wire(head + opt_record(dnssec_ok=dnssec_ok, extended_rcode=rcode))
+    assert (message.edns, message.payload, message.rcode()) == (0, 1232, rcode)
+    assert message.ednsflags & 0xFFFF == (0x8000 if dnssec_ok else 0)
+
+
+def test_the_common_records_mean_what_the_parser_reads() -> None:
+    """The table is a short cut and no other truth: a walk over the same octets gives the same."""
+    tsig = b"\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00"
+    bare = question("lb.test A")
+    for octets, common in COMMON.items():
+        assert len(octets) == BARE_SIZE
+        for additional, number in ((octets, b"\x01"), (octets + tsig, b"\x02")):
+            query = parse(bare[:11] + number + bare[12:] + additional)
+            assert isinstance(query, Query)
+            assert query.edns == common

@@ -1,0 +1,59 @@
+"""Records that point at nothing but the question."""
+
+import dns.message
+import dns.name
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnslb.wire import rrtype
+from dnslb.wire.name import from_text
+from dnslb.wire.record import compress, compress_rdata, record, suffixes
+from tests.conftest import question
+
+_LABELS = st.sampled_from(["a", "b", "mx", "LB", "test", "Test"])
+_NAMES = st.lists(_LABELS, min_size=1, max_size=6).map(".".join)
+
+
+def _mixed(text: str) -> bytes:
+    return dns.name.from_text(text).to_wire() or b""
+
+
+@given(_NAMES, _NAMES)
+def test_a_compressed_name_reads_as_itself(asked: str, other: str) -> None:
+    """Whatever the two share: what is kept keeps its case, what is pointed at has the question's."""
+    query = question(f"{asked} A")
+    places = suffixes(from_text(asked))
+    compressed = compress(_mixed(other), places)
+    name, _ = dns.name.from_wire(query + compressed, len(query))
+    assert name == dns.name.from_text(other)
+    assert len(compressed) <= len(_mixed(other))
+
+
+def test_names_are_cut_at_labels_and_pointed_at_the_longest_suffix() -> None:
+    """The question begins at octet 12, so lb.test of mx.lb.test stands at 15."""
+    places = suffixes(from_text("mx.lb.test"))
+    assert compress(_mixed("a.MX.lb.test"), places) == b"\x01a\xc0\x0c"
+    assert compress(_mixed("Host.LB.test"), places) == b"\x04Host\xc0\x0f"
+    assert compress(_mixed("xlb.test"), places) == b"\x03xlb\xc0\x12"
+    assert compress(_mixed("other"), places) == b"\x05other\x00"
+    assert compress(b"\x00", places) == b"\x00"
+
+
+def test_only_old_types_are_compressed() -> None:
+    """Names in the data of types younger than RFC 1035 stay whole (RFC 3597 section 4)."""
+    places = suffixes(from_text("lb.test"))
+    target = from_text("a.lb.test")
+    assert compress_rdata(rrtype.MX, b"\x00\x0a" + target, places) == b"\x00\x0a\x01a\xc0\x0c"
+    for rtype in (rrtype.NS, rrtype.CNAME, rrtype.PTR):
+        assert compress_rdata(rtype, target, places) == b"\x01a\xc0\x0c"
+    for rtype in (rrtype.SRV, rrtype.TXT, rrtype.DNAME, rrtype.DS, 65):
+        assert compress_rdata(rtype, target, places) == target
+
+
+def test_a_record_is_laid_out_as_rfc_1035_has_it() -> None:
+    """Owner, type, class IN, TTL, length, data."""
+    octets = record(b"\xc0\x0c", rrtype.A, 0x01020304, b"\xc0\x00\x02\x01")
+    assert octets == b"\xc0\x0c\x00\x01\x00\x01\x01\x02\x03\x04\x00\x04\xc0\x00\x02\x01"
+    query = question("lb.test A")
+    message = dns.message.from_wire(query[:2] + b"\x80\x00" + query[4:6] + b"\x00\x01" + query[8:] + octets)
+    assert message.answer[0].to_text() == "lb.test. 16909060 IN A 192.0.2.1"
