@@ -13,6 +13,7 @@ client alternate. Integers only: equal weights give equal rings on every machine
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from hashlib import blake2b
 from math import gcd
 
 _FINE = 32
@@ -77,12 +78,31 @@ def _cap(weights: Sequence[int], k: int) -> tuple[frozenset[int], int, int]:
 @lru_cache(maxsize=512)
 def _sampled(weights: tuple[int, ...], k: int, length: int) -> tuple[tuple[int, ...], ...]:
     slots = _slots(weights, k, length)
-    circle = [index for index, count in enumerate(slots) for _ in range(count)]
-    size = len(circle)
+    # One record has no companions that should vary: a single long lap is the more even one.
+    laps = 1 if k == 1 else gcd(sum(slots) // k, *slots)
+    variants: list[tuple[int, ...]] = []
+    for lap in range(laps):
+        variants += _lap([count // laps for count in slots], k, lap)
+    return tuple(variants)
+
+
+def _lap(slots: Sequence[int], k: int, lap: int) -> list[tuple[int, ...]]:
+    """Return the variants of once round a circle, on which the members stand in an order of this lap's own.
+
+    Different orders give a member different companions: if it dies, what caches hold of it goes to all the others.
+    """
+    twice = [index for index in _order(len(slots), lap) for _ in range(slots[index])] * 2
+    size = len(twice) // 2
     # No member has more cells than this stride, so that no variant meets it twice.
     stride = size // k
-    twice = circle + circle
-    return tuple(tuple(twice[cell : cell + size : stride]) for cell in _visits(size, stride))
+    return [tuple(twice[cell : cell + size : stride]) for cell in _visits(size, stride)]
+
+
+def _order(members: int, lap: int) -> Sequence[int]:
+    """Return an order of the members that is each lap's own: a hash's, but as configured for the first."""
+    if lap == 0:
+        return range(members)
+    return sorted(range(members), key=lambda index: blake2b(b"%d %d" % (lap, index), digest_size=8).digest())
 
 
 def _slots(weights: tuple[int, ...], k: int, length: int) -> list[int]:

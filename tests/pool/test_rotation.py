@@ -112,17 +112,24 @@ def test_5_3_1_1(k: int, wanted: list[Fraction]) -> None:
 
 @given(weights=_WEIGHTS, k=_RECORDS)
 def test_few_consecutive_variants_are_near_the_weights(weights: list[int], k: int) -> None:
-    """In any window of a turn each member is first, and is included, within 3 times of the window's part."""
+    """In any window of a turn each member is first, and is included, within 4 times of the window's part."""
     ring = sample_ring(weights, k)
     for index in range(len(weights)):
-        assert _unevenness([variant[0] == index for variant in ring]) < 3
-        assert _unevenness([index in variant for variant in ring]) < 3
+        assert _unevenness([variant[0] == index for variant in ring]) < 4
+        assert _unevenness([index in variant for variant in ring]) < 4
 
 
-@given(weights=_WEIGHTS, k=st.integers(1, 2), ranked=st.booleans())
-def test_every_second_variant_holds_the_shares_too(weights: list[int], k: int, ranked: bool) -> None:  # noqa: FBT001 -- drawn
-    """A client whose A and AAAA lookups alternate gets the shares of each: odd and even turns differ by one at most."""
-    ring = rank_ring(weights) if ranked or k >= len(weights) else sample_ring(weights, k)
+def test_a_member_has_different_companions() -> None:
+    """Of four equal members in answers of two, every pair is given out: no one inherits all of a dead one's cache."""
+    pairs = Counter(frozenset(variant) for variant in sample_ring([1, 1, 1, 1], 2))
+    assert len(pairs) == 6
+    assert max(pairs.values()) <= 16
+
+
+@given(weights=_WEIGHTS, ranked=st.booleans())
+def test_every_second_variant_holds_the_shares_too(weights: list[int], ranked: bool) -> None:  # noqa: FBT001 -- drawn
+    """Two resolvers behind one address that alternate get the shares each: odd and even turns differ by one at most."""
+    ring = rank_ring(weights) if ranked else sample_ring(weights, 1)
     for index in range(len(weights)):
         hits = [variant[0] == index for variant in ring * (1 + len(ring) % 2)]
         assert abs(sum(hits[::2]) - sum(hits[1::2])) <= 1
