@@ -47,6 +47,7 @@ ns.sub  A       192.0.2.4
 sub     DS      12345 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 $GENERATE 1-3 host$ A 192.0.2.1$
 $GENERATE 10-14/2 h${-9,3,d} 300 IN CNAME t${0,2,x}.example.
+$GENERATE 1-2 cost$ TXT $$5\$$
 srv     SRV     1 2 25 ns1
 """
 
@@ -183,6 +184,7 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
         ("$GENERATE a-b x$ A 192.0.2.$", "$GENERATE range 'a-b': expected start-stop or start-stop/step"),
         ("$GENERATE 0-65536 x$ A 192.0.2.1", "$GENERATE range '0-65536': more than 65536 records"),
         ("$GENERATE 1-2 x${y} A 192.0.2.1", "'x${y}': expected $, or ${offset}, ${offset,width}, ${offset,width,base}"),
+        ("$GENERATE 1-2 x$ IN 300", "$GENERATE has no record type"),
         ("x", "the record has no type"),
         ("x IN", "the record has no type"),
         ("x BOGUS 1", "unknown record type 'BOGUS'"),
