@@ -7,7 +7,6 @@ same way out. Nothing is logged per query.
 import json
 import logging
 import os
-import sys
 from typing import TextIO
 
 import structlog
@@ -39,29 +38,12 @@ def configure(stream: TextIO, level: str = "info") -> None:
         # A cached logger would ignore a later call, and nothing logs often enough to feel the difference.
         cache_logger_on_first_use=False,
     )
-    handler = _LineHandler(stream)
+    # It goes on when the stream's reader has gone away or the disk is full, and so does the daemon.
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(stream, chain))
     logging.basicConfig(handlers=[handler], level=number, force=True)
     # It writes a line for each run of each probe, and a warning for each probe that is still under way.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-
-
-class _LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; a reader that has gone away is no reason for the writer to fail."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Give up a broken stream for good, and drop what else could not be written."""
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
-            _to_nowhere(self.stream)
-        elif not isinstance(sys.exc_info()[1], OSError | ValueError):
-            super().handleError(record)
-
-
-def _to_nowhere(stream: TextIO) -> None:
-    """Put /dev/null behind a broken stream, so that what is still buffered fails neither now nor at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def _formatter(stream: TextIO, chain: list[Processor]) -> structlog.stdlib.ProcessorFormatter:
