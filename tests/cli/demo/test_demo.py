@@ -182,6 +182,19 @@ def test_a_daemon_that_cannot_start(tmp_path: Path) -> None:
     assert left_behind(deep) == []
 
 
+def test_a_daemon_that_dies(tmp_path: Path) -> None:
+    """If the daemon goes away in the middle of the play, its workers are not left behind, and the status is 1."""
+    with playing(tmp_path) as process:
+        read_until(process, "drain")
+        (daemon,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+        os.kill(int(daemon), signal.SIGKILL)
+        rest, _ = process.communicate()
+        assert process.returncode == 1
+    assert "the daemon went away. Its log:" in rest
+    while left_behind(tmp_path):  # a killed worker takes its moment; the test's time limit ends this
+        pass
+
+
 @pytest.mark.parametrize(
     ("value", "why"), [("3s", "at least 12s"), ("soon", "expected a duration"), ("-1", "expected")]
 )
