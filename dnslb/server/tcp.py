@@ -8,8 +8,9 @@ import asyncio
 import socket
 from ipaddress import ip_address
 
+from dnslb.answer import tally
 from dnslb.server.current import Current
-from dnslb.wire.query import MAX_QUERY
+from dnslb.wire.query import MAX_QUERY, Drop
 
 IDLE_SECONDS = 10.0
 BACKLOG = 256
@@ -32,7 +33,10 @@ class Connections:
         self._open.pop(connection, None)
         self._open[connection] = None
         if len(self._open) > MAX_CONNECTIONS:
-            next(iter(self._open)).abort()
+            oldest = next(iter(self._open))
+            # It counts no more from now on: many may be accepted before asyncio says that it is gone.
+            self.forget(oldest)
+            oldest.abort()
 
     def forget(self, connection: "Connection") -> None:
         """Note that a connection is gone."""
@@ -58,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._buffer = bytearray()
         self._client = b""
+        self._paused = False
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -72,16 +77,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer each message that is complete."""
         self._buffer += data
-        answered = self._answer_complete()
-        if answered:
-            self._touch()
+        self._answer_complete()
 
-    def _answer_complete(self) -> bool:
-        """Answer what is whole in the buffer; return whether there was anything."""
+    def _answer_complete(self) -> None:
+        """Answer what is whole in the buffer, as long as the client takes the answers."""
         answered = False
-        while len(self._buffer) >= 2:  # noqa: PLR2004 - the length's own octets
+        while not self._paused and len(self._buffer) >= 2:  # noqa: PLR2004 - the length's own octets
             end = 2 + int.from_bytes(self._buffer[:2], "big")
             if end > 2 + MAX_QUERY:
+                self._connections.counters[tally.dropped(Drop.LONG)] += 1
                 self.close()
                 break
             if len(self._buffer) < end:
@@ -89,7 +93,8 @@ class Connection(asyncio.Protocol):
             self._answer(bytes(self._buffer[2:end]))
             del self._buffer[:end]
             answered = True
-        return answered
+        if answered:
+            self._touch()
 
     def _answer(self, query: bytes) -> None:
         response = self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
@@ -100,13 +105,16 @@ class Connection(asyncio.Protocol):
             self._transport.write(len(response).to_bytes(2, "big") + response)
 
     def pause_writing(self) -> None:
-        """Read no more while the client does not read."""
+        """Read no more while the client does not read, and answer no more of what has been read."""
+        self._paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read again."""
-        if self._transport is not None:
+        """Answer what was left, then read again."""
+        self._paused = False
+        self._answer_complete()
+        if self._transport is not None and not self._paused:
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature

@@ -1,0 +1,314 @@
+"""TCP: framing, clients that are slow, rude or many, and what they may cost."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from dnslb.answer import tally
+from dnslb.server import tcp
+from dnslb.server.current import Current
+from dnslb.wire.query import MAX_QUERY, Drop
+from tests.server.conftest import ANSWERED_A, LARGE, TXT, framed, generation_of, identity_of, query, snapshot, until
+
+Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@pytest.fixture
+def connections(current: Current, slots: memoryview) -> tcp.Connections:
+    """Give the connections of one worker, none at first."""
+    return tcp.Connections(current, slots)
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+async def dial(connections: tcp.Connections, request: pytest.FixtureRequest) -> AsyncIterator[Dial]:
+    """Give a way to connect to a listening server, over IPv4 and IPv6; all is closed after the test."""
+    sock = socket.create_server((request.param, 0), family=socket.AF_INET6 if ":" in request.param else socket.AF_INET)
+    address = sock.getsockname()[:2]
+    server = await tcp.listen(sock, connections)
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(*address)
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.transport.abort()
+    server.close()
+    await connections.close(5)
+    await server.wait_closed()
+
+
+async def message(reader: asyncio.StreamReader) -> bytes:
+    """Return the next message of a stream."""
+    async with asyncio.timeout(20):
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes up to the end, which a reset may be."""
+    try:
+        async with asyncio.timeout(20):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
+def count(connections: tcp.Connections) -> int:
+    """Return how many connections count as open."""
+    return len(connections._open)  # noqa: SLF001 - nothing else needs to know
+
+
+async def test_a_message_is_answered_however_it_is_cut(dial: Dial) -> None:
+    """One query in single octets, and two queries cut within the second's length, are three answers."""
+    reader, writer = await dial()
+    for octet in framed(query(1)):
+        writer.write(bytes([octet]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert identity_of(await message(reader)) == 1
+
+    both = framed(query(2)) + framed(query(3))
+    cut = len(framed(query(2))) + 1
+    writer.write(both[:cut])
+    assert identity_of(await message(reader)) == 2
+    writer.write(both[cut:])
+    assert identity_of(await message(reader)) == 3
+
+
+async def test_many_questions_are_answered_in_order(dial: Dial, slots: memoryview) -> None:
+    """A client may pipeline (RFC 7766 section 6.2.1.1); each answer is counted under TCP's slots."""
+    reader, writer = await dial()
+    writer.write(b"".join(framed(query(identity)) for identity in range(300)))
+    assert [identity_of(await message(reader)) for _ in range(300)] == list(range(300))
+    assert slots[ANSWERED_A] == sum(slots) == 300
+
+
+async def test_a_client_that_has_said_all_gets_its_answers(dial: Dial) -> None:
+    """A half-close after the last question is no reason not to answer it; then the connection ends."""
+    reader, writer = await dial()
+    writer.write(framed(query(1)) + framed(query(2, LARGE, TXT)))
+    writer.write_eof()
+    assert identity_of(await message(reader)) == 1
+    large = await message(reader)
+    assert identity_of(large) == 2
+    assert len(large) > 4000
+    assert await rest(reader) == b""
+
+
+async def test_half_a_question_before_the_end_gets_nothing(dial: Dial, connections: tcp.Connections) -> None:
+    """The connection is closed and forgotten."""
+    reader, writer = await dial()
+    writer.write(framed(query())[:-1])
+    writer.write_eof()
+    assert await rest(reader) == b""
+    await until(lambda: count(connections) == 0, "the connection is forgotten")
+
+
+async def test_a_later_question_gets_the_newer_answer(dial: Dial, current: Current) -> None:
+    """A connection outlives generations."""
+    reader, writer = await dial()
+    writer.write(framed(query()))
+    assert generation_of(await message(reader)) == 1
+    current.snapshot = snapshot(2)
+    writer.write(framed(query()))
+    assert generation_of(await message(reader)) == 2
+
+
+@pytest.mark.parametrize("octets", [framed(b""), framed(b"\x00" * 11), framed(b"\x00\x01\x80" + bytes(9))])
+async def test_what_must_not_be_answered_ends_the_connection(
+    dial: Dial, connections: tcp.Connections, slots: memoryview, octets: bytes
+) -> None:
+    """After an empty message, half a header or a response nobody knows what the stream means; answers go out first."""
+    reader, writer = await dial()
+    writer.write(framed(query(1)) + octets + framed(query(2)))
+    assert identity_of(await message(reader)) == 1
+    assert await rest(reader) == b""
+    await until(lambda: count(connections) == 0, "the connection is forgotten")
+    assert (slots[ANSWERED_A], sum(slots)) == (1, 2)
+
+
+async def test_too_long_a_message_is_refused_when_it_is_announced(dial: Dial, slots: memoryview) -> None:
+    """The two octets of the length are enough to be closed and counted; none of the message is waited for."""
+    reader, writer = await dial()
+    writer.write((MAX_QUERY + 1).to_bytes(2, "big"))
+    assert await rest(reader) == b""
+    assert slots[tally.dropped(Drop.LONG)] == sum(slots) == 1
+
+
+async def test_the_longest_message_is_waited_for(dial: Dial) -> None:
+    """A message of exactly the limit gets its answer, FORMERR for what follows the question."""
+    reader, writer = await dial()
+    writer.write(framed(query(7).ljust(MAX_QUERY, b"\x00")))
+    answer = await message(reader)
+    assert identity_of(answer) == 7
+    assert answer[3] & 0x0F == 1
+
+
+async def test_an_idle_connection_is_closed(
+    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that never asks, and one that asked once, both end, and nothing of them is left."""
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.05)
+    silent, _ = await dial()
+    asked, writer = await dial()
+    writer.write(framed(query(1)))
+    assert identity_of(await message(asked)) == 1
+    assert await rest(silent) == b""
+    assert await rest(asked) == b""
+    assert count(connections) == 0
+
+
+async def test_octets_that_complete_no_message_do_not_count_as_activity(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends an octet now and then is idle all the same: it holds a place and asks nothing."""
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.2)
+    reader, writer = await dial()
+
+    async def trickle() -> None:
+        writer.write((1000).to_bytes(2, "big"))
+        for _ in range(900):
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+
+    trickling = asyncio.create_task(trickle())
+    assert await rest(reader) == b""
+    assert not trickling.done()
+    trickling.cancel()
+    await asyncio.gather(trickling, return_exceptions=True)
+
+
+async def test_one_more_than_the_limit_closes_the_one_that_is_idle_for_longest(
+    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has just asked stays; who has said nothing for longest goes."""
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 3)
+    clients = []
+    for _ in range(3):
+        clients.append(await dial())
+        await until(lambda: count(connections) == len(clients), "it is accepted")
+    first, second, third = clients
+    first[1].write(framed(query(1)))
+    assert identity_of(await message(first[0])) == 1
+    fourth = await dial()
+
+    assert await rest(second[0]) == b""
+    for reader, writer in (first, third, fourth):
+        writer.write(framed(query(2)))
+        assert identity_of(await message(reader)) == 2
+    assert count(connections) == 3
+
+
+async def test_connections_that_come_all_at_once_are_limited_too(
+    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are accepted in one turn of the loop, as many old ones go."""
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 5)
+    clients = [await dial() for _ in range(5)]
+    await until(lambda: count(connections) == 5, "all are accepted")
+    clients += await asyncio.gather(*(dial() for _ in range(40)))
+    for reader, _writer in clients[:40]:
+        assert await rest(reader) == b""
+    for reader, writer in clients[40:]:
+        writer.write(framed(query(1)))
+        assert identity_of(await message(reader)) == 1
+    assert count(connections) == 5
+
+
+class OneAtATime(asyncio.Transport):
+    """A transport whose buffer is full after each write."""
+
+    def __init__(self, connection: tcp.Connection) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.reads = True
+        self._connection = connection
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take it, and say that this was enough."""
+        self.written.append(bytes(data))
+        self._connection.pause_writing()
+
+    def pause_reading(self) -> None:
+        """Note that the client need not go on."""
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        """Note that the client may go on."""
+        self.reads = True
+
+
+async def test_a_client_that_does_not_read_is_not_answered_ahead(
+    connections: tcp.Connections, slots: memoryview
+) -> None:
+    """The answers to what it has asked do not pile up here: the next is made when it has taken the one before."""
+    connection = tcp.Connection(connections)
+    transport = OneAtATime(connection)
+    connection.connection_made(transport)
+    connection.data_received(framed(query(1)) + framed(query(2)) + framed(query(3))[:5])
+    assert (len(transport.written), slots[ANSWERED_A], transport.reads) == (1, 1, False)
+
+    connection.resume_writing()
+    assert (len(transport.written), slots[ANSWERED_A], transport.reads) == (2, 2, False)
+    connection.resume_writing()
+    assert transport.reads
+    connection.data_received(framed(query(3))[5:])
+    assert [identity_of(octets[2:]) for octets in transport.written] == [1, 2, 3]
+    connection.connection_lost(None)
+
+
+def waits_for_its_client(connections: tcp.Connections) -> bool:
+    """Say whether the one connection has more to send than the client takes."""
+    return any(connection._paused for connection in connections._open)  # noqa: SLF001 - what is seen of it is nothing
+
+
+async def test_a_client_that_reads_late_gets_all_in_order(dial: Dial, connections: tcp.Connections) -> None:
+    """More answers than any buffer between here and there holds arrive whole when it begins to read."""
+    reader, writer = await dial()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's transport
+    asked = 3000  # 12 MB of answers
+    writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(asked)))
+    writer.write_eof()
+    await until(lambda: waits_for_its_client(connections), "no buffer takes more")
+    writer.transport.resume_reading()  # type: ignore[attr-defined]  # it is a socket's transport
+    assert [identity_of(await message(reader)) for _ in range(asked)] == list(range(asked))
+    assert await rest(reader) == b""
+
+
+async def test_a_client_that_never_reads_is_closed(
+    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it asked for and does not take is not kept for longer than an idle connection is."""
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.2)
+    _reader, writer = await dial()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's transport
+    writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(5000)))
+    await until(lambda: count(connections) == 1, "it is accepted")
+    await until(lambda: count(connections) == 0, "it is closed")
+
+
+async def test_closing_all_lets_answers_out_first(dial: Dial, connections: tcp.Connections) -> None:
+    """A worker that stops sends what it has answered, and closes those that are idle."""
+    idle, _ = await dial()
+    reader, writer = await dial()
+    await until(lambda: count(connections) == 2, "both are accepted")
+    writer.write(framed(query(1, LARGE, TXT)) * 20)
+    first = await message(reader)
+    await connections.close(10)
+    assert count(connections) == 0
+    assert await rest(idle) == b""
+    assert len(await rest(reader)) == 19 * len(framed(first))
+
+
+async def test_closing_all_does_not_wait_for_who_does_not_read(dial: Dial, connections: tcp.Connections) -> None:
+    """After the time given it is closed with what it did not take."""
+    _reader, writer = await dial()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's transport
+    writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(5000)))
+    await until(lambda: count(connections) == 1, "it is accepted")
+    await connections.close(0.05)
+    await until(lambda: count(connections) == 0, "it is closed")
