@@ -64,7 +64,7 @@ class Batch:
     """The buffers of one UDP socket.
 
     Each response stands at the place of its query, whose sender's address the kernel reads back as it wrote it. A
-    socket bound to the unspecified address answers from the address that the query was sent to.
+    socket bound to the unspecified address answers from the address that the query was sent to, if it has asked for it.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -72,7 +72,7 @@ class Batch:
         self._fd = sock.fileno()
         self._family = sock.family
         self._client = slice(8, 24) if sock.family == socket.AF_INET6 else slice(4, 8)
-        self._wildcard = _ask_for_destination(sock)
+        self._wildcard = _is_wildcard(sock)
         self._queries = _Memory(SIZE * _IN)
         self._responses = _Memory(SIZE * _OUT)
         self._names = _Memory(SIZE * _NAME)
@@ -156,13 +156,16 @@ class Batch:
             first += max(sent, 1)
 
 
-def _ask_for_destination(sock: socket.socket) -> bool:
-    """Have the kernel tell each query's destination, if the socket is bound to all addresses; return whether it is."""
-    host = sock.getsockname()[0]
-    if sock.family == socket.AF_INET and host == "0.0.0.0":  # noqa: S104 - compared, not bound
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        return True
-    if sock.family == socket.AF_INET6 and host == "::":
+def ask_for_destination(sock: socket.socket) -> None:
+    """Have the kernel tell where each datagram was sent to.
+
+    For a socket that is not bound yet: of what has arrived before, it does not say from where to answer.
+    """
+    if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        return True
-    return False
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _is_wildcard(sock: socket.socket) -> bool:
+    return sock.getsockname()[0] in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound

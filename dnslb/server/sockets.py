@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from dnslb.server.batch import ask_for_destination
+
 Address = tuple[IPv4Address | IPv6Address, int]
 
 _RECEIVE_BUFFER = 4 << 20
@@ -101,6 +103,8 @@ def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if host.is_unspecified:
+                ask_for_destination(sock)
         sock.bind((str(host), port))
         if kind == socket.SOCK_STREAM:
             sock.listen(_BACKLOG)

@@ -1,0 +1,184 @@
+"""The system calls: which datagrams come back, from where, and what one that cannot be sent does to the others."""
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from dnslb.server.batch import SIZE, Batch, ask_for_destination
+from dnslb.wire.query import MAX_QUERY
+
+
+@contextmanager
+def bound(host: str) -> Iterator[socket.socket]:
+    """Give a UDP socket on a free port of the host; it has asked where datagrams are sent to."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        ask_for_destination(sock)
+        sock.bind((host, 0))
+        yield sock
+
+
+@contextmanager
+def asking(host: str) -> Iterator[socket.socket]:
+    """Give a client on the host; waiting for what never comes fails after ten seconds."""
+    with bound(host) as sock:
+        sock.settimeout(10)
+        yield sock
+
+
+def port_of(sock: socket.socket) -> int:
+    """Return the port of a bound socket."""
+    port: int = sock.getsockname()[1]
+    return port
+
+
+def shouted(query: bytes, _client: bytes) -> bytes:
+    """Answer in upper case."""
+    return query.upper()
+
+
+def nothing_waits(sock: socket.socket) -> bool:
+    """Say whether no datagram is there. On loopback what was sent has arrived."""
+    return not select.select([sock], [], [], 0)[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_full_batch_is_answered_each_to_its_own_sender(host: str) -> None:
+    """64 datagrams from 64 sockets come back each to its socket, in one exchange, over IPv4 and IPv6."""
+    with ExitStack() as stack:
+        server = stack.enter_context(bound(host))
+        clients = [stack.enter_context(asking(host)) for _ in range(SIZE)]
+        for number, client in enumerate(clients):
+            client.sendto(b"q%d" % number, server.getsockname())
+
+        assert Batch(server).exchange(shouted) == SIZE
+
+        for number, client in enumerate(clients):
+            assert client.recvfrom(100) == (b"Q%d" % number, server.getsockname())
+
+
+def test_what_is_beyond_a_batch_waits_for_the_next() -> None:
+    """With 70 datagrams waiting an exchange takes 64, the next one 6, and the one after that none."""
+    with bound("127.0.0.1") as server, asking("127.0.0.1") as client:
+        for number in range(70):
+            client.sendto(b"%d" % number, server.getsockname())
+        batch = Batch(server)
+
+        assert [batch.exchange(shouted) for _ in range(3)] == [64, 6, 0]
+        assert [client.recv(100) for _ in range(70)] == [b"%d" % number for number in range(70)]
+
+
+@pytest.mark.parametrize(("host", "octets"), [("127.0.0.9", bytes([127, 0, 0, 9])), ("::1", bytes(15) + b"\x01")])
+def test_the_senders_address_is_told_as_octets(host: str, octets: bytes) -> None:
+    """The second argument of `answer` is the address alone: 4 octets, or 16."""
+    told: list[bytes] = []
+
+    def answer(query: bytes, client: bytes) -> bytes:
+        told.append(client)
+        return query
+
+    with bound("::1" if ":" in host else "127.0.0.1") as server, asking(host) as client:
+        client.sendto(b"x", server.getsockname())
+        Batch(server).exchange(answer)
+    assert told == [octets]
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "asked"),
+    [("0.0.0.0", "127.0.0.5"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")],  # noqa: S104 - loopback is asked
+)
+def test_a_wildcard_socket_answers_from_the_address_that_was_asked(everywhere: str, asked: str) -> None:
+    """A resolver takes an answer only from where it asked; the kernel alone would choose 127.0.0.1 for all."""
+    with bound(everywhere) as server, asking("::1" if ":" in asked else "127.0.0.1") as client:
+        client.sendto(b"x", (asked, port_of(server)))
+        Batch(server).exchange(shouted)
+        assert client.recvfrom(100)[1][:2] == (asked, port_of(server))
+
+
+def test_a_wildcard_socket_tells_the_addresses_of_one_batch_apart() -> None:
+    """Queries to several addresses of ours in one batch are each answered from their own, also in later batches."""
+    with bound("0.0.0.0") as server, asking("127.0.0.1") as client:  # noqa: S104 - loopback is asked
+        batch = Batch(server)
+        for first in (1, 101):
+            hosts = [f"127.0.0.{number}" for number in range(first, first + 20)]
+            for host in hosts:
+                client.sendto(host.encode(), (host, port_of(server)))
+            assert batch.exchange(shouted) == 20
+            answers = dict(client.recvfrom(100) for _ in hosts)
+            assert answers == {host.encode(): (host, port_of(server)) for host in hosts}
+
+
+@pytest.mark.parametrize("everywhere", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - loopback is asked
+def test_a_datagram_without_an_answer_does_not_disturb_its_neighbours(everywhere: str) -> None:
+    """Where `answer` returns None nothing is sent, and all others get their own answer."""
+    silent = {b"0", b"3", b"4", b"9"}
+
+    def answer(query: bytes, _client: bytes) -> bytes | None:
+        return None if query in silent else query * 2
+
+    with bound(everywhere) as server, asking("127.0.0.1") as client:
+        for number in range(10):
+            client.sendto(b"%d" % number, ("127.0.0.1", port_of(server)))
+        Batch(server).exchange(answer)
+
+        assert [client.recv(100) for _ in range(6)] == [b"11", b"22", b"55", b"66", b"77", b"88"]
+        assert nothing_waits(client)
+
+
+def test_an_answer_that_cannot_be_sent_costs_only_itself() -> None:
+    """The kernel refuses to send to port 0, from which anybody can forge a query; the others get their answers."""
+    with bound("127.0.0.1") as server, asking("127.0.0.1") as client:
+        batch = Batch(server)
+        ports = batch._names.octets  # noqa: SLF001 - only root could send from port 0
+
+        def answer(query: bytes, _client: bytes) -> bytes:
+            if query in {b"0", b"4", b"5", b"9"}:
+                place = int(query) * 32 + 2
+                ports[place : place + 2] = b"\x00\x00"
+            return query
+
+        for number in range(10):
+            client.sendto(b"%d" % number, server.getsockname())
+        assert batch.exchange(answer) == 10
+        assert [client.recv(100) for _ in range(6)] == [b"1", b"2", b"3", b"6", b"7", b"8"]
+        assert nothing_waits(client)
+
+
+def test_a_client_that_is_gone_does_not_disturb_later_batches() -> None:
+    """The ICMP error for an answer to a closed port neither fails a later receive nor a later answer."""
+    with bound("127.0.0.1") as server, asking("127.0.0.1") as client:
+        batch = Batch(server)
+        with asking("127.0.0.1") as gone:
+            gone.sendto(b"gone", server.getsockname())
+        assert batch.exchange(shouted) == 1
+        client.sendto(b"here", server.getsockname())
+        assert batch.exchange(shouted) == 1
+        assert client.recv(100) == b"HERE"
+
+
+def test_a_datagram_longer_than_the_buffer_is_still_seen_to_be_too_long() -> None:
+    """What is cut is longer than any query may be, so it cannot be taken for a whole message."""
+    lengths: list[int] = []
+
+    def answer(query: bytes, _client: bytes) -> None:
+        lengths.append(len(query))
+
+    with bound("127.0.0.1") as server, asking("127.0.0.1") as client:
+        for length in (MAX_QUERY, MAX_QUERY + 1, 60_000, 5, 0):
+            client.sendto(b"x" * length, server.getsockname())
+        Batch(server).exchange(answer)
+    assert lengths[0] == MAX_QUERY
+    assert min(lengths[1:3]) > MAX_QUERY
+    assert lengths[3:] == [5, 0]
+
+
+def test_an_idle_socket_is_not_waited_for() -> None:
+    """Without a datagram an exchange returns at once, though the socket is in blocking mode."""
+    with bound("127.0.0.1") as server:
+        assert server.getblocking()
+        assert Batch(server).exchange(shouted) == 0
