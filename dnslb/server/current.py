@@ -1,5 +1,6 @@
 """What a worker's sockets share: the one mutable cell of the data plane, its turns and its counters."""
 
+import contextlib
 import sys
 import traceback
 
@@ -32,4 +33,6 @@ class Current:
     def _report(self, query: bytes) -> None:
         if self._reports_left:
             self._reports_left -= 1
-            sys.stderr.write(f"dnslb: internal error on query {query.hex()}\n{traceback.format_exc()}")
+            # Whoever read our log may be gone.
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"dnslb: internal error on query {query.hex()}\n{traceback.format_exc()}")

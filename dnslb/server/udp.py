@@ -6,6 +6,8 @@ from dnslb.server.batch import Batch
 from dnslb.server.current import Current
 
 _ROUNDS = 16
+_BATCHES_TO_DRAIN = 256
+"""More than a receive buffer of 8 MiB can hold: the kernel counts at least 512 octets for a datagram."""
 
 
 class UdpServer:
@@ -28,9 +30,10 @@ class UdpServer:
                 return
 
     def drain(self) -> None:
-        """Answer all that is waiting now."""
-        while self._batch.exchange(self._answer):
-            pass
+        """Answer what is waiting now, and not what goes on coming: a flood must not keep a worker from its end."""
+        for _ in range(_BATCHES_TO_DRAIN):
+            if not self._batch.exchange(self._answer):
+                return
 
     def _answer(self, query: bytes, client: bytes) -> bytes | None:
         return self._current.answer(query, client, self._counters, stream=False)

@@ -37,9 +37,6 @@ def main() -> None:
 
 
 async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream: Sequence[int]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel_fd))
     try:
         first = await channel.receive(reader)
@@ -47,6 +44,10 @@ async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream
         return
     if not isinstance(first, Snapshot):
         raise TypeError("the first message of a channel must be a whole snapshot")
+    # Not before: until there is something to answer, SIGTERM may end the process at once.
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     current = Current(first, Turns(os.getpid()))
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in udp]
     for server in servers:
@@ -55,8 +56,7 @@ async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream
     listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in stream]
     _acknowledge(writer, counters, current.snapshot)
     following = asyncio.create_task(_follow(reader, writer, current, counters))
-    await stop.wait()
-    following.cancel()
+    await _stopped(stop, following)
     for listener in listeners:
         listener.close()
     for server in servers:
@@ -64,6 +64,16 @@ async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream
         server.drain()
     await connections.close(_FINISH_SECONDS)
     writer.close()
+
+
+async def _stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
+    """Wait for the signal; raise what went wrong with a message, for the replacement begins with a whole snapshot."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
+    if following.done():
+        following.result()
+        await stopping
+    following.cancel()
 
 
 async def _follow(

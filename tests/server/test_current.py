@@ -1,0 +1,56 @@
+"""A fault of ours on one query: it costs that query, is counted, and is told a few times."""
+
+import pytest
+
+from dnslb.answer import tally
+from dnslb.answer.responder import respond
+from dnslb.server.current import Current
+from tests.server.conftest import ANSWERED_A, identity_of, query
+
+
+@pytest.fixture
+def faulty(current: Current, monkeypatch: pytest.MonkeyPatch) -> Current:
+    """Give a cell whose responder raises on the query with id 2."""
+
+    def failing(octets: bytes, *args: object, **options: bool) -> object:
+        if identity_of(octets) == 2:
+            raise ZeroDivisionError
+        return respond(octets, *args, **options)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr("dnslb.server.current.respond", failing)
+    return current
+
+
+def test_it_costs_one_message_and_is_told(
+    faulty: Current, slots: memoryview, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other queries are answered, and the report has the query and the traceback."""
+    answers = [faulty.answer(query(identity), b"", slots, stream=False) for identity in (1, 2, 3)]
+
+    assert [answer and identity_of(answer) for answer in answers] == [1, None, 3]
+    assert (slots[ANSWERED_A], slots[tally.INTERNAL]) == (2, 1)
+    told = capsys.readouterr().err
+    assert query(2).hex() in told
+    assert "ZeroDivisionError" in told
+
+
+def test_it_is_told_a_few_times_only(faulty: Current, slots: memoryview, capsys: pytest.CaptureFixture[str]) -> None:
+    """A query that can be sent a million times must not fill the disk; it goes on being counted."""
+    for _ in range(50):
+        assert faulty.answer(query(2), b"", slots, stream=False) is None
+    assert capsys.readouterr().err.count("internal error") == 10
+    assert slots[tally.INTERNAL] == 50
+
+
+def test_a_report_that_nobody_reads_is_no_second_fault(
+    faulty: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of our log may be gone: nothing is raised into the batch, whose other queries would be lost."""
+
+    class Broken:
+        def write(self, _text: str) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Broken())
+    assert faulty.answer(query(2), b"", slots, stream=False) is None
+    assert slots[tally.INTERNAL] == 1

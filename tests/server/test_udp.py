@@ -1,0 +1,104 @@
+"""Bursts of datagrams between a socket and the snapshot, and what is counted of them."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from dnslb.answer import tally
+from dnslb.server.batch import SIZE
+from dnslb.server.current import Current
+from dnslb.server.udp import UdpServer
+from dnslb.wire.header import Rcode
+from dnslb.wire.query import MAX_QUERY, Drop
+from tests.server.conftest import ANSWERED_A, LARGE, TXT, generation_of, identity_of, query, snapshot
+
+
+@pytest.fixture
+def sock() -> Iterator[socket.socket]:
+    """Give a bound UDP socket."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+@pytest.fixture
+def client(sock: socket.socket) -> Iterator[socket.socket]:
+    """Give a client of that socket."""
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.connect(sock.getsockname())
+        yield client
+
+
+def test_a_burst_answers_all_that_waits(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """More than one batch is answered in one call, and each answer is counted by its type and code."""
+    for identity in range(SIZE + 36):
+        client.send(query(identity))
+    UdpServer(sock, current, slots).burst()
+
+    answers = [client.recv(2000) for _ in range(SIZE + 36)]
+    assert [identity_of(answer) for answer in answers] == list(range(SIZE + 36))
+    assert {generation_of(answer) for answer in answers} == {1}
+    assert slots[ANSWERED_A] == sum(slots) == SIZE + 36
+
+
+def test_what_gets_no_answer_is_counted_by_its_reason(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """Rubbish between good queries is dropped under its own label and costs none of them."""
+    response = bytearray(query(9))
+    response[2] |= 0x80
+    for message in (query(1), b"x", bytes(response), b"\x00" * (MAX_QUERY + 100), query(2)):
+        client.send(message)
+    UdpServer(sock, current, slots).burst()
+
+    assert [identity_of(client.recv(2000)) for _ in range(2)] == [1, 2]
+    assert slots[tally.dropped(Drop.SHORT)] == 1
+    assert slots[tally.dropped(Drop.RESPONSE)] == 1
+    assert slots[tally.dropped(Drop.LONG)] == 1
+    assert slots[ANSWERED_A] == 2
+    assert sum(slots) == 5
+
+
+def test_the_next_burst_answers_from_the_new_snapshot(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """Assigning the cell is all that a new generation takes."""
+    server = UdpServer(sock, current, slots)
+    client.send(query())
+    server.burst()
+    current.snapshot = snapshot(2)
+    client.send(query())
+    server.burst()
+    assert [generation_of(client.recv(2000)) for _ in range(2)] == [1, 2]
+
+
+def test_draining_ends_though_queries_go_on_coming(
+    client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, sock: socket.socket
+) -> None:
+    """Each answer that is received brings a new query here: a worker that is told to go must still come to its end."""
+    server = UdpServer(sock, current, slots)
+    answer = current.answer
+
+    def answer_and_ask_again(octets: bytes, sender: bytes, counters: memoryview, *, stream: bool) -> bytes | None:
+        client.send(query())
+        return answer(octets, sender, counters, stream=stream)
+
+    monkeypatch.setattr(current, "answer", answer_and_ask_again)
+    client.send(query())
+    server.drain()
+    assert slots[ANSWERED_A] > 1
+
+
+def test_a_large_answer_is_cut_to_what_the_client_takes(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """4,000 octets of TXT do not fit any UDP answer of ours: TC tells the client to ask over TCP."""
+    client.send(query(1, LARGE, TXT, payload=65535))
+    UdpServer(sock, current, slots).burst()
+    answer = client.recv(5000)
+    assert answer[2] & 0x02
+    assert slots[tally.answered(TXT, Rcode.NOERROR)] == 1
