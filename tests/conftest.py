@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
+from textwrap import dedent
 
 import dns.edns
 import dns.flags
@@ -83,7 +84,8 @@ ns A 192.0.2.53
 
 def zone(text: str, origin: str = "lb.test") -> Zone:
     """Return the zone of a master file. Without a SOA it gets one (TTL 300, minimum 60), and NS ns with an address."""
-    whole = text if " SOA " in text else SOA_AND_NS + text
+    records = dedent(text)
+    whole = records if " SOA " in text else SOA_AND_NS + records
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "zone")
         path.write_text(f"$ORIGIN {origin}.\n{whole}\n")

@@ -26,6 +26,9 @@ _HIGHEST_PLAIN = 15
 Reply = tuple[bytes | None, int]
 """The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
 
+_TakeTurn = Callable[[bytes], int]
+"""Returns whose turn it is at the rotation with a key."""
+
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
     """Answer one message. `client` is the sender's address as octets; over a `stream` there is no size limit.
@@ -39,26 +42,27 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if counts == _ONE_ADDITIONAL:
         common = COMMON.get(query[-BARE_SIZE:])
         if common is None:
-            return _respond_in_full(query, snapshot, turns, client, stream=stream)
+            return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
         limit, opt, _, _ = common
         end -= BARE_SIZE
     elif counts != _BARE_COUNTS:
-        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+        return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     if flags is None or answers is None:
-        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+        return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
     rotation = answers.get(query[end - 4 : end])
     if rotation is None or not rotation.ring:
-        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+        return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
     key, slot, ring, additional = rotation
     variant = ring[0] if len(ring) == 1 else ring[turns.take(client, key) % len(ring)]
     if opt:
         response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
     else:
         response = b"".join((query[:2], flags, variant[0], query[12:end], variant[2], additional))
-    if len(response) > limit and not stream:
-        return _respond_in_full(query, snapshot, turns, client, stream=stream)
+    if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
+        # The client's turn has been taken: what is left of the same variant is its answer.
+        return _respond_in_full(query, snapshot, lambda _key: ring.index(variant), stream=stream)
     return response, slot
 
 
@@ -86,13 +90,13 @@ _SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
 _BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
 
 
-def _respond_in_full(octets: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
+def _respond_in_full(octets: bytes, snapshot: Snapshot, take_turn: _TakeTurn, *, stream: bool) -> Reply:
     query = parse(octets)
     if isinstance(query, Drop):
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
         return _reject(octets, query), tally.answered(0, query.rcode)
-    outcome = _look_up(query, snapshot, partial(turns.take, client))
+    outcome = _look_up(query, snapshot, take_turn)
     return _compose(octets[:2], query, outcome, _limit(query, stream=stream)), tally.answered(
         query.qtype, outcome.rcode
     )
@@ -111,7 +115,7 @@ def _reject(octets: bytes, rejection: Rejection) -> bytes:
     return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
 
 
-def _look_up(query: Query, snapshot: Snapshot, take_turn: Callable[[bytes], int]) -> _Outcome:
+def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome:
     if query.edns and query.edns.version:
         return _BADVERS
     if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
@@ -191,17 +195,16 @@ def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes
     return None
 
 
-def _answer(
-    query: Query, owner: bytes, answers: Answers, zone: CompiledZone, take_turn: Callable[[bytes], int]
-) -> _Outcome:
+def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, take_turn: _TakeTurn) -> _Outcome:
     rotation = answers.get(rrtype.question_tail(query.qtype))
     if rotation is None and query.qtype == rrtype.ANY:
         # One RRset is enough for ANY (RFC 8482 section 4.1).
         rotation = next(iter(answers.values()))
     if rotation is not None:
-        if not rotation.ring:
+        ring = rotation.ring
+        if not ring:
             return _SERVFAIL
-        return _data(rotation.ring[take_turn(rotation.key) % len(rotation.ring)], rotation.additional)
+        return _data(ring[0] if len(ring) == 1 else ring[take_turn(rotation.key) % len(ring)], rotation.additional)
     alias = zone.aliases.get(owner)
     if alias is not None:
         return _dangling(query, zone, alias)
