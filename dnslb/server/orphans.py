@@ -27,7 +27,7 @@ def find(directory: Path) -> list[int]:
     """Return the workers of an earlier controller that still run."""
     try:
         known = json.loads((directory / _FILE).read_text(encoding="ascii"))
-        return [int(pid) for pid, started in known.items() if _started(int(pid)) == started]
+        return [int(pid) for pid, started in known.items() if started and _started(int(pid)) == started]
     except (OSError, ValueError, AttributeError):
         # No file, or not ours: then the ports tell, and a clear error says that they are taken.
         return []

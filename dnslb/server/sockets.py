@@ -64,17 +64,11 @@ def _open_group(
     for attempt in range(_ATTEMPTS):
         pairs: list[tuple[socket.socket, socket.socket]] = []
         try:
-            if port and not shared:
-                _check_free(host, port)
-            real = port
+            real = port or _draw_port(host)
+            if not (port and shared):
+                _check_free(host, real)
             for _ in range(workers):
-                udp, real = _open(host, real, socket.SOCK_DGRAM)
-                try:
-                    tcp, _ = _open(host, real, socket.SOCK_STREAM)
-                except OSError:
-                    udp.close()
-                    raise
-                pairs.append((udp, tcp))
+                pairs.append(_open_pair(host, real))  # noqa: PERF401 - those opened before an error must be closed
         except OSError as error:
             _close(pairs)
             if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
@@ -82,6 +76,23 @@ def _open_group(
             continue
         return real, pairs
     raise AssertionError("the last attempt returns or raises")
+
+
+def _draw_port(host: IPv4Address | IPv6Address) -> int:
+    """Return a port that the kernel says is free. To a socket with SO_REUSEPORT it may offer one of another group."""
+    with _new(host, socket.SOCK_STREAM) as sock:
+        sock.bind((str(host), 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _open_pair(host: IPv4Address | IPv6Address, port: int) -> tuple[socket.socket, socket.socket]:
+    udp = _open(host, port, socket.SOCK_DGRAM)
+    try:
+        return udp, _open(host, port, socket.SOCK_STREAM)
+    except OSError:
+        udp.close()
+        raise
 
 
 def _check_free(host: IPv4Address | IPv6Address, port: int) -> None:
@@ -95,7 +106,7 @@ def _check_free(host: IPv4Address | IPv6Address, port: int) -> None:
                 sock.listen(1)
 
 
-def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -> tuple[socket.socket, int]:
+def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -> socket.socket:
     sock = _new(host, kind)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -112,7 +123,7 @@ def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -
     except OSError:
         sock.close()
         raise
-    return sock, sock.getsockname()[1]
+    return sock
 
 
 def _new(host: IPv4Address | IPv6Address, kind: socket.SocketKind) -> socket.socket:

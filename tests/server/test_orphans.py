@@ -1,0 +1,98 @@
+"""Who are the workers that a killed controller left: nobody else may ever be taken for one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dnslb.server import orphans
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that waits."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def known(directory: Path) -> dict[str, str]:
+    """Return what is written down."""
+    found: dict[str, str] = json.loads((directory / "workers.json").read_text())
+    return found
+
+
+def test_running_workers_are_found_again(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """What was written down and still runs is found; what was written before is replaced."""
+    orphans.write(tmp_path, [os.getpid()])
+    orphans.write(tmp_path, [sleeper.pid])
+    assert orphans.find(tmp_path) == [sleeper.pid]
+    assert [path.name for path in tmp_path.iterdir()] == ["workers.json"]
+
+
+def test_a_process_id_that_is_used_again_is_not_believed(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """The same id with another start time is somebody else."""
+    orphans.write(tmp_path, [sleeper.pid])
+    written = known(tmp_path)
+    assert orphans.find(tmp_path) == [sleeper.pid]
+    (tmp_path / "workers.json").write_text(json.dumps({pid: str(int(at) + 1) for pid, at in written.items()}))
+    assert orphans.find(tmp_path) == []
+
+
+def test_one_that_has_ended_is_not_found(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Neither as a zombie, whose parent has not looked yet, nor when it is gone."""
+    orphans.write(tmp_path, [sleeper.pid])
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert orphans.find(tmp_path) == []
+    sleeper.wait()
+    assert orphans.find(tmp_path) == []
+
+
+def test_who_has_ended_is_not_written_down(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Its start time is not known any more."""
+    sleeper.kill()
+    sleeper.wait()
+    orphans.write(tmp_path, [sleeper.pid, os.getpid()])
+    assert list(known(tmp_path)) == [str(os.getpid())]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"7",
+        b'{"x": "1"}',
+        b"\xff\xfe",
+        b'{"-1": null}',
+        b'{"0": null}',
+        b'{"4194999": null}',
+        b'{"1": {}}',
+        b'{"1": 0}',
+    ],
+)
+def test_a_file_that_is_not_ours_names_nobody(tmp_path: Path, content: bytes) -> None:
+    """Above all not -1 or 0, by which a signal would reach every process or our own group."""
+    (tmp_path / "workers.json").write_bytes(content)
+    assert orphans.find(tmp_path) == []
+
+
+def test_no_file_names_nobody(tmp_path: Path) -> None:
+    """A first start has none."""
+    assert orphans.find(tmp_path) == []
+    assert orphans.find(tmp_path / "missing") == []
+
+
+def test_they_are_asked_to_finish(sleeper: subprocess.Popen[bytes]) -> None:
+    """By SIGTERM, each of them, though one has gone meanwhile."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    orphans.end([gone.pid, sleeper.pid])
+    assert sleeper.wait(20) == -signal.SIGTERM

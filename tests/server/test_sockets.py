@@ -1,0 +1,155 @@
+"""The sockets of workers: one port for all, nobody else's, and an error that says what to do."""
+
+import errno
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import pytest
+
+from dnslb.server import sockets
+from dnslb.server.sockets import Address, ListenError, WorkerSockets
+
+LOOPBACK = ip_address("127.0.0.1")
+
+
+@contextmanager
+def opened(*addresses: Address, workers: int = 1, shared: bool = False) -> Iterator[list[WorkerSockets]]:
+    """Give each worker's sockets, closed afterwards."""
+    _bound, rows = sockets.open_all(addresses, workers, shared=shared)
+    try:
+        yield rows
+    finally:
+        for sock in _all(rows):
+            sock.close()
+
+
+def _all(rows: Iterable[WorkerSockets]) -> list[socket.socket]:
+    return [sock for row in rows for sock in (*row.udp, *row.tcp)]
+
+
+@contextmanager
+def taken(kind: socket.SocketKind, *, reuseport: bool) -> Iterator[int]:
+    """Give a port that another program of this user has, for UDP or TCP alone."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuseport))
+        sock.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(1)
+        yield sock.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a port that nobody has for TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def test_port_0_becomes_one_port_for_all() -> None:
+    """UDP and TCP of every worker share it, on each address one, and the addresses returned name it."""
+    addresses = [(LOOPBACK, 0), (ip_address("::1"), 0)]
+    bound, rows = sockets.open_all(addresses, 3, shared=False)
+    try:
+        assert [host for host, _ in bound] == [host for host, _ in addresses]
+        assert all(port for _, port in bound)
+        assert len(rows) == 3
+        for row in rows:
+            for socks, kind in ((row.udp, socket.SOCK_DGRAM), (row.tcp, socket.SOCK_STREAM)):
+                assert [(ip_address(sock.getsockname()[0]), sock.getsockname()[1]) for sock in socks] == bound
+                assert {sock.type for sock in socks} == {kind}
+    finally:
+        for sock in _all(rows):
+            sock.close()
+
+
+def test_a_drawn_port_that_tcp_has_and_udp_has_not_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port is taken only if it is free for both."""
+    with taken(socket.SOCK_DGRAM, reuseport=True) as half_free:
+        drawn = iter([half_free, half_free, free_port()])
+        monkeypatch.setattr(sockets, "_draw_port", lambda _host: next(drawn))
+        with opened((LOOPBACK, 0)) as rows:
+            assert rows[0].udp[0].getsockname()[1] != half_free
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+@pytest.mark.parametrize("reuseport", [False, True])
+def test_a_port_that_somebody_has_is_refused(kind: socket.SocketKind, *, reuseport: bool) -> None:
+    """UDP alone or TCP alone is enough, and so is a reuseport group of the same user, whose queries we would get."""
+    with taken(kind, reuseport=reuseport) as port, pytest.raises(ListenError) as error:
+        sockets.open_all([(LOOPBACK, port)], 2, shared=False)
+    assert str(error.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; the port is taken: see who has it with "
+        f"`ss -lunpt 'sport = :{port}'`, or change server.listen"
+    )
+
+
+def test_workers_that_were_left_behind_are_joined() -> None:
+    """With `shared` the group of an earlier controller's workers is joined: both answer until they have gone."""
+    port = free_port()
+    with opened((LOOPBACK, port)) as old, opened((LOOPBACK, port), workers=2, shared=True) as new:
+        assert {sock.getsockname()[1] for sock in _all(old) + _all(new)} == {port}
+
+
+def test_a_port_that_another_program_has_alone_cannot_be_joined() -> None:
+    """Without SO_REUSEPORT on its side the kernel refuses, and the sentence is the same."""
+    with taken(socket.SOCK_DGRAM, reuseport=False) as port, pytest.raises(ListenError, match="the port is taken"):
+        sockets.open_all([(LOOPBACK, port)], 1, shared=True)
+
+
+def test_a_failure_closes_what_was_opened_before() -> None:
+    """The first address is free again after the second could not be had."""
+    port = free_port()
+    with taken(socket.SOCK_STREAM, reuseport=False) as other, pytest.raises(ListenError):
+        sockets.open_all([(LOOPBACK, port), (LOOPBACK, other)], 2, shared=False)
+    with opened((LOOPBACK, port)):
+        pass
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    """What to do is in the sentence."""
+    expected = "cannot listen on 192.0.2.1:5300: Cannot assign requested address; no interface of this machine has"
+    with pytest.raises(ListenError, match=re.escape(expected)):
+        sockets.open_all([(ip_address("192.0.2.1"), 5300)], 1, shared=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "advice"),
+    [
+        ("127.0.0.1", errno.EACCES, "ports below 1024 need root or CAP_NET_BIND_SERVICE; or change server.listen"),
+        ("::1", errno.EAFNOSUPPORT, "this machine has no IPv6; take the address out of server.listen"),
+        ("::1", errno.ENOBUFS, "check server.listen"),
+    ],
+)
+def test_each_trouble_has_its_advice(monkeypatch: pytest.MonkeyPatch, address: str, number: int, advice: str) -> None:
+    """Tests run as root and with IPv6: the kernel's word is put into its mouth here."""
+
+    def refuse(*_args: object) -> None:
+        raise OSError(number, "said the kernel")
+
+    monkeypatch.setattr(sockets, "_new", refuse)
+    with pytest.raises(ListenError) as error:
+        sockets.open_all([(ip_address(address), 53)], 1, shared=False)
+    shown = f"[{address}]" if ":" in address else address
+    assert str(error.value) == f"cannot listen on {shown}:53: said the kernel; {advice}"
+
+
+def test_connections_wait_to_be_accepted() -> None:
+    """TCP listens from the start: who connects while a worker starts is not refused."""
+    with opened((LOOPBACK, 0)) as rows, socket.create_connection(rows[0].tcp[0].getsockname(), timeout=10) as client:
+        assert client.getpeername() == rows[0].tcp[0].getsockname()
+
+
+def test_wildcard_addresses_of_both_families_stand_side_by_side() -> None:
+    """[::] does not take the IPv4 port too."""
+    port = free_port()
+    with opened((ip_address("0.0.0.0"), port), (ip_address("::"), port)) as rows:  # noqa: S104 - nobody asks
+        assert len(_all(rows)) == 4
+
+
+def test_descriptors_are_not_inherited() -> None:
+    """A worker gets its own sockets, by name, and no others."""
+    with opened((LOOPBACK, 0), workers=2) as rows:
+        assert not any(sock.get_inheritable() for sock in _all(rows))
