@@ -1,0 +1,64 @@
+"""What the benchmarks start: members, and the daemon with a configuration of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from tests.e2e.processes import Process, Stage, process_group, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parents[2]
+
+
+class Sinks:
+    """Members in one process of their own (see sink.py); they end with the stage."""
+
+    def __init__(self, stage: Stage, port: int, addresses: Sequence[str]) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("sink.py")), str(port), *addresses]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stage.callback(self._end)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders: IO[str] = self._process.stdin
+        self._answers: IO[str] = self._process.stdout
+        assert self._answers.readline() == "ready\n"
+
+    def order(self, word: str, address: str) -> None:
+        """Tell one member to die or to return."""
+        self._orders.write(f"{word} {address}\n")
+        self._orders.flush()
+
+    def hear(self) -> tuple[str, str, float]:
+        """Wait for the next that has died or returned: word, address, time on the monotonic clock."""
+        word, address, at = self._answers.readline().split()
+        return word, address, float(at)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._orders.close()
+        self._answers.close()
+
+
+def start_daemon(stage: Stage, config: Path, prefix: Sequence[str] = (), *, seconds: float = 60) -> Process:
+    """Start `dnslb run`, wait until it says that it is ready, and return it."""
+    command = [*prefix, sys.executable, "-m", "dnslb", "run", "-c", str(config)]
+    daemon = stage.start(config.parent.name, command, {"PYTHONPATH": str(ROOT)})
+    until(lambda: _is_ready(daemon), "dnslb is ready", seconds=seconds)
+    return daemon
+
+
+def _is_ready(daemon: Process) -> bool:
+    log = daemon.log.read_text()
+    assert daemon.is_running(), log
+    return '"ready"' in log
+
+
+def workers_of(daemon: Process) -> list[int]:
+    """Return the processes that answer."""
+    return sorted(pid for pid in daemon.group() - {daemon.pid} if process_group(pid) is not None)

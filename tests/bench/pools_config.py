@@ -1,0 +1,69 @@
+"""A configuration of 1,000 pools of 8 members, each with a service or two."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POOLS = 1000
+MEMBERS = 8
+WORKERS = 2
+
+_SERVER = """
+[server]
+listen = ["127.0.0.1:{port}"]
+workers = {workers}
+state = "state"
+control = "control.sock"
+http = "127.0.0.1:{http}"
+[zone."lb.example.org"]
+file = "zone"
+[probe.tcp]
+kind = "tcp"
+port = {members}
+interval = "10m"
+"""
+_ADDRESS = """
+[[service]]
+name = "relay{number}.lb.example.org"
+type = "address"
+pool = "p{number}"
+records = 2
+"""
+_MX = """
+[[service]]
+name = "mail{number}.lb.example.org"
+type = "MX"
+pool = "p{number}"
+"""
+_ZONE = """
+$ORIGIN lb.example.org.
+$TTL 300
+@ SOA ns1 hostmaster.example.org. 1 3600 600 604800 30
+@ NS ns1
+ns1 A 127.0.0.1
+"""
+
+
+def write(directory: Path, *, port: int = 5300, http: int = 8053, members: int = 25, with_mx: bool) -> Path:
+    """Write the configuration and its zone; return the configuration's path."""
+    weights = random.Random(1)  # noqa: S311 - the same weights in each run, different ones in each pool
+    text = [_SERVER.format(port=port, http=http, members=members, workers=WORKERS)]
+    for number in range(POOLS):
+        text.append(f'[pool.p{number}]\nprobe = "tcp"\n')
+        text += [_member(number, place, weights.randint(1, 100)) for place in range(MEMBERS)]
+        text.append(_ADDRESS.format(number=number))
+        if with_mx:
+            text.append(_MX.format(number=number))
+    config = directory / "dnslb.toml"
+    config.write_text("".join(text))
+    (directory / "zone").write_text(_ZONE)
+    return config
+
+
+def _member(pool: int, place: int, weight: int) -> str:
+    address = f"127.{1 + pool // 250}.{pool % 250}.{1 + place}"
+    return f'[[pool.p{pool}.member]]\nname = "m{pool}-{place}"\naddresses = ["{address}"]\nweight = {weight}\n'
