@@ -160,7 +160,8 @@ def _target_rdata(service: Service, preference: int, weight: int, host: bytes) -
 def _compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
     cuts = world.cuts[zone.apex]
     owned = {owner for owner, contents in world.names.items() if contents.zone == zone.apex}
-    empty = _empty_non_terminals(zone.apex, owned | cuts) - owned
+    # A cut is there to be asked for its DS, and has none unless it is owned.
+    empty = (_empty_non_terminals(zone.apex, owned | cuts) | cuts) - owned
     return CompiledZone(
         apex=zone.apex,
         soa=compile_soa(zone, serial),
@@ -225,12 +226,15 @@ def _alias(world: World, frame: Frame, chain: tuple[RRset, ...], empty: frozense
     variant = frame.behind(chain).variant([], 0)
     target = chain[-1].rdata[0].lower()
     zone = world.names[chain[0].owner].zone
-    if frame.any_length or not _is_ours(world, target, zone):
+    at_end = world.names.get(target)
+    # A chain that goes round, or is too long to follow, ends at an alias: the type may be behind that.
+    goes_on = at_end is not None and rrtype.CNAME in at_end.rrsets
+    if frame.any_length or goes_on or not _is_ours(world, target, zone):
         return Alias(variant, Rcode.NOERROR, with_soa=False)
-    if target in world.names or target in empty:
+    if at_end is not None or target in empty:
         return Alias(variant, Rcode.NOERROR, with_soa=True)
-    covered = any(b"\x01*" + above in world.names for above in name.ancestors(name.parent(target)))
-    if covered:
+    wildcards = (b"\x01*" + above for above in name.ancestors(name.parent(target)))
+    if any(wildcard in world.names or wildcard in empty for wildcard in wildcards):
         return Alias(variant, Rcode.NOERROR, with_soa=False)
     return Alias(variant, Rcode.NXDOMAIN, with_soa=True)
 

@@ -20,6 +20,7 @@ from dnslb.wire.record import pointer
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
 _WILDCARD = b"\x01*"
+_ALIAS = rrtype.question_tail(rrtype.CNAME)
 _HIGHEST_PLAIN = 15
 """The highest response code that the header alone can say."""
 
@@ -132,9 +133,12 @@ def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome
     if query.qname in zone.empty:
         return _deny(query, zone, Rcode.NOERROR)
     wildcard = _wildcard_for(query.qname, snapshot, zone)
-    if wildcard is not None:
-        return _answer(query, wildcard, snapshot.names[wildcard], zone, take_turn)
-    return _deny(query, zone, Rcode.NXDOMAIN)
+    if wildcard is None:
+        return _deny(query, zone, Rcode.NXDOMAIN)
+    answers = snapshot.names.get(wildcard)
+    if answers is None:
+        return _deny(query, zone, Rcode.NOERROR)
+    return _answer(query, wildcard, answers, zone, take_turn)
 
 
 def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
@@ -182,24 +186,25 @@ def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
 
 
 def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
-    """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1)."""
-    names = snapshot.names
+    """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1).
+
+    It may be an empty non-terminal itself: then it matches, and has no data.
+    """
+    names, empty = snapshot.names, zone.empty
     encloser = qname
     while len(encloser) > len(zone.apex):
         encloser = encloser[encloser[0] + 1 :]
-        wildcard = _WILDCARD + encloser
-        if wildcard in names:
-            return wildcard
-        if encloser in names or encloser in zone.empty:
-            return None
+        if encloser in names or encloser in empty:
+            wildcard = _WILDCARD + encloser
+            return wildcard if wildcard in names or wildcard in empty else None
     return None
 
 
 def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, take_turn: _TakeTurn) -> _Outcome:
     rotation = answers.get(rrtype.question_tail(query.qtype))
     if rotation is None and query.qtype == rrtype.ANY:
-        # One RRset is enough for ANY (RFC 8482 section 4.1).
-        rotation = next(iter(answers.values()))
+        # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
+        rotation = answers.get(_ALIAS) or next(iter(answers.values()))
     if rotation is not None:
         ring = rotation.ring
         if not ring:
