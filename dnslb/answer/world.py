@@ -49,7 +49,9 @@ def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[S
     names: dict[bytes, Contents] = {}
     # Parents first: where a zone and its child are both ours, the child's data stand at the cut, beside the DS.
     for zone in sorted(by_apex.values(), key=lambda zone: len(zone.apex)):
-        for owner, contents in _static_contents(zone, cuts[zone.apex]):
+        # A zone of ours below this one is as good as a cut, even if this one forgets to delegate it.
+        left = cuts[zone.apex].union(by_apex).difference(name.ancestors(zone.apex))
+        for owner, contents in _static_contents(zone, left):
             above = names.get(owner)
             rrsets = {**above.rrsets, **contents.rrsets} if above else contents.rrsets
             names[owner] = Contents(zone.apex, rrsets)
@@ -81,11 +83,12 @@ def _cuts(zone: Zone) -> frozenset[bytes]:
     return frozenset(owner for owner, rrsets in zone.nodes.items() if owner != zone.apex and rrtype.NS in rrsets)
 
 
-def _static_contents(zone: Zone, cuts: frozenset[bytes]) -> Iterator[tuple[bytes, Contents]]:
+def _static_contents(zone: Zone, left: frozenset[bytes]) -> Iterator[tuple[bytes, Contents]]:
+    """Yield what the zone is an authority for: nothing at or below the names left to others, but their DS."""
     for owner, rrsets in zone.nodes.items():
-        if not any(suffix in cuts for suffix in name.ancestors(owner)):
+        if not any(suffix in left for suffix in name.ancestors(owner)):
             yield owner, Contents(zone.apex, rrsets)
-        elif owner in cuts and rrtype.DS in rrsets:
+        elif owner in left and rrtype.DS in rrsets:
             yield owner, Contents(zone.apex, {rrtype.DS: rrsets[rrtype.DS]})
 
 
