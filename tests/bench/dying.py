@@ -68,7 +68,7 @@ def main() -> None:
         "A member dies (stops listening, breaks its connections) in the very moment when a probe reaches it: its\n"
         "first failed probe begins with its death, and the confirming ones follow 1 s and 3 s later (fall = 3). A\n"
         "death between two probes takes longer by the time to the next one, at most one interval. Four members die\n"
-        f"at a time. One UDP query every {1000 * _PAUSE:.0f} ms asks for all members: a death is seen that much late at most."
+        f"at a time. One UDP query every {1000 * _PAUSE:.0f} ms asks for all; a death is seen so much late at most."
     )
     with Stage() as stage:
         port, members = free_port(), free_port(*_MEMBERS.values())
