@@ -78,7 +78,8 @@ class Frame:
         variants: dict[tuple[bytes, ...], Variant] = {}
         for records in map(tuple, ring):
             if records not in variants:
-                variants[records] = self.variant(records, len(additional))
+                # Members may share an address: an RRset holds no record twice (RFC 2181 section 5).
+                variants[records] = self.variant(tuple(dict.fromkeys(records)), len(additional))
         return tail, Rotation(
             key=blake2b(self.question_name + tail, digest_size=8).digest(),
             tally=tally.answered(rtype, Rcode.NOERROR),

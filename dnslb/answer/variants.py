@@ -56,7 +56,8 @@ def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> list[tupl
         placed.append([tuple(_at(choice, _STEP * place) for place in places) for choice in tier])
         first += len(tier)
     variants = []
-    for turn in range(max(len(ring) for ring in rings)):
+    # As long as the best tier's ring, whose members get the mail: only whole turns of it are exact.
+    for turn in range(len(rings[0])):
         ranking: list[Listed] = []
         for members, ring in zip(placed, rings, strict=True):
             ranking += [members[index][place] for place, index in enumerate(ring[turn % len(ring)])]
@@ -74,7 +75,7 @@ def _equal(tiers: Sequence[Sequence[Choice]], records: int | None) -> list[tuple
         left -= taken
     return [
         tuple(_at(tier[index], _STEP * tier[index].tier) for tier, ring in rings for index in ring[turn % len(ring)])
-        for turn in range(max(len(ring) for _, ring in rings))
+        for turn in range(len(rings[0][1]))
     ]
 
 
