@@ -279,9 +279,9 @@ class Controller:
 
     def _on_worker_death(self, death: Death) -> None:
         self._metrics.worker_restarted()
-        how = f"signal {-death.status}" if death.status < 0 else f"exit status {death.status}"
-        _log.error("worker_died", pid=death.pid, how=how, replaced_in_seconds=death.pause)
-        self._journal.event(EventKind.WORKER, f"worker {death.pid} died by {how} and is replaced", pid=death.pid)
+        _log.error("worker_died", pid=death.pid, how=death.how, replaced_in_seconds=death.pause)
+        worker = f"worker {death.pid}" if death.pid else "a worker"
+        self._journal.event(EventKind.WORKER, f"{worker} {death.how} and is replaced", pid=death.pid)
 
     # Operators
 

@@ -11,7 +11,7 @@ from dnslb.server import channel
 from dnslb.server.counters import Counters
 from dnslb.server.sockets import WorkerSockets
 
-_ACKNOWLEDGE_SECONDS = 10.0
+_ACKNOWLEDGE_SECONDS = 5.0
 _STOP_SECONDS = 5.0
 _CALM_SECONDS = 1.0
 _LONGEST_PAUSE = 5.0
@@ -19,10 +19,10 @@ _LONGEST_PAUSE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that ended without being told to. `status` is as in subprocess: a negative signal or an exit code."""
+    """A worker that ended without being told to, or could not be started (then `pid` is 0)."""
 
     pid: int
-    status: int
+    how: str
     pause: float
     """Seconds until its replacement starts."""
 
@@ -82,7 +82,17 @@ class Supervisor:
                         worker.acknowledges.clear()
                         await worker.acknowledges.wait()
         except TimeoutError:
-            return
+            self._kill_hanging(generation)
+
+    def _kill_hanging(self, generation: int) -> None:
+        """End the workers that answered once and take no change any more: their replacements begin with it.
+
+        One that has not answered yet is still taking its first, whole snapshot, and may be slow on a busy machine.
+        """
+        for worker in self._workers:
+            process = worker.process
+            if process is not None and process.returncode is None and 0 < worker.acknowledged < generation:
+                process.kill()
 
     @property
     def pids(self) -> list[int]:
@@ -114,38 +124,42 @@ class Supervisor:
 
     async def _tend(self, worker: _Worker) -> None:
         """Keep a process in this place."""
-        loop = asyncio.get_running_loop()
         while True:
-            reader = await self._spawn(worker)
-            self._on_start()
-            assert worker.process is not None  # noqa: S101 - just spawned
-            listening = asyncio.create_task(self._hear(worker, reader))
-            try:
-                status = await worker.process.wait()
-            finally:
-                listening.cancel()
-            _hang_up(worker)
-            pid, worker.process = worker.process.pid, None
+            pid, how = await self._live(worker)
             # At once after a calm life; slower and slower if it dies as soon as it starts.
-            calm = loop.time() - worker.started_at > _CALM_SECONDS
+            calm = worker.acknowledged > 0 and asyncio.get_running_loop().time() - worker.started_at > _CALM_SECONDS
             worker.pause = 0.0 if calm else min(max(2 * worker.pause, 0.1), _LONGEST_PAUSE)
-            self._on_death(Death(pid, status, worker.pause))
+            self._on_death(Death(pid, how, worker.pause))
             await asyncio.sleep(worker.pause)
+
+    async def _live(self, worker: _Worker) -> tuple[int, str]:
+        """Start a process and wait for its end; return its id and how it ended."""
+        worker.started_at, worker.acknowledged = asyncio.get_running_loop().time(), 0
+        try:
+            reader = await self._spawn(worker)
+        except OSError as error:
+            # No memory, process or descriptor is left: that passes, and then the place must be filled.
+            return 0, f"could not be started ({error.strerror or error})"
+        self._on_start()
+        assert worker.process is not None  # noqa: S101 - just spawned
+        listening = asyncio.create_task(self._hear(worker, reader))
+        try:
+            status = await worker.process.wait()
+        finally:
+            listening.cancel()
+        _hang_up(worker)
+        pid, worker.process = worker.process.pid, None
+        return pid, f"ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
 
     async def _spawn(self, worker: _Worker) -> asyncio.StreamReader:
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
-        udp = [str(sock.fileno()) for sock in worker.sockets.udp]
-        tcp = [str(sock.fileno()) for sock in worker.sockets.tcp]
-        descriptors = ["--channel", str(theirs.fileno()), "--counters", str(worker.counters.fd)]
         with theirs:
-            worker.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), worker.counters.fd, *map(int, udp), *map(int, tcp)),
-            )
-        worker.started_at = asyncio.get_running_loop().time()
-        worker.acknowledged = 0
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                worker.process = await _start_process(worker, theirs)
+            except BaseException:
+                writer.close()
+                raise
         assert self._snapshot is not None  # noqa: S101 - start comes first
         writer.write(channel.encode(self._snapshot))
         # From here on it hears of each change, in order, behind the snapshot just sent.
@@ -159,6 +173,17 @@ class Supervisor:
                 worker.acknowledges.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
+
+
+async def _start_process(worker: _Worker, theirs: socket.socket) -> asyncio.subprocess.Process:
+    udp = [str(sock.fileno()) for sock in worker.sockets.udp]
+    tcp = [str(sock.fileno()) for sock in worker.sockets.tcp]
+    descriptors = ["--channel", str(theirs.fileno()), "--counters", str(worker.counters.fd)]
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
+        stdin=asyncio.subprocess.DEVNULL,
+        pass_fds=(theirs.fileno(), worker.counters.fd, *map(int, udp), *map(int, tcp)),
+    )
 
 
 def _hang_up(worker: _Worker) -> None:
