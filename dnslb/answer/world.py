@@ -3,6 +3,7 @@
 Built once for each configuration. All names are in wire format, lower case.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +33,8 @@ class World:
     """Zones, pools and services with the indexes that the compiler needs.
 
     `names` holds authoritative names only: what lies at or below a cut is in the zones alone, but for a DS RRset.
-    `dependents` says which names change with a pool: those of its services and the aliases that lead to them.
+    `dependents` says which names change with a pool: those of its services, the apexes of their zones, whose serials
+    rise, and the aliases that lead to either.
     """
 
     zones: Mapping[bytes, Zone]
@@ -122,10 +124,22 @@ def _by_family(member: Member) -> dict[int, tuple[bytes, ...]]:
 
 
 def _dependents(names: Mapping[bytes, Contents]) -> dict[str, frozenset[bytes]]:
-    dependents: dict[str, set[bytes]] = {}
+    aliases = _aliases(names)
+    dependents: defaultdict[str, set[bytes]] = defaultdict(set)
     for owner, contents in names.items():
-        reached = [contents]
-        reached += [names[link.rdata[0].lower()] for link in chain_from(owner, names) if link.rdata[0].lower() in names]
-        for service in (service for there in reached for service in there.services):
-            dependents.setdefault(service.pool, set()).add(owner)
+        for service in contents.services:
+            # The apex shows the serial, which rises with each change.
+            for there in (owner, contents.zone):
+                dependents[service.pool] |= {there, *aliases.get(there, ())}
     return {pool: frozenset(owners) for pool, owners in dependents.items()}
+
+
+def _aliases(names: Mapping[bytes, Contents]) -> dict[bytes, set[bytes]]:
+    """Return each name that aliases of its zone lead to -> these aliases: they are answered with its data."""
+    aliases: dict[bytes, set[bytes]] = {}
+    for owner, contents in names.items():
+        for link in chain_from(owner, names):
+            target = names.get(link.rdata[0].lower())
+            if target is not None and target.zone == contents.zone:
+                aliases.setdefault(link.rdata[0].lower(), set()).add(owner)
+    return aliases

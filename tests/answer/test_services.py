@@ -155,7 +155,7 @@ def test_worse_tiers_leave_the_shares_of_the_best_alone(
     """One turn of the ring is exact for the tier that gets the mail, whatever stands behind it."""
     members = [member(f"a{n}", weight=weight) for n, weight in enumerate(better)]
     spares = [member(f"b{n}", weight=weight, tier=2) for n, weight in enumerate(worse)]
-    kind = service(kind=_MX, preference=preference, records=None if preference is Preference.RANKED else 1)
+    kind = service(kind=_MX, preference=preference, records=len(better) + 1)
     tail = b"\x00\x0f\x00\x01"
     alone = [one.answer for one in snapshot(pool(*members), kind).names[kind.name][tail].ring]
     ring = snapshot(pool(*members, *spares), kind).names[kind.name][tail].ring
