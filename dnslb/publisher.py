@@ -83,7 +83,9 @@ class Publisher:
             # In a thread: a large table takes a second, and probes and operators should not wait for it.
             compiling = partial(compile_world, world, Pools(selections, serials), self.generation + 1)
             snapshot = await asyncio.to_thread(compiling)
-            self._world, self._candidates, self._serials = world, candidates, dict(serials)
+            self._world, self._candidates = world, candidates
+            # Those of zones that are gone too: they may come back, and must not begin anew then.
+            self._serials = last | serials
             before, self.selections = self.selections, selections
             self.generation += 1
             adopt()
@@ -93,9 +95,7 @@ class Publisher:
             return True
 
     def touch(self, pool: str) -> None:
-        """Note that a member of the pool has changed, and publish soon; before there is a world, nothing is."""
-        if self._world is None:
-            return
+        """Note that a member of the pool has changed, and publish soon."""
         self._touched.setdefault(pool, asyncio.get_running_loop().time())
         task = asyncio.create_task(self.publish())
         self._running.add(task)
@@ -104,36 +104,49 @@ class Publisher:
     async def publish(self) -> None:
         """Publish what has been touched; return when workers answer from it, and from all that was touched before."""
         async with self._turn:
-            touched, self._touched = self._touched, {}
-            changed = {
-                pool: (self.selections[pool], after)
-                for pool in touched
-                if pool in self.world.pools
-                and (after := self._select(self.world, self._candidates, pool)) != self.selections[pool]
-            }
-            if not changed:
+            if self._world is None:
+                # The first world will be compiled from what is known then.
+                self._touched.clear()
                 return
-            for pool, (_, after) in changed.items():
-                self.selections[pool] = after
-            # Reasons and weights of members that are out are for people: only who is published reaches answers.
-            reaching = [pool for pool, (before, after) in changed.items() if before.published != after.published]
-            serials = await self._distribute_change(reaching) if reaching else {}
-            self._on_published(Publication(self.generation, serials, changed, min(touched.values())))
+            changed = self._changed()
+            reaching = [pool for pool, (before, after) in changed.items() if self._reaches_answers(pool, before, after)]
+            selections = self.selections | {pool: after for pool, (_, after) in changed.items()}
+            change, serials = self._compile(reaching, selections)
+            # Had that failed, nothing would have changed, and all that was touched would be tried with the next touch.
+            touched, self._touched = self._touched, {}
+            self.selections = selections
+            if reaching:
+                self._serials |= serials
+                self.generation = change.generation
+                await self._distribute(change)
+            if changed:
+                self._on_published(Publication(self.generation, serials, changed, min(touched.values())))
 
-    async def _distribute_change(self, pools: Sequence[str]) -> dict[bytes, int]:
+    def _changed(self) -> dict[str, tuple[Selection, Selection]]:
+        """Return the selections of the pools that were touched and are not what they were, before and after."""
+        return {
+            pool: (self.selections[pool], after)
+            for pool in self._touched
+            if pool in self.world.pools
+            and (after := self._select(self.world, self._candidates, pool)) != self.selections[pool]
+        }
+
+    def _reaches_answers(self, pool: str, before: Selection, after: Selection) -> bool:
+        """Return whether anybody can see it: reasons, and weights of members that are out, are for people."""
+        return before.published != after.published and bool(self.world.dependents.get(pool))
+
+    def _compile(self, pools: Sequence[str], selections: Mapping[str, Selection]) -> tuple[Change, dict[bytes, int]]:
+        """Return what changes with the pools, and the serials of the zones that it changes."""
         world = self.world
         owners = {owner for pool in pools for owner in world.dependents.get(pool, ())}
         apexes = {world.names[owner].zone for owner in owners}
         serials = {apex: following(self._serials[apex]) for apex in apexes}
-        self._serials |= serials
-        self.generation += 1
         change = Change(
-            generation=self.generation,
-            names=compile_names(world, owners | apexes, Pools(self.selections, self._serials)),
+            generation=self.generation + 1,
+            names=compile_names(world, owners | apexes, Pools(selections, self._serials | serials)),
             soas={apex: compile_soa(world.zones[apex], serial) for apex, serial in serials.items()},
         )
-        await self._distribute(change)
-        return serials
+        return change, serials
 
     def _select(self, world: World, candidates: Candidates, pool: str) -> Selection:
         selection = select(world.pools[pool], candidates(pool), self._last_good.get(pool, frozenset()))

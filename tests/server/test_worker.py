@@ -49,7 +49,7 @@ def asked(address: tuple[str, int]) -> int:
         return generation_of(client.recv(2000))
 
 
-@pytest.mark.parametrize("half", [b"", channel.encode(snapshot())[:100]])
+@pytest.mark.parametrize("half", [b"", channel.encode(snapshot())[:100]], ids=["nothing", "half"])
 def test_without_a_first_snapshot_it_ends_with_its_controller(half: bytes) -> None:
     """A worker that has nothing to answer must not stay in the reuseport group and swallow queries."""
     with worker() as (process, ours, _):
