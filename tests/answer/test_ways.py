@@ -1,0 +1,195 @@
+"""The two ways to an answer, by the table and by the parser, are one in what they say; and dnspython agrees."""
+
+import dns.edns
+import dns.message
+import dns.name
+import dns.node
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.zone
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnslb.answer import tally
+from dnslb.answer.responder import respond
+from dnslb.answer.service import ServiceType
+from dnslb.answer.turns import Turns
+from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD
+from dnslb.wire.name import to_text
+from tests.conftest import CLIENT, SOA_AND_NS, decoded, member, pool, question, service, snapshot, zone
+
+_TEXT = """
+@ TXT "apex"
+@ MX 10 mail
+@ MX 20 x.elsewhere.test.
+mail A 192.0.2.1
+mail AAAA 2001:db8::1
+www CNAME mail
+twice CNAME www
+away CNAME x.elsewhere.test.
+gone CNAME no.such
+*.wild A 192.0.2.4
+*.wild MX 10 mail
+*.alias CNAME mail
+a.b.c TXT "deep"
+_imap._tcp SRV 0 1 143 mail
+ptr PTR mail
+odd TYPE65280 \\# 3 010203
+caa CAA 0 issue "ca.test"
+tlsa TLSA 3 1 1 0000000000000000000000000000000000000000000000000000000000000001
+child NS ns.child
+child DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000001
+ns.child A 192.0.2.5
+Mixed MX 10 MAIL
+"""
+_STATIC = zone(_TEXT)
+_POOL = pool(*(member(f"mx{n}", f"192.0.2.{n}", f"2001:db8::{n}", weight=n) for n in range(1, 5)))
+RICH = snapshot(
+    zone(_TEXT + "relay CNAME mx\n"),
+    _POOL,
+    service(records=2),
+    service("lb.test", records=None),
+    service("post.lb.test", ServiceType.MX),
+    service("_s._tcp.lb.test", ServiceType.SRV),
+)
+_TYPES = (
+    "A",
+    "AAAA",
+    "MX",
+    "NS",
+    "CNAME",
+    "SOA",
+    "TXT",
+    "SRV",
+    "PTR",
+    "DS",
+    "CAA",
+    "TLSA",
+    "TYPE65280",
+    "HTTPS",
+    "ANY",
+)
+_NAMES = sorted(
+    {to_text(owner) for owner in RICH.names}
+    | {"x.wild.lb.test", "x.y.alias.lb.test", "b.c.lb.test", "no.lb.test", "no.www.lb.test", "www.child.lb.test"}
+    | {"child.lb.test", "elsewhere.test", "wild.lb.test"}
+)
+_COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
+
+
+def _reply(query: bytes, turns: Turns) -> tuple[bytes, int]:
+    response, slot = respond(query, RICH, turns, CLIENT)
+    assert response is not None
+    return response, slot
+
+
+def _without_opt(response: bytes) -> bytes:
+    additionals = int.from_bytes(response[10:12], "big") - 1
+    return response[:10] + additionals.to_bytes(2, "big") + response[12:-BARE_SIZE]
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_all_forms_of_a_query_get_the_same_answer(name: str) -> None:
+    """Bare, with a common OPT record, with an uncommon payload size, with an option: octet by octet, turn by turn."""
+    for rdtype in _TYPES:
+        text = f"{name} {rdtype}"
+        forms = [
+            question(text),
+            question(text, payload=1232),
+            question(text, payload=1231),
+            question(text, payload=1232, options=[_COOKIE]),
+        ]
+        ways = [Turns(1) for _ in forms]
+        for _ in range(3):
+            replies = [_reply(form, turns) for form, turns in zip(forms, ways, strict=True)]
+            assert len(set(replies[1:])) == 1
+            (bare, bare_slot), (full, slot) = replies[:2]
+            assert bare_slot == slot
+            assert decoded(full).edns == 0
+            if len(full) - BARE_SIZE <= CLASSIC_PAYLOAD:
+                assert bare == _without_opt(full)
+            else:
+                assert decoded(bare).answer == decoded(full).answer
+
+
+def _oracle() -> dns.zone.Zone:
+    return dns.zone.from_text(SOA_AND_NS + _TEXT, "lb.test.", relativize=False)
+
+
+@pytest.mark.parametrize("rdtype", [one for one in _TYPES if one != "ANY"])
+def test_dnspython_reads_the_same_zone(rdtype: str) -> None:
+    """Outside the delegated part, an RRset of dnspython's zone is the answer, and what it has not is none."""
+    of, oracle = snapshot(_STATIC), _oracle()
+    for name in (dns.name.from_text(to_text(owner)) for owner in _STATIC.nodes):
+        if name.is_subdomain(dns.name.from_text("child.lb.test")):
+            continue
+        message = decoded(respond(question(f"{name} {rdtype}"), of, Turns(0), CLIENT)[0] or b"")
+        rdataset = oracle.get_rdataset(name, rdtype)
+        assert message.rcode() == (dns.rcode.NXDOMAIN if str(name) == "gone.lb.test." and rdtype != "CNAME" else 0)
+        if rdataset is not None:
+            assert (message.answer[0].name, message.answer[0].ttl) == (name, rdataset.ttl)
+            assert dns.rdatatype.from_text(rdtype) == message.answer[0].rdtype
+            assert set(message.answer[0]) == set(rdataset)
+        elif oracle.get_rdataset(name, "CNAME") is None:
+            assert message.answer == []
+
+
+# Fuzz
+
+
+_SEEDS = st.builds(
+    question,
+    st.sampled_from([f"{name} {rdtype}" for name in _NAMES for rdtype in _TYPES]),
+    payload=st.sampled_from([None, 0, 512, 1232, 65535]),
+    dnssec_ok=st.booleans(),
+    options=st.sampled_from([[], [_COOKIE], [dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")]]),
+    flags=st.integers(0, 0xFFFF),
+)
+
+
+@st.composite
+def _mutants(draw: st.DrawFn) -> bytes:
+    """Return a sound query of which some octets are changed, left out or put in."""
+    octets = bytearray(draw(_SEEDS))
+    for _ in range(draw(st.integers(0, 4))):
+        place = draw(st.integers(0, max(len(octets) - 1, 0)))
+        cut = draw(st.integers(0, 3))
+        octets[place : place + cut] = draw(
+            st.binary(max_size=3) | st.sampled_from([b"\xc0\x0c", b"\x00", b"\x3f", b"\x40"])
+        )
+    return bytes(octets)
+
+
+def _check_reply(octets: bytes, *, stream: bool) -> None:
+    response, slot = respond(octets, RICH, Turns(0), CLIENT, stream=stream)
+    assert 0 <= slot < tally.INTERNAL
+    if response is None:
+        assert slot >= tally.ANSWERS
+        assert len(octets) < 12 or len(octets) > 4096 or octets[2] & 0x80
+        return
+    assert len(octets) >= 12
+    assert response[:2] == octets[:2]
+    assert (response[2] ^ octets[2]) & 0xF9 == 0x80
+    assert response[3] & 0xE0 == 0
+    assert len(response) <= (65535 if stream else 1232)
+    if b"\x00\x00\x29" not in octets:
+        assert stream or len(response) <= 512
+    # Not by dnslib, which refuses labels that are not UTF-8.
+    message = dns.message.from_wire(response)
+    if message.rcode() in {dns.rcode.FORMERR, dns.rcode.NOTIMP}:
+        assert response[4:] == bytes(8)
+
+
+@settings(max_examples=300)
+@given(octets=_mutants(), stream=st.booleans())
+def test_mutated_queries_are_answered_or_dropped(octets: bytes, *, stream: bool) -> None:
+    """Never an exception; the id, the opcode and RD come back with QR, and the response is within its limit."""
+    _check_reply(octets, stream=stream)
+
+
+@given(body=st.binary(max_size=600), head=st.sampled_from([b"", bytes(12), b"\x12\x34\x01\x00\x00\x01" + bytes(6)]))
+def test_random_octets_are_answered_or_dropped(head: bytes, body: bytes) -> None:
+    """The same of what no client sends."""
+    _check_reply(head + body, stream=False)
