@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 
@@ -17,6 +18,8 @@ def main(names: list[str]) -> int:
     if unknown:
         say(f"no benchmark {unknown[0]!r}: there are {', '.join(_BENCHMARKS)}")
         return 2
+    # An exception ends what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     for fact in machine.facts():
         say(fact)
