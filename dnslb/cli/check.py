@@ -47,7 +47,7 @@ def _show_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
         return
     for problem in problems:
         click.echo(plain(str(problem)), err=True)
-    click.echo(f"{_count(len(problems), 'error')}; nothing was changed", err=True)
+    click.echo(_count(len(problems), "error"), err=True)
 
 
 def _show_settings(settings: Settings, *, as_json: bool) -> None:

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
+from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
-from dnslb.config.building import effective_port
+from dnslb.config.building import effective_port, record_count
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.report import Report
-from dnslb.config.schema import MemberTable, ProbeTable, ServerTable
+from dnslb.config.schema import MemberTable, ProbeTable, ServerTable, ServiceTable
 from dnslb.config.zones import ServedZone
+from dnslb.pool.member import Policy
 from dnslb.probe.recipe import Kind
 
 _NOT_PROBED = ("starttls", "verify", "rcpt_to", "mail_from", "ca_file", "capabilities", "proxy", "auth")
@@ -29,6 +31,7 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
         _check_pool(name, pool, draft, report)
     for index, service in draft.services.items():
         _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
+        _check_shares(service, ("service", index), draft, report)
     _check_use(draft, report)
     check_names(draft, zones, report)
 
@@ -98,6 +101,33 @@ def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Repor
             report.warn(
                 path, f"{', '.join(lacking)} {verb} no {family} address: shares differ for {family}-only clients"
             )
+
+
+def _check_shares(service: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
+    """Note a member that gets less than its weight asks for, because each of k records gets at most 1/k."""
+    records = record_count(service)
+    pool = draft.pools.get(service.pool)
+    ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
+    if pool is None or pool.table is None or ranked or service.type is ServiceType.SRV:
+        return
+    weights = {member.name: member.weight for member in _best_tier(pool.members.values())}
+    listed = min(records or len(weights), len(weights))
+    if not weights or pool.table.policy is Policy.ROUND_ROBIN:
+        return
+    name, heaviest = max(weights.items(), key=lambda item: item[1])
+    total = sum(weights.values())
+    if listed * heaviest > total:
+        report.warn(
+            path,
+            f"with {listed} records in an answer {name} gets at most {100 / listed:.0f}% of new connections, and its "
+            f"weight asks for {100 * heaviest / total:.0f}%: use fewer records, or MX with ranked preference",
+        )
+
+
+def _best_tier(members: Collection[MemberTable]) -> list[MemberTable]:
+    weighty = [member for member in members if member.weight]
+    best = min((member.tier for member in weighty), default=None)
+    return [member for member in weighty if member.tier == best]
 
 
 def _check_use(draft: Draft, report: Report) -> None:

@@ -103,8 +103,8 @@ def test_the_example_is_right_and_complete() -> None:
     assert settings.server.http == Endpoint(ip_address("127.0.0.1"), 8053)
     assert settings.server.state == EXAMPLE.parent / "state"
     assert settings.server.control == EXAMPLE.parent / "state" / "control.sock"
-    assert [member.weight for member in settings.pools["inbound"].members] == [50, 30, 10]
-    assert [member.tier for member in settings.pools["inbound"].members] == [1, 1, 2]
+    assert [member.weight for member in settings.pools["inbound"].members] == [50, 30, 20, 10]
+    assert [member.tier for member in settings.pools["inbound"].members] == [1, 1, 1, 2]
     assert {service.type for service in settings.services} == set(ServiceType)
 
 
