@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, suppress
@@ -157,7 +158,15 @@ class Stage(ExitStack):
         self.path = Path(tempfile.mkdtemp(prefix="dnslb-"))
         self.path.chmod(0o755)
         self.callback(shutil.rmtree, self.path, ignore_errors=True)
+        self.callback(self._show_logs)
         return self
+
+    def _show_logs(self) -> None:
+        """Show how each program's log ends, which pytest keeps to itself unless the test has failed."""
+        for log in sorted(self.path.rglob("*log")):
+            if log.is_file():
+                lines = log.read_text(errors="replace").splitlines()[-30:]
+                sys.stdout.write("\n".join(["", f"--- {log.relative_to(self.path)}", *lines]))
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         """Start a program whose output goes to NAME.log in the stage's directory."""

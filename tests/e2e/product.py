@@ -31,7 +31,7 @@ file = "lb.test.zone"
 kind = "smtp"
 port = {members}
 interval = "500ms"
-timeout = "2s"
+timeout = "5s"
 rise = 1
 fall = 2
 """
