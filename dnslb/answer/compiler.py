@@ -223,20 +223,24 @@ def _compile_aliases(world: World, owned: Iterable[bytes], empty: frozenset[byte
 
 
 def _alias(world: World, frame: Frame, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> Alias:
-    variant = frame.behind(chain).variant([], 0)
+    rcode, with_soa = (Rcode.NOERROR, False) if frame.any_length else _end_of(world, chain, empty)
+    return Alias(frame.behind(chain).variant([], 0), rcode, with_soa=with_soa)
+
+
+def _end_of(world: World, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> tuple[Rcode, bool]:
+    """Return the response code at the end of the chain, and whether the zone's SOA denies the type there."""
     target = chain[-1].rdata[0].lower()
-    zone = world.names[chain[0].owner].zone
-    at_end = world.names.get(target)
+    there = world.names.get(target)
     # A chain that goes round, or is too long to follow, ends at an alias: the type may be behind that.
-    goes_on = at_end is not None and rrtype.CNAME in at_end.rrsets
-    if frame.any_length or goes_on or not _is_ours(world, target, zone):
-        return Alias(variant, Rcode.NOERROR, with_soa=False)
-    if at_end is not None or target in empty:
-        return Alias(variant, Rcode.NOERROR, with_soa=True)
+    goes_on = there is not None and rrtype.CNAME in there.rrsets
+    if goes_on or not _is_ours(world, target, world.names[chain[0].owner].zone):
+        return Rcode.NOERROR, False
+    if there is not None or target in empty:
+        return Rcode.NOERROR, True
     wildcards = (b"\x01*" + above for above in name.ancestors(name.parent(target)))
     if any(wildcard in world.names or wildcard in empty for wildcard in wildcards):
-        return Alias(variant, Rcode.NOERROR, with_soa=False)
-    return Alias(variant, Rcode.NXDOMAIN, with_soa=True)
+        return Rcode.NOERROR, False
+    return Rcode.NXDOMAIN, True
 
 
 def _is_ours(world: World, target: bytes, apex: bytes) -> bool:

@@ -63,7 +63,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
         response = b"".join((query[:2], flags, variant[0], query[12:end], variant[2], additional))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        return _respond_in_full(query, snapshot, lambda _key: ring.index(variant), stream=stream)
+        return _respond_in_full(query, snapshot, {key: ring.index(variant)}.__getitem__, stream=stream)
     return response, slot
 
 

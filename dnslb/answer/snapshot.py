@@ -59,7 +59,11 @@ class Alias(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CompiledZone:
-    """What the names of a zone share. `soa` is the negative answer's SOA record, its holes pointing at the apex."""
+    """What the names of a zone share.
+
+    `soa` is the negative answer's SOA record, its holes pointing at the apex. `empty` are the names that exist without
+    data: empty non-terminals, and cuts without a DS. `aliases` says what a type gets that is not at the end of a chain.
+    """
 
     apex: bytes
     soa: Template

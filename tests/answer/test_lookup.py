@@ -28,6 +28,7 @@ SNAPSHOT = snapshot(
         tochild CNAME www.child
         towild CNAME x.wild
         toent CNAME x.ent
+        toroot CNAME .
         topast CNAME no.web
         round1 CNAME round2
         round2 CNAME round1
@@ -99,6 +100,7 @@ _OUTSIDE = {
     "tochild A": ["tochild.lb.test. 300 CNAME www.child.lb.test."],
     "towild A": ["towild.lb.test. 300 CNAME x.wild.lb.test."],
     "towild TXT": ["towild.lb.test. 300 CNAME x.wild.lb.test."],
+    "toroot A": ["toroot.lb.test. 300 CNAME ."],
     "toent A": ["toent.lb.test. 300 CNAME x.ent.lb.test."],
     "x.alias A": ["x.alias.lb.test. 300 CNAME web.lb.test."],
     "x.alias TXT": ["x.alias.lb.test. 300 CNAME web.lb.test."],
