@@ -10,9 +10,9 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.bench.parts import Sinks, start_daemon
+from tests.bench.parts import Sinks, Stage, start_daemon
 from tests.bench.report import figure, say, table, title
-from tests.e2e.processes import Stage, free_port
+from tests.e2e.processes import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

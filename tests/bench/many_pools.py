@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from dnslb.control import client
 from tests.bench import machine, pools_config
-from tests.bench.parts import ROOT, Sinks, start_daemon, workers_of
+from tests.bench.parts import ROOT, Sinks, Stage, start_daemon, workers_of
 from tests.bench.report import figure, say, spread, table, title
-from tests.e2e.processes import Stage, free_port, until
+from tests.e2e.processes import free_port, until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tests.e2e.processes import Process, Stage, process_group, until
+from tests.e2e import processes
+from tests.e2e.processes import Process, process_group, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
+
+
+class Stage(processes.Stage):
+    """All that one benchmark has started; what its programs logged is shown only if it fails."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            return super().__exit__(kind, error, trace)
+        with redirect_stdout(io.StringIO()):
+            return super().__exit__(kind, error, trace)
 
 
 class Sinks:

@@ -11,8 +11,8 @@ import dns.message
 import dns.query
 
 from tests.bench import machine
-from tests.bench.parts import Sinks, start_daemon
-from tests.e2e.processes import Process, Stage, free_port, program, until
+from tests.bench.parts import Sinks, Stage, start_daemon
+from tests.e2e.processes import Process, free_port, program, until
 
 if TYPE_CHECKING:
     from pathlib import Path
