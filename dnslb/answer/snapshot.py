@@ -70,6 +70,7 @@ class CompiledZone:
     cuts: Mapping[bytes, Referral]
     empty: frozenset[bytes]
     aliases: Mapping[bytes, Alias]
+    plain: bool
 
 
 @dataclass(frozen=True, slots=True)
