@@ -81,6 +81,8 @@ class Controller:
         self._settings = settings
         self._store = store
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
+        self._admins = dict(remembered.admins)
+        """What people said last of each member, those that are not configured now among them."""
         believed = still_believed(remembered.healths, time.time())
         self._roster = Roster.of(
             settings.pools.values(),
@@ -92,7 +94,9 @@ class Controller:
         self._listening: list[str] = []
         self._started = time.monotonic()
         self._stop = asyncio.Event()
-        self._reloading = asyncio.Lock()
+        self._changing = asyncio.Lock()
+        """Held by whoever changes what is configured or wanted: the start, a reload, an operator's word."""
+        self._left_behind: list[int] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._supervisor: Supervisor | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
@@ -106,6 +110,7 @@ class Controller:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close_store)
+            stack.push_async_callback(self._end_tasks)
             starting = asyncio.create_task(self._start(stack))
             stopping = asyncio.create_task(self._stop.wait())
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,31 +120,44 @@ class Controller:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             _log.info("stopping")
+            orphans.end(self._left_behind)
         _log.info("stopped")
 
     # Start and stop
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        server = self._settings.server
         if self._store.set_aside is not None:
             _log.warning("state_database_was_corrupt", set_aside=str(self._store.set_aside))
         for warning in self._settings.warnings:
             _log.warning("configuration", text=warning)
-        left_behind = orphans.find(server.state)
-        rows = self._listen(shared=bool(left_behind))
-        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
-        await self._probe_first(stack)
-        world = await asyncio.to_thread(_world_of, self._settings)
-        stack.push_async_callback(self._supervisor.stop)
-        await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
-        if left_behind:
-            _log.info("replaced_workers_left_behind", pids=left_behind)
-            orphans.end(left_behind)
-        await self._open_doors(stack)
+        async with self._changing:
+            await self._start_answering(stack)
+            await self._open_doors(stack)
+        # Not before: if a door cannot be opened, somebody still answers.
+        self._end_left_behind()
         self._spawn(self._save_health_regularly())
         text = f"dnslb {__version__} started"
         self._journal.event(EventKind.START, text, generation=self._publisher.generation)
         _log.info("ready", listen=self._listening, generation=self._publisher.generation, pid=os.getpid())
+
+    async def _start_answering(self, stack: AsyncExitStack) -> None:
+        self._left_behind = orphans.find(self._settings.server.state)
+        rows = self._listen(shared=bool(self._left_behind))
+        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
+        stack.push_async_callback(self._supervisor.stop)
+        stack.push_async_callback(self._publisher.settle)
+        # Undone before the two above: the probes, and reloads, which would publish to workers that are stopping.
+        stack.push_async_callback(self._end_tasks)
+        await self._probe_first(stack)
+        world = await asyncio.to_thread(_world_of, self._settings)
+        await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
+
+    def _end_left_behind(self) -> None:
+        if self._left_behind:
+            _log.info("replaced_workers_left_behind", pids=self._left_behind)
+            orphans.end(self._left_behind)
+            self._left_behind = []
+            self._on_worker_start()
 
     def _listen(self, *, shared: bool) -> list[WorkerSockets]:
         server = self._settings.server
@@ -166,7 +184,12 @@ class Controller:
     async def _open_doors(self, stack: AsyncExitStack) -> None:
         server = self._settings.server
         operations = Operations(
-            view=self._view, publisher=self._publisher, store=self._store, status=self._status, reload=self._reload
+            view=self._view,
+            publisher=self._publisher,
+            store=self._store,
+            status=self._status,
+            reload=self._reload,
+            changing=self._changing,
         )
         control = await ControlServer.start(server.control, operations)
         stack.push_async_callback(control.close)
@@ -178,10 +201,12 @@ class Controller:
             stack.push_async_callback(http.stop)
             _log.info("http", address=str(Endpoint(server.http.host, http.port)))
 
-    async def _close_store(self) -> None:
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _close_store(self) -> None:
         self._journal.health(self._roster.healths())
         self._journal.event(EventKind.STOP, f"dnslb {__version__} stopped")
         await self._journal.settle()
@@ -273,7 +298,7 @@ class Controller:
     def _on_worker_start(self) -> None:
         assert self._supervisor is not None  # noqa: S101 - it is the one who calls
         try:
-            orphans.write(self._settings.server.state, self._supervisor.pids)
+            orphans.write(self._settings.server.state, [*self._left_behind, *self._supervisor.pids])
         except OSError as error:
             _log.error("workers_not_written_down", reason=str(error))
 
@@ -318,10 +343,12 @@ class Controller:
             await self._reload("SIGHUP")
         except ConfigError as error:
             _log.error("reload_refused", problems=[str(problem) for problem in error.problems])
+        except Exception:  # noqa: BLE001 - nobody waits for it: the log is told, and what was served is served on
+            _log.exception("reload_failed")
 
     async def _reload(self, who: str) -> Reloaded:
         """Read the configuration again and swap it in whole; ConfigError, and nothing has changed, if it is bad."""
-        async with self._reloading:
+        async with self._changing:
             try:
                 settings = await asyncio.to_thread(config.load, self._settings.path)
             except ConfigError as error:
@@ -331,7 +358,12 @@ class Controller:
             world = await asyncio.to_thread(_world_of, settings)
             warnings = (*settings.warnings, *_needs_restart(self._settings.server, settings.server))
             old = self._roster
-            roster = Roster.of(settings.pools.values(), settings.targets, old.standing_after_reload)
+            self._admins |= old.admins()
+            roster = Roster.of(
+                settings.pools.values(),
+                settings.targets,
+                lambda key, member: old.standing_after_reload(key, member, self._admins.get(key, Admin())),
+            )
 
             def adopt() -> None:
                 self._settings = replace(settings, server=self._settings.server)

@@ -1,5 +1,6 @@
 """What an operator can ask of the daemon (see dnslb.control.commands.Operator)."""
 
+import asyncio
 import platform
 import time
 from collections.abc import Awaitable, Callable
@@ -33,7 +34,7 @@ class Reloaded:
 class Operations:
     """The Operator of the control socket: looks up, changes, remembers, publishes, and tells what is now true."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it works with, by keyword
         self,
         *,
         view: Callable[[], report.View],
@@ -41,12 +42,14 @@ class Operations:
         store: Store,
         status: Callable[[], dict[str, Any]],
         reload: Callable[[str], Awaitable[Reloaded]],
+        changing: asyncio.Lock,
     ) -> None:
         self._view = view
         self._publisher = publisher
         self._store = store
         self._status = status
         self._reload = reload
+        self._changing = changing
 
     async def status(self) -> dict[str, Any]:
         """Return the object of `dnslb status --json`."""
@@ -54,25 +57,26 @@ class Operations:
 
     async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
         """Set a member's admin state and return when answers have changed."""
-        entry = self._entry(pool, member)
-        before = entry.standing.admin
-        admin = replace(before, state=state, reason=reason, who=who, since=time.time())
-        text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
-        details = {"before": before.state, "after": state, "reason": reason}
-        return await self._change(pool, entry, admin, Event(time.time(), EventKind.ADMIN, text, details=details))
+        # Together: a word that is based on what was before must not undo another one that comes in between.
+        async with self._changing:
+            entry = self._entry(pool, member)
+            before = entry.standing.admin
+            admin = replace(before, state=state, reason=reason, who=who, since=time.time())
+            text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
+            details = {"before": before.state, "after": state, "reason": reason}
+            return await self._change(pool, entry, admin, Event(time.time(), EventKind.ADMIN, text, details=details))
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
         """Set a member's run-time weight and return when answers have changed."""
-        entry = self._entry(pool, member)
-        before = entry.standing.admin
-        self._check_weight_left(pool, entry, weight)
-        word = "the configured one" if weight is None else str(weight)
-        text = f"weight of {member} set to {word} by {who}" + (f": {reason}" if reason else "")
-        details = {"before": before.weight, "after": weight, "configured": entry.member.weight, "reason": reason}
-        admin = replace(before, weight=weight)
-        return await self._change(
-            pool, entry, admin, Event(time.time(), EventKind.WEIGHT, text, who=who, details=details)
-        )
+        async with self._changing:
+            entry = self._entry(pool, member)
+            before = entry.standing.admin
+            self._check_weight_left(pool, entry, weight)
+            word = "the configured one" if weight is None else str(weight)
+            text = f"weight of {member} set to {word} by {who}" + (f": {reason}" if reason else "")
+            details = {"before": before.weight, "after": weight, "configured": entry.member.weight, "reason": reason}
+            event = Event(time.time(), EventKind.WEIGHT, text, who=who, details=details)
+            return await self._change(pool, entry, replace(before, weight=weight), event)
 
     def _check_weight_left(self, pool: str, entry: Entry, weight: int | None) -> None:
         configured = self._view().pools[pool]
@@ -90,11 +94,14 @@ class Operations:
         member = entry.member.name
         try:
             await self._store.save_admin(pool, member, admin)
-            await self._store.add_events([replace(event, pool=pool, member=member, who=event.who or admin.who)])
         except StoreError as error:
             raise Refused(Code.REFUSED, f"nothing was changed: {error}") from error
         entry.standing.admin = admin
         _log.info(f"member_{event.kind}", pool=pool, member=member, text=event.text)
+        try:
+            await self._store.add_events([replace(event, pool=pool, member=member, who=event.who or admin.who)])
+        except StoreError as error:
+            _log.error("event_not_saved", reason=str(error))
         self._publisher.touch(pool)
         await self._publisher.publish()
         view = self._view()

@@ -67,14 +67,15 @@ class Roster:
             }
         )
 
-    def standing_after_reload(self, key: Key, member: Member) -> Standing:
+    def standing_after_reload(self, key: Key, member: Member, remembered: Admin) -> Standing:
         """Return the standing of a member in the configuration that follows this one.
 
-        A member whose addresses have changed is another server under the same name: its health begins anew.
+        A member whose addresses have changed is another server under the same name: its health begins anew. One that
+        was not there stands as people `remembered` it from when it was.
         """
         known = self._entries.get(key)
         if known is None:
-            return Standing(Admin(), Health())
+            return Standing(remembered, Health())
         if set(known.member.addresses) == set(member.addresses):
             return known.standing
         return Standing(known.standing.admin, Health())
@@ -102,6 +103,10 @@ class Roster:
     def keys(self) -> set[Key]:
         """Return all members."""
         return set(self._entries)
+
+    def admins(self) -> dict[Key, Admin]:
+        """Return all that people want."""
+        return {key: entry.standing.admin for key, entry in self._entries.items()}
 
     def healths(self) -> dict[Key, Health]:
         """Return all health."""

@@ -1,0 +1,318 @@
+"""The daemon as its administrator sees it: how it starts, what it answers, how it ends."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import dns.rcode
+import pytest
+
+from dnslb.control.protocol import Refused
+from tests.daemon.conftest import ADDRESSES, Daemon, runs, until
+
+
+def metrics(daemon: Daemon) -> str:
+    """Return what Prometheus would read."""
+    with urllib.request.urlopen(f"http://{daemon.logged('http')['address']}/metrics", timeout=20) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def errors(daemon: Daemon) -> list[str]:
+    """Return what was written for people, beside the log."""
+    return [line for line in daemon.stderr().splitlines() if not line.startswith("{")]
+
+
+@contextmanager
+def silent(name: str, port: int) -> Iterator[None]:
+    """Have a member neither take nor refuse connections: its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((ADDRESSES[name], port))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the library's signature
+            waiting.connect_ex(listener.getsockname())
+        yield
+
+
+def test_the_first_answer_is_right_and_the_end_leaves_nothing(daemon: Daemon) -> None:
+    """A member that is dead at the start is not in the first answer; SIGTERM ends all with status 0."""
+    daemon.members.close("mx1")
+    daemon.start()
+    assert daemon.members_in_answer() == {"mx2"}
+    pids = daemon.worker_pids()
+    assert len(pids) == 2
+    assert daemon.stop() == 0
+    assert not any(map(runs, pids))
+    assert not (daemon.state / "control.sock").exists()
+    assert daemon.log()[-1]["event"] == "stopped"
+    assert errors(daemon) == []
+
+
+def test_a_death_is_confirmed_at_once(daemon: Daemon) -> None:
+    """With an hour between probes a dead member leaves after `fall` probes in quick succession, and no other is asked.
+
+    A changed recipe is what makes the daemon look the first time.
+    """
+    daemon.start(interval="1h", fall=2)
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    daemon.members.close("mx1")
+    daemon.configure(timeout="3s")
+    daemon.call("reload")
+    until(lambda: daemon.members_in_answer() == {"mx2"}, "mx1 leaves")
+    assert daemon.member("mx1")["state"] == "down"
+    text = metrics(daemon)
+    assert 'dnslb_probe_total{member="mx1",pool="mail",verdict="refused"} 2.0' in text
+    assert 'dnslb_probe_total{member="mx2",pool="mail",verdict="ok"} 2.0' in text
+    assert re.search(r"dnslb_answer_change_seconds_count 1\.0", text)
+
+
+def test_operators_are_obeyed_in_the_next_answer_and_remembered(daemon: Daemon) -> None:
+    """What is confirmed is in every worker and outlives a restart; generations and serials only rise."""
+    daemon.weights = {"mx1": 50, "mx2": 50, "mx3": 50}
+    daemon.start()
+    for verb, args, expected in (
+        ("admin", {"member": "mx1", "state": "drain", "reason": "kernel"}, {"mx2", "mx3"}),
+        ("weight", {"member": "mx2", "weight": 0}, {"mx3"}),
+        ("admin", {"member": "mx1", "state": "ready"}, {"mx1", "mx3"}),
+        ("admin", {"member": "mx3", "state": "maint"}, {"mx1"}),
+    ):
+        before = daemon.serial()
+        done = daemon.call(verb, pool="mail", **args)
+        status = daemon.call("status")
+        assert {worker["generation"] for worker in status["workers"]} == {status["generation"]} == {done["generation"]}
+        assert [daemon.members_in_answer() for _ in range(8)] == [expected] * 8
+        assert daemon.serial() == before + 1
+    with pytest.raises(Refused, match="no member"):
+        daemon.call("admin", pool="mail", member="mx9", state="drain")
+    serial = daemon.serial()
+    assert daemon.stop() == 0
+
+    daemon.start()
+    assert daemon.members_in_answer() == {"mx1"}
+    assert daemon.serial() > serial
+    assert (daemon.member("mx3")["admin"], daemon.member("mx2")["effective_weight"]) == ("maint", 0)
+    daemon.call("weight", pool="mail", member="mx2", weight=None)
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    texts = [event["text"] for event in daemon.call("events", limit=1000)]
+    assert any("mx1 set to drain by" in text and text.endswith(": kernel") for text in texts)
+    assert sum(text.endswith("started") for text in texts) == 2
+
+
+def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
+    """By command and by SIGHUP; a wrong file is refused with its lines, and what was served is served on."""
+    process = daemon.start()
+    daemon.call("admin", pool="mail", member="mx1", state="drain")
+    daemon.weights = {"mx2": 50, "mx3": 50}
+    daemon.configure(ttl=7)
+    done = daemon.call("reload")
+    assert (done["changed"], done["warnings"]) == (True, [])
+    answer = daemon.ask()
+    assert answer.answer[0].ttl == 7
+    until(lambda: daemon.members_in_answer() == {"mx2", "mx3"}, "the new member is probed")
+    again = daemon.call("reload")
+    assert again == {"generation": daemon.call("status")["generation"], "changed": False, "warnings": []}
+
+    daemon.weights = {"mx1": 50, "mx2": 50}
+    daemon.configure(workers=1)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.call("status")["generation"] > again["generation"], "the signal is obeyed")
+    assert daemon.members_in_answer() == {"mx2"}, "mx1 came back as people want it: drained"
+    assert [line["warnings"] for line in daemon.log() if line["event"] == "reloaded"][-1] == [
+        "server.workers has changed: that takes effect at the next start"
+    ]
+
+    good = daemon.call("status")["generation"]
+    daemon.config.write_text(daemon.config.read_text().replace("weight = 50", 'weight = "heavy"'))
+    with pytest.raises(Refused, match="2 problems; nothing was changed") as refused:
+        daemon.call("reload")
+    assert all("dnslb.toml:" in problem for problem in refused.value.details["problems"])
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.logged("reload_refused"), "the signal is refused")
+    assert daemon.call("status")["generation"] == good
+    assert daemon.members_in_answer() == {"mx2"}
+    assert [event["text"] for event in daemon.call("events", limit=1000) if "refused: 2 problems" in event["text"]]
+
+
+def test_a_killed_worker_is_replaced(daemon: Daemon) -> None:
+    """The status has a new process in its place, answers go on, and it is counted and told."""
+    daemon.start()
+    pids = daemon.worker_pids()
+    before = sum(worker["queries"] for worker in daemon.call("status")["workers"])
+    os.kill(pids[0], signal.SIGKILL)
+    assert [daemon.members_in_answer() for _ in range(8)] == [{"mx1", "mx2"}] * 8
+    until(lambda: len({0, pids[0]} | set(daemon.worker_pids())) == 4, "a new process")
+    workers = daemon.call("status")["workers"]
+    assert workers[1]["pid"] == pids[1]
+    assert sum(worker["queries"] for worker in workers) == before + 8
+    assert "dnslb_worker_restarts_total 1.0" in metrics(daemon)
+    assert daemon.logged("worker_died")["how"] == "ended by signal 9"
+
+
+def test_metrics_have_the_names_that_dashboards_use(daemon: Daemon) -> None:
+    """Every series of the contract, with its labels."""
+    daemon.start()
+    daemon.ask()
+    until(lambda: "dnslb_probe_total" in metrics(daemon), "a probe is counted")
+    text = metrics(daemon)
+    member = '{member="mx1",pool="mail"}'
+    for series in (
+        'dnslb_queries_total{protocol="udp",qtype="A",rcode="NOERROR"} 1.0',
+        'dnslb_dropped_total{reason="short"} 0.0',
+        "dnslb_generation 1.0",
+        f"dnslb_member_up{member} 1.0",
+        f"dnslb_member_published{member} 1.0",
+        f"dnslb_member_share{member} 0.5",
+        f"dnslb_member_weight{member} 50.0",
+        'dnslb_pool_panic{pool="mail"} 0.0',
+        'dnslb_probe_total{member="mx1",pool="mail",verdict="ok"} ',
+        'dnslb_probe_duration_seconds_bucket{le="+Inf",pool="mail"} ',
+        "dnslb_probe_lag_seconds ",
+        'dnslb_answer_change_seconds_bucket{le="+Inf"} 0.0',
+        "dnslb_worker_restarts_total 0.0",
+    ):
+        assert any(line.startswith(series) for line in text.splitlines()), series
+
+
+def test_workers_outlive_a_killed_controller_until_the_next_has_taken_over(daemon: Daemon) -> None:
+    """Mail must not stop because the control plane did; and old answers must not stay for ever."""
+    process = daemon.start()
+    daemon.call("admin", pool="mail", member="mx1", state="drain")
+    serial = daemon.serial()
+    old = daemon.worker_pids()
+    process.kill()
+    process.wait(30)
+    assert [daemon.members_in_answer() for _ in range(8)] == [{"mx2"}] * 8
+
+    # A start that fails leaves them where they are.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        daemon.configure(http=taken.getsockname()[1])
+        assert daemon.launch().wait(30) == 1
+    assert "cannot listen for HTTP" in errors(daemon)[0]
+    assert all(map(runs, old))
+    assert daemon.members_in_answer() == {"mx2"}
+
+    daemon.configure(http=0)
+    daemon.start()
+    assert daemon.logged("replaced_workers_left_behind")["pids"] == old
+    until(lambda: not any(map(runs, old)), "the old ones end")
+    assert [daemon.members_in_answer() for _ in range(8)] == [{"mx2"}] * 8
+    assert daemon.serial() > serial
+    new = daemon.worker_pids()
+    assert not set(new) & set(old)
+    assert daemon.stop() == 0
+    assert not any(map(runs, new))
+
+
+def test_a_start_that_is_stopped_leaves_nothing(daemon: Daemon) -> None:
+    """SIGTERM in the first round of probes ends it at once with status 0, and the workers of a killed one with it."""
+    first = daemon.start()
+    old = daemon.worker_pids()
+    first.kill()
+    first.wait(30)
+    daemon.members.close("mx3")
+    daemon.weights = {"mx1": 50, "mx3": 50}
+    with silent("mx3", daemon.members.port):
+        process = daemon.launch()
+        until(lambda: daemon.logged("first_round", process), "it waits for members")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert [line["event"] for line in daemon.log()][-2:] == ["stopping", "stopped"]
+    assert errors(daemon) == []
+    until(lambda: not any(map(runs, old)), "the old ones end")
+
+
+def test_a_reload_during_the_start_waits_for_its_end(daemon: Daemon) -> None:
+    """It neither starts workers before the first round has ended nor lets the serial fall."""
+    daemon.start()
+    daemon.call("admin", pool="mail", member="mx2", state="drain")
+    serial = daemon.serial()
+    daemon.stop()
+    daemon.members.close("mx3")
+    daemon.weights = {"mx1": 50, "mx3": 50}
+    with silent("mx3", daemon.members.port):
+        process = daemon.launch()
+        until(lambda: daemon.logged("first_round", process), "it waits for members")
+        daemon.configure(ttl=9)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: daemon.logged("reloaded", process), "it reloads")
+    events = [line["event"] for line in daemon.log()]
+    assert events.index("first_round") < events.index("ready") < events.index("reloaded")
+    assert daemon.serial() > serial
+    assert daemon.ask().answer[0].ttl == 9
+
+
+def test_what_keeps_it_from_starting_is_one_clear_line(daemon: Daemon) -> None:
+    """Status 1, one sentence that says what to do, no traceback, nothing left; each trouble by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        daemon.port = taken.getsockname()[1]
+        assert daemon.launch().wait(30) == 1
+    (line,) = errors(daemon)
+    assert line.startswith("dnslb: cannot listen on 127.0.0.1:")
+    assert "the port is taken" in line
+
+    (daemon.directory / "state").rename(daemon.directory / "before")
+    daemon.state.write_text("in the way")
+    assert daemon.launch().wait(30) == 1
+    (line,) = errors(daemon)
+    assert "is not a directory: name another one in [server] state" in line
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(daemon: Daemon) -> None:
+    """It says whose the directory is, and the first is not disturbed."""
+    first = daemon.start()
+    second = daemon.launch()
+    assert second.wait(30) == 1
+    (line,) = errors(daemon)
+    assert f"another dnslb (pid {first.pid}) runs with state directory" in line
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    assert first.poll() is None
+
+
+def test_a_corrupt_database_is_set_aside(daemon: Daemon) -> None:
+    """The daemon starts with a new one, keeps the old one under another name, and says so."""
+    daemon.state.mkdir(mode=0o700)
+    (daemon.state / "state.db").write_bytes(b"SQLite format 3\x00 and then rubbish" * 100)
+    daemon.start()
+    aside = daemon.logged("state_database_was_corrupt")["set_aside"]
+    assert aside.startswith(str(daemon.state / "state.db.corrupt-"))
+    with open(aside, "rb") as kept:  # noqa: PTH123 - a name from the log
+        assert kept.read().startswith(b"SQLite format 3\x00 and then rubbish")
+    with sqlite3.connect(daemon.state / "state.db") as database:
+        assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    database.close()
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+
+
+def test_a_wrong_configuration_is_status_2(daemon: Daemon) -> None:
+    """Every problem with its line, nothing else, and no state directory."""
+    daemon.configure()
+    daemon.config.write_text(daemon.config.read_text().replace("weight = 50", "weight = -1"))
+    command = [sys.executable, "-m", "dnslb", "run", "-c", str(daemon.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert len(re.findall(r"dnslb\.toml:\d+:", done.stderr)) == 2
+    assert not daemon.state.exists()
+
+
+def test_all_members_dead_is_no_answer_that_bounces(daemon: Daemon) -> None:
+    """Health is ignored when nothing healthy is left: the name keeps its addresses, and panic is told."""
+    daemon.members.close("mx1")
+    daemon.members.close("mx2")
+    daemon.start()
+    assert daemon.ask().rcode() == dns.rcode.NOERROR
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    assert daemon.call("status")["pools"]["mail"]["panic"] is True
+    daemon.members.open("mx1")
+    until(lambda: daemon.members_in_answer() == {"mx1"}, "the living one alone")
+    until(lambda: daemon.logged("pool_recovered"), "it is told")
