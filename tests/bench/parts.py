@@ -24,7 +24,7 @@ class Stage(processes.Stage):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         if error is not None:
             return super().__exit__(kind, error, trace)
         with redirect_stdout(io.StringIO()):
