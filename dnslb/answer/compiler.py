@@ -4,13 +4,13 @@
 the same function, so a change can never say anything else than a fresh start would.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dnslb.answer.frame import Frame
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Template
-from dnslb.answer.variants import Listed, address_ring, mx_ring, srv_listing
+from dnslb.answer.variants import address_ring, mx_ring, srv_listing
 from dnslb.answer.world import Contents, World, chain_from, host_of
 from dnslb.pool.selection import Selection
 from dnslb.wire import name, rdata, rrtype
@@ -21,6 +21,8 @@ from dnslb.zone.zone import Zone
 
 _ADDRESS_TYPES = (rrtype.A, rrtype.AAAA)
 _SERIAL_END = -16
+_PREFERENCE = 12
+"""Where the preference begins in an MX record whose owner is a pointer."""
 
 
 class Pools(NamedTuple):
@@ -88,7 +90,7 @@ def _compile_contents(world: World, frame: Frame, contents: Contents, pools: Poo
 def _static(world: World, frame: Frame, rrset: RRset) -> tuple[bytes, Rotation]:
     records = [frame.own(rrset.rtype, rrset.ttl, octets) for octets in rrset.rdata]
     hosts = [target for octets in rrset.rdata if (target := _target(rrset.rtype, octets))]
-    return frame.rotation(rrset.rtype, [records], _addresses(world, frame, hosts))
+    return frame.rotation(rrset.rtype, records, [tuple(range(len(records)))], _addresses(world, frame, hosts))
 
 
 def _target(rtype: int, octets: bytes) -> bytes:
@@ -118,40 +120,42 @@ def _compile_service(
     if service.type is ServiceType.ADDRESS:
         yield from _compile_addresses(frame, service, selection)
     elif service.type is ServiceType.MX:
-        yield _compile_targets(world, frame, service, rrtype.MX, mx_ring(service, selection))
+        yield _compile_mx(world, frame, service, selection)
     else:
-        yield _compile_targets(world, frame, service, rrtype.SRV, srv_listing(selection))
+        yield _compile_srv(world, frame, service, selection)
 
 
 def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> Iterator[tuple[bytes, Rotation]]:
     """Yield A and AAAA; a family that no published member has is NODATA, and both fail together."""
     for rtype in _ADDRESS_TYPES:
-        ring = address_ring(service, selection, rtype)
+        addresses, ring = address_ring(service, selection, rtype)
         if ring or not selection.published:
-            listed = {octets for variant in ring for octets in variant}
-            records = {octets: frame.own(rtype, service.ttl, octets) for octets in listed}
-            yield frame.rotation(rtype, [[records[octets] for octets in variant] for variant in ring], [])
+            records = [frame.own(rtype, service.ttl, octets) for octets in addresses]
+            yield frame.rotation(rtype, records, ring, [])
 
 
-def _compile_targets(
-    world: World, frame: Frame, service: Service, rtype: int, ring: Sequence[tuple[Listed, ...]]
-) -> tuple[bytes, Rotation]:
-    records: dict[tuple[str, int], bytes] = {}
-    hosts: dict[bytes, None] = {}
-    for member, preference, weight in (listed for variant in ring for listed in variant):
-        if (member.name, preference) not in records:
-            host = host_of(member, service)
-            hosts[host] = None
-            octets = _target_rdata(service, preference, weight, host)
-            records[member.name, preference] = frame.own(rtype, service.ttl, octets)
-    variants = [[records[listed.member.name, listed.preference] for listed in variant] for variant in ring]
-    return frame.rotation(rtype, variants, _addresses(world, frame, hosts))
+def _compile_mx(world: World, frame: Frame, service: Service, selection: Selection) -> tuple[bytes, Rotation]:
+    listing = mx_ring(service, selection)
+    hosts = {member.name: host_of(member, service) for member, _, _ in listing.records}
+    # A member is listed at many places: only the preference is different.
+    first = {name: frame.own(rrtype.MX, service.ttl, rdata.mx(0, host)) for name, host in hosts.items()}
+    records = [_preferring(first[member.name], preference) for member, preference, _ in listing.records]
+    return frame.rotation(rrtype.MX, records, listing.ring, _addresses(world, frame, hosts.values()))
 
 
-def _target_rdata(service: Service, preference: int, weight: int, host: bytes) -> bytes:
-    if service.type is ServiceType.MX:
-        return rdata.mx(preference, host)
-    return rdata.srv(preference, weight, service.port, host)
+def _preferring(record: bytes, preference: int) -> bytes:
+    """Return an MX record, whose owner is a pointer, with another preference."""
+    return record[:_PREFERENCE] + preference.to_bytes(2, "big") + record[_PREFERENCE + 2 :]
+
+
+def _compile_srv(world: World, frame: Frame, service: Service, selection: Selection) -> tuple[bytes, Rotation]:
+    listing = srv_listing(selection)
+    hosts = [host_of(member, service) for member, _, _ in listing.records]
+    records = [
+        frame.own(rrtype.SRV, service.ttl, rdata.srv(priority, weight, service.port, host))
+        for (_, priority, weight), host in zip(listing.records, hosts, strict=True)
+    ]
+    return frame.rotation(rrtype.SRV, records, listing.ring, _addresses(world, frame, hosts))
 
 
 # One zone

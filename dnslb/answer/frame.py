@@ -70,19 +70,23 @@ class Frame:
         )
 
     def rotation(
-        self, rtype: int, ring: Sequence[Sequence[bytes]], additional: Sequence[bytes]
+        self, rtype: int, records: Sequence[bytes], ring: Sequence[tuple[int, ...]], additional: Sequence[bytes]
     ) -> tuple[bytes, Rotation]:
-        """Return the last four octets of the question for this type, and the ring of its answers."""
+        """Return the last four octets of the question for this type, and the ring of its answers.
+
+        A variant of the ring is indexes into the records.
+        """
         tail = rrtype.question_tail(rtype)
         # Equal variants are one object: a ring holds each of a few answers many times.
-        variants: dict[tuple[bytes, ...], Variant] = {}
-        for records in map(tuple, ring):
-            if records not in variants:
+        variants: dict[tuple[int, ...], Variant] = {}
+        for indexes in ring:
+            if indexes not in variants:
                 # Members may share an address: an RRset holds no record twice (RFC 2181 section 5).
-                variants[records] = self.variant(tuple(dict.fromkeys(records)), len(additional))
+                listed = tuple(dict.fromkeys([records[index] for index in indexes]))
+                variants[indexes] = self.variant(listed, len(additional))
         return tail, Rotation(
             key=blake2b(self.question_name + tail, digest_size=8).digest(),
             tally=tally.answered(rtype, Rcode.NOERROR),
-            ring=tuple(variants[tuple(records)] for records in ring),
+            ring=tuple([variants[indexes] for indexes in ring]),
             additional=b"".join(additional),
         )

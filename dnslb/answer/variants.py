@@ -23,71 +23,90 @@ class Listed(NamedTuple):
     weight: int = 0
 
 
-def address_ring(service: Service, selection: Selection, rtype: int) -> list[tuple[bytes, ...]]:
-    """Return the ring of address record data of one family: k members of the best tier that have such addresses."""
-    choices = []
+class Listing(NamedTuple):
+    """Every record that some variant holds, and the ring: each variant as indexes into the records."""
+
+    records: list[Listed]
+    ring: list[tuple[int, ...]]
+
+
+def address_ring(service: Service, selection: Selection, rtype: int) -> tuple[list[bytes], list[tuple[int, ...]]]:
+    """Return the address record data of one family, and the ring as indexes into it.
+
+    A variant holds k members of the best tier that have such addresses, with all that each has.
+    """
+    octets: list[bytes] = []
+    weights: list[int] = []
+    owned: list[range] = []
     for choice in best_tier(selection.published):
-        found = [octets for family, octets in map(rdata.address, choice.member.addresses) if family == rtype]
+        found = [each for family, each in map(rdata.address, choice.member.addresses) if family == rtype]
         if found:
-            choices.append((choice.weight, found))
-    if not choices:
-        return []
-    ring = sample_ring([weight for weight, _ in choices], service.records or len(choices))
-    return [tuple(octets for index in variant for octets in choices[index][1]) for variant in ring]
+            weights.append(choice.weight)
+            owned.append(range(len(octets), len(octets) + len(found)))
+            octets += found
+    if not weights:
+        return [], []
+    ring = sample_ring(weights, service.records or len(weights))
+    return octets, [tuple(place for index in variant for place in owned[index]) for variant in ring]
 
 
-def mx_ring(service: Service, selection: Selection) -> list[tuple[Listed, ...]]:
+def mx_ring(service: Service, selection: Selection) -> Listing:
     """Return the ring of MX lists: every tier, worse ones behind better ones, at most `records` members."""
     tiers = by_tier(selection.published)
     if not tiers:
-        return []
+        return Listing([], [])
     if service.preference is Preference.RANKED:
         return _ranked(tiers, service.records)
     return _equal(tiers, service.records)
 
 
-def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> list[tuple[Listed, ...]]:
+def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
     rings = [rank_ring([choice.weight for choice in tier]) for tier in tiers]
-    # Every member at every place it can take, made once: a ring names each many times.
-    placed: list[list[tuple[Listed, ...]]] = []
+    # Every member at every place that it can take.
+    listed: list[Listed] = []
+    begins = []
     first = 1
     for tier in tiers:
-        places = range(first, first + len(tier))
-        placed.append([tuple(_at(choice, _STEP * place) for place in places) for choice in tier])
+        begins.append(len(listed))
+        listed += [_at(choice, _STEP * place) for choice in tier for place in range(first, first + len(tier))]
         first += len(tier)
     variants = []
     # As long as the best tier's ring, whose members get the mail: only whole turns of it are exact.
     for turn in range(len(rings[0])):
-        ranking: list[Listed] = []
-        for members, ring in zip(placed, rings, strict=True):
-            ranking += [members[index][place] for place, index in enumerate(ring[turn % len(ring)])]
+        ranking: list[int] = []
+        for begin, ring in zip(begins, rings, strict=True):
+            order = ring[turn % len(ring)]
+            ranking += [begin + index * len(order) + place for place, index in enumerate(order)]
         variants.append(tuple(ranking[:records]))
-    return variants
+    return Listing(listed, variants)
 
 
-def _equal(tiers: Sequence[Sequence[Choice]], records: int | None) -> list[tuple[Listed, ...]]:
-    rings = []
+def _equal(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
     left = records if records is not None else sum(len(tier) for tier in tiers)
+    listed: list[Listed] = []
+    begins, rings = [], []
     for tier in tiers:
         taken = min(left, len(tier))
         if taken:
-            rings.append((tier, sample_ring([choice.weight for choice in tier], taken)))
+            begins.append(len(listed))
+            rings.append(sample_ring([choice.weight for choice in tier], taken))
+            listed += [_at(choice, _STEP * choice.tier) for choice in tier]
         left -= taken
-    return [
-        tuple(_at(tier[index], _STEP * tier[index].tier) for tier, ring in rings for index in ring[turn % len(ring)])
-        for turn in range(len(rings[0][1]))
+    variants = [
+        tuple(begin + index for begin, ring in zip(begins, rings, strict=True) for index in ring[turn % len(ring)])
+        for turn in range(len(rings[0]))
     ]
+    return Listing(listed, variants)
 
 
 def _at(choice: Choice, preference: int) -> Listed:
     return Listed(choice.member, min(preference, _MAX_PREFERENCE))
 
 
-def srv_listing(selection: Selection) -> list[tuple[Listed, ...]]:
+def srv_listing(selection: Selection) -> Listing:
     """Return the one SRV list: priority is the tier and weight the weight (RFC 2782)."""
-    if not selection.published:
-        return []
-    return [tuple(Listed(choice.member, choice.tier, choice.weight) for choice in selection.published)]
+    listed = [Listed(choice.member, choice.tier, choice.weight) for choice in selection.published]
+    return Listing(listed, [tuple(range(len(listed)))] if listed else [])
 
 
 def service_shares(service: Service, selection: Selection) -> dict[str, Fraction]:

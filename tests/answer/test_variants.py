@@ -21,10 +21,12 @@ def _given(kind: Service, weights: list[int]) -> tuple[dict[str, Fraction], list
     members = [member(f"mx{n}", f"192.0.2.{n}", weight=weight) for n, weight in enumerate(weights)]
     selection = selections(world(pool(*members)))["inbound"]
     if kind.type is ServiceType.MX:
-        ring = [tuple(listed.member.name for listed in variant) for variant in mx_ring(kind, selection)]
+        listing = mx_ring(kind, selection)
+        ring = [tuple(listing.records[place].member.name for place in variant) for variant in listing.ring]
     else:
         owners = {rdata.address(one.addresses[0])[1]: one.name for one in members}
-        ring = [tuple(owners[octets] for octets in variant) for variant in address_ring(kind, selection, rrtype.A)]
+        octets, places = address_ring(kind, selection, rrtype.A)
+        ring = [tuple(owners[octets[place]] for place in variant) for variant in places]
     return service_shares(kind, selection), ring
 
 
@@ -54,8 +56,8 @@ def test_reported_shares_of_rankings(weights: list[int], records: int | None) ->
 def test_nobody_published_is_no_ring() -> None:
     """An empty ring, which the compiler turns into SERVFAIL, and no shares."""
     nobody = Selection((), panic=True, healthy_weight=0, total_weight=1, reasons={})
-    assert address_ring(service(), nobody, rrtype.A) == []
+    assert address_ring(service(), nobody, rrtype.A) == ([], [])
     for preference in Preference:
-        assert mx_ring(service(kind=ServiceType.MX, preference=preference), nobody) == []
-    assert srv_listing(nobody) == []
+        assert mx_ring(service(kind=ServiceType.MX, preference=preference), nobody).ring == []
+    assert srv_listing(nobody).ring == []
     assert service_shares(service(), nobody) == {}
