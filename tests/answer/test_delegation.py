@@ -106,13 +106,15 @@ def test_a_referral_without_room_for_its_glue_is_truncated() -> None:
 _CHILD = """
 www A 192.0.2.7
 mail MX 10 www
+alias CNAME www
 """
-FAMILY = snapshot(
+_ZONES = (
     zone(f"""
         child NS ns.child
         child DS 1 13 2 {_DIGEST}
         ns.child A 192.0.2.53
         away CNAME www.child
+        toalias CNAME alias.child
         unsigned NS ns.unsigned
         ns.unsigned A 192.0.2.53
         * A 192.0.2.66
@@ -121,6 +123,7 @@ FAMILY = snapshot(
     zone("", "unsigned.lb.test"),
     zone("", "grand.child.lb.test"),
 )
+FAMILY = snapshot(*_ZONES)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,7 @@ FAMILY = snapshot(
         ("ns.grand.child.lb.test A", "ns.grand.child.lb.test. 300 A 192.0.2.53"),
         ("child.lb.test DS", f"child.lb.test. 300 DS 1 13 2 {_DIGEST}"),
         ("away.lb.test A", "away.lb.test. 300 CNAME www.child.lb.test."),
+        ("toalias.lb.test A", "toalias.lb.test. 300 CNAME alias.child.lb.test."),
     ],
 )
 @pytest.mark.parametrize("payload", [None, 1000])
@@ -159,6 +163,11 @@ def test_the_lowest_zone_denies(asked: str, apex: str, rcode: int) -> None:
     message = ask(FAMILY, asked)
     assert (message.rcode(), message.answer) == (rcode, [])
     assert [str(rrset.name) for rrset in message.authority] == [apex]
+
+
+def test_the_order_of_the_zones_says_nothing() -> None:
+    """Parents first or children first, the table is the same."""
+    assert snapshot(*reversed(_ZONES)) == FAMILY
 
 
 def test_a_parent_that_does_not_delegate_hides_nothing_of_the_child() -> None:

@@ -223,6 +223,14 @@ def test_a_response_may_be_exactly_as_long_as_the_limit() -> None:
             assert truncated or len(response) == size
 
 
+def test_additional_records_may_fill_the_last_octet() -> None:
+    """They are left out when one octet is missing, and not before."""
+    whole = _octets(question("mail.lb.test MX", payload=1232), _mail(13))
+    assert 512 < len(whole) < 1232
+    assert _octets(question("mail.lb.test MX", payload=len(whole)), _mail(13)) == whole
+    assert decoded(_octets(question("mail.lb.test MX", payload=len(whole) - 1), _mail(13))).additional == []
+
+
 @pytest.mark.parametrize("payload", [None, 512, 1000])
 def test_a_stream_has_no_limit_of_its_own(payload: int | None) -> None:
     """Over TCP the payload size of EDNS says nothing."""
