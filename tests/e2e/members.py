@@ -24,7 +24,9 @@ class Members:
         self._running: dict[str, Process] = {}
         for name in self.addresses:
             self.record(name).touch()
-            self.start(name)
+            self._launch(name)
+        for name in self.addresses:
+            self._wait(name)
 
     def record(self, name: str) -> Path:
         """Return the file that has a line for each message that the member took."""
@@ -32,11 +34,16 @@ class Members:
 
     def start(self, name: str) -> None:
         """Start the member, and wait until it takes connections."""
+        self._launch(name)
+        self._wait(name)
+
+    def _launch(self, name: str) -> None:
         sink = str(Path(__file__).with_name("sink.py"))
-        address = self.addresses[name]
-        command = [sys.executable, sink, address, str(self.port), str(self.record(name))]
+        command = [sys.executable, sink, self.addresses[name], str(self.port), str(self.record(name))]
         self._running[name] = self.stage.start(name, command)
-        until(lambda: listens(address, self.port), f"{name} listens")
+
+    def _wait(self, name: str) -> None:
+        until(lambda: listens(self.addresses[name], self.port), f"{name} listens")
 
     def kill(self, name: str) -> None:
         """Let the member die at once."""

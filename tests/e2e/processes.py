@@ -51,7 +51,7 @@ def unpacked(path: str) -> str:
     return str(found)
 
 
-def until(condition: Callable[[], T], what: str, *, seconds: float = 30) -> T:
+def until(condition: Callable[[], T], what: str, *, seconds: float = 60) -> T:
     """Ask again and again until the condition's answer is true, and return that answer."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -123,7 +123,7 @@ class Process:
         """Send a signal to the program alone."""
         self._popen.send_signal(number)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Return the exit status."""
         return self._popen.wait(seconds)
 

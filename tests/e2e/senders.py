@@ -135,6 +135,9 @@ class Sender(Protocol):
     def queued(self) -> int:
         """Return how many messages it has taken and not delivered."""
 
+    def sent(self) -> int:
+        """Return how many deliveries it has made."""
+
     def deferred(self) -> int:
         """Return how many deliveries it has put off so far."""
 
@@ -244,6 +247,10 @@ class Exim:
     def queued(self) -> int:
         """Return how many messages it has taken and not delivered."""
         return sum(1 for _ in (self.directory / "input").rglob("*-H"))
+
+    def sent(self) -> int:
+        """Return how many deliveries it has made."""
+        return len(lines_with(self.log, " => "))
 
     def deferred(self) -> int:
         """Return how many deliveries it has put off so far."""
