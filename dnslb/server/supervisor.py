@@ -1,6 +1,7 @@
 """The controller's side of the workers: it starts them, tells them, counts with them and replaces them."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -180,8 +181,10 @@ async def _start_process(worker: _Worker, theirs: socket.socket) -> asyncio.subp
     tcp = [str(sock.fileno()) for sock in worker.sockets.tcp]
     descriptors = ["--channel", str(theirs.fileno()), "--counters", str(worker.counters.fd)]
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
+        *(sys.executable, "-P", "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
         stdin=asyncio.subprocess.DEVNULL,
+        # What we are made of and nothing else: with -m alone a signal.py in the working directory would be imported.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         pass_fds=(theirs.fileno(), worker.counters.fd, *map(int, udp), *map(int, tcp)),
     )
 

@@ -113,6 +113,16 @@ async def test_all_workers_answer_when_start_returns(stage: Stage) -> None:
     assert sum(counters.queries() for _, counters in stage.supervisor.counters()) == 9
 
 
+async def test_what_lies_in_the_working_directory_is_not_imported(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon may be started anywhere, by root too; a file of somebody else's there is not a part of it."""
+    (tmp_path / "argparse.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    await stage.supervisor.start(snapshot(1))
+    assert (stage.generations(), stage.deaths) == ([1, 1], [])
+
+
 async def test_a_change_is_everywhere_when_distribute_returns(stage: Stage) -> None:
     """Whole snapshots and changes alike: no worker answers from what was before."""
     await stage.supervisor.start(snapshot(1))
