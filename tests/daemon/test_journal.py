@@ -1,0 +1,56 @@
+"""Writing down what happens, which must never hold up what happens."""
+
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from dnslb.daemon.journal import Journal
+from dnslb.pool.health import Health, State
+from dnslb.store import Event, EventKind, Store, StoreError
+
+
+class FailingStore:
+    """A store on a disk that can be full."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.texts: list[str] = []
+
+    async def add_events(self, events: list[Event]) -> None:
+        """Take events, or not."""
+        if self.full:
+            raise StoreError("the disk is full")
+        self.texts += [event.text for event in events]
+
+
+async def test_all_that_is_told_is_in_the_store(tmp_path: Path) -> None:
+    """In the order in which it was told, when `settle` returns."""
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    for number in range(20):
+        journal.event(EventKind.STATE, f"event {number}", pool="inbound", member="mx1", who="ann", number=number)
+    journal.health({("inbound", "mx1"): Health(State.DOWN)})
+    journal.serials({"lb.test": 9})
+    await journal.settle()
+
+    events = await store.events()
+    assert [event.text for event in events] == [f"event {number}" for number in range(20)]
+    assert (events[3].who, events[3].details) == ("ann", {"number": 3})
+    remembered = store.load()
+    assert remembered.healths["inbound", "mx1"].state is State.DOWN
+    assert remembered.serials == {"lb.test": 9}
+    await store.close()
+
+
+async def test_a_store_that_fails_is_reported_when_it_begins_to() -> None:
+    """Once, not for each event, and again after it has worked in between; nothing is raised."""
+    store = FailingStore()
+    journal = Journal(cast("Store", store))
+    with structlog.testing.capture_logs() as logs:
+        for full in (True, True, False, True):
+            store.full = full
+            journal.event(EventKind.STATE, "something")
+            await journal.settle()
+    assert [line["event"] for line in logs] == ["state_not_saved"] * 2
+    assert store.texts == ["something"]

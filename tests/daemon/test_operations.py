@@ -1,0 +1,149 @@
+"""What an operator's word does, where its order with others and with the store matters."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+from typing import cast
+
+import pytest
+
+from dnslb.answer.snapshot import Change, Snapshot
+from dnslb.answer.world import build
+from dnslb.control.protocol import Refused
+from dnslb.daemon.operations import Operations, Reloaded
+from dnslb.daemon.report import View
+from dnslb.daemon.roster import Entry, Roster, Standing
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import Health, State, Thresholds
+from dnslb.publisher import Publisher
+from dnslb.store import Event, Store, StoreError
+from tests.conftest import member, pool
+
+POOL = pool(member("mx1", weight=50), member("mx2", weight=50))
+
+
+class SlowStore:
+    """Stores nothing, and lets others have their turn before it says so."""
+
+    def __init__(self) -> None:
+        self.admins: list[Admin] = []
+        self.events: list[Event] = []
+        self.fails = ""
+
+    async def save_admin(self, _pool: str, _member: str, admin: Admin) -> None:
+        """Take an operator's word."""
+        await asyncio.sleep(0)
+        if self.fails == "admin":
+            raise StoreError("the disk is full")
+        self.admins.append(admin)
+
+    async def add_events(self, events: Iterable[Event]) -> None:
+        """Take events."""
+        await asyncio.sleep(0)
+        if self.fails == "events":
+            raise StoreError("the disk is full")
+        self.events += events
+
+
+class Stage:
+    """Operations on one pool, with a publisher that sends to nobody."""
+
+    def __init__(self) -> None:
+        thresholds = Thresholds(1, 1, 10)
+        self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in POOL.members}
+        self.roster = Roster(
+            {(POOL.name, each.name): Entry(each, thresholds, self.standings[each.name]) for each in POOL.members}
+        )
+        self.store = SlowStore()
+        self.publisher = Publisher(self._distribute, lambda _publication: None)
+        self.changing = asyncio.Lock()
+        self.operations = Operations(
+            view=lambda: View({POOL.name: POOL}, (), self.roster, self.publisher.selections),
+            publisher=self.publisher,
+            store=cast("Store", self.store),
+            status=dict,
+            reload=self._reload,
+            changing=self.changing,
+        )
+
+    async def _distribute(self, _message: Snapshot | Change) -> None:
+        await asyncio.sleep(0)
+
+    async def _reload(self, _who: str) -> Reloaded:
+        raise NotImplementedError
+
+    def published(self) -> Sequence[str]:
+        """Return who is published."""
+        return [choice.member.name for choice in self.publisher.selections[POOL.name].published]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    """Give operations on a pool that is published."""
+    made = Stage()
+    world = build((), MappingProxyType({POOL.name: POOL}), ())
+    await made.publisher.publish_world(world, made.roster.candidates)
+    return made
+
+
+async def test_words_at_the_same_time_do_not_undo_each_other(stage: Stage) -> None:
+    """A drain and a weight for the same member, each confirmed, both hold, here and in the store."""
+    await asyncio.gather(
+        stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "kernel", "ann"),
+        stage.operations.set_weight("inbound", "mx1", 7, "", "bob"),
+    )
+    for admin in (stage.standings["mx1"].admin, stage.store.admins[-1]):
+        assert (admin.state, admin.weight, admin.reason, admin.who) == (AdminState.DRAIN, 7, "kernel", "ann")
+    assert [event.who for event in stage.store.events] == ["ann", "bob"]
+
+
+async def test_two_weights_of_nothing_at_the_same_time_leave_one(stage: Stage) -> None:
+    """The last weight of a pool cannot be taken, though both were there when both asked."""
+    results = await asyncio.gather(
+        stage.operations.set_weight("inbound", "mx1", 0, "", "ann"),
+        stage.operations.set_weight("inbound", "mx2", 0, "", "bob"),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, Refused) for result in results] == [False, True]
+    assert "would have no weight left" in str(results[1])
+    assert stage.published() == ["mx2"]
+
+
+async def test_what_cannot_be_remembered_is_not_done(stage: Stage) -> None:
+    """A restart would forget it: so it is refused, and nothing has changed."""
+    stage.store.fails = "admin"
+    with pytest.raises(Refused, match="nothing was changed: the disk is full"):
+        await stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "", "ann")
+    assert stage.standings["mx1"].admin == Admin()
+    assert stage.published() == ["mx1", "mx2"]
+
+
+async def test_what_is_remembered_is_done_though_its_event_is_lost(stage: Stage) -> None:
+    """It would hold after a restart: so it holds now, and is not reported as refused."""
+    stage.store.fails = "events"
+    done = await stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "", "ann")
+    assert (done["admin"], done["published"]) == ("drain", False)
+    assert stage.published() == ["mx2"]
+
+
+async def test_a_word_waits_for_a_reload(stage: Stage) -> None:
+    """It is about members that the reload may be replacing."""
+    async with stage.changing:
+        waiting = asyncio.create_task(stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "", "ann"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        assert stage.store.admins == []
+    await waiting
+    assert stage.published() == ["mx2"]
+
+
+async def test_a_drained_member_is_never_said_to_be_safe_to_stop(stage: Stage) -> None:
+    """The countdown is not known, and a guess would lose mail."""
+    done = await stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "", "ann")
+    assert done["drain"]["safe_to_stop"] is False
+    assert set(done["drain"]) == {
+        *("since", "last_answer", "caches_expire", "clients_expire", "queue", "safe_to_stop"),
+    }
+    done = await stage.operations.set_admin("inbound", "mx1", AdminState.READY, "", "ann")
+    assert done["drain"] is None
