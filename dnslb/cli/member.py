@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dnslb.cli.options import Daemon, talks_to_daemon
-from dnslb.cli.output import cause, emit, emit_json, share
+from dnslb.cli.output import cause, emit, emit_json, plain, share
 
 _MAX_WEIGHT = 65_535
 
@@ -150,7 +150,8 @@ def _place(member: dict[str, Any]) -> str:
     if member["admin"] != "ready":
         return f"it stays in answers{generation}{because or ', as nothing better is left'}"
     although = "" if member["state"] == "up" else f", although it is {member['state']}"
-    return f"in answers with a share of {share(member['share'])}{although}{generation}"
+    through = f" through {plain(member['share_of'])}" if member.get("share_of") else ""
+    return f"in answers with a share of {share(member['share'])}{through}{although}{generation}"
 
 
 def _caution(target: Target, status: dict[str, Any]) -> str:

@@ -133,7 +133,13 @@ def _one_pool(name: str, facts: dict[str, Any]) -> str:
     reasons = [_why(member) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
-    return "\n".join([_banner(name, facts) if facts["panic"] else head, "", lines[0], *rows])
+    foot = [f"\nShares are of the new connections through {plain(of)}." for of in _shares_of(facts)]
+    return "\n".join([_banner(name, facts) if facts["panic"] else head, "", lines[0], *rows, *foot])
+
+
+def _shares_of(facts: dict[str, Any]) -> set[str]:
+    """Return the service that the members' shares are those of, if there is one."""
+    return {member["share_of"] for member in facts["members"].values() if member.get("share_of")}
 
 
 def _full_member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:

@@ -57,6 +57,7 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "weight": entry.member.weight,
         "effective_weight": weight_of(pool, entry),
         "share": float(pool_shares(view, pool.name).get(member_name, 0)),
+        "share_of": share_of(view, pool.name),
         "tier": entry.member.tier,
         "addresses": [str(address) for address in entry.member.addresses],
         "since": rfc3339(entry.standing.health.since),
@@ -95,7 +96,7 @@ def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
 def pool_shares(view: View, pool: str) -> dict[str, Fraction]:
     """Return each published member's share: that of the pool's first service, or by weight where there is none."""
     selection = view.selections[pool]
-    service = next((service for service in view.services if service.pool == pool), None)
+    service = _first_service(view, pool)
     if service is not None:
         return service_shares(service, selection)
     choices = best_tier(selection.published)
@@ -103,6 +104,16 @@ def pool_shares(view: View, pool: str) -> dict[str, Fraction]:
         return {}
     by_weight = shares([choice.weight for choice in choices], 1)
     return {choice.member.name: share for choice, share in zip(choices, by_weight, strict=True)}
+
+
+def share_of(view: View, pool: str) -> str:
+    """Return the name of the service whose shares are shown as the pool's, "" if it has none."""
+    service = _first_service(view, pool)
+    return "" if service is None else name.to_text(service.name)
+
+
+def _first_service(view: View, pool: str) -> Service | None:
+    return next((service for service in view.services if service.pool == pool), None)
 
 
 def services_json(view: View) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def a_member(**facts: object) -> dict[str, Any]:
         "weight": 50,
         "effective_weight": 50,
         "share": 0.5,
+        "share_of": "mx.lb.example.org",
         "tier": 1,
         "addresses": ["192.0.2.11", "2001:db8::11"],
         "since": "2026-01-01T00:00:00Z",

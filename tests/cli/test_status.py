@@ -63,6 +63,7 @@ def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "
     assert lines[3] == "published: up"
     assert lines[4].startswith("mx2 ready down refused no 50 0% 1 ")
     assert lines[5] == "not published: down (refused); nobody listens on port 25"
+    assert lines[-1] == "Shares are of the new connections through mx.lb.example.org."
 
 
 def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
