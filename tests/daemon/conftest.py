@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,7 +113,7 @@ class Daemon:
         self.values: dict[str, object] = {
             "port": 0,
             "http": 0,
-            "workers": 2,
+            "workers": 1,
             "interval": "200ms",
             "timeout": "2s",
             "fall": 3,
@@ -206,18 +206,28 @@ class Daemon:
             process.wait(30)
 
 
-@pytest.fixture
-def members() -> Iterator[Members]:
-    """Give three members that are up."""
-    opened = Members()
-    yield opened
-    opened.close_all()
+@contextmanager
+def prepared(directory: Path) -> Iterator[Daemon]:
+    """Give a daemon that is not started, with mx1 and mx2 in its pool; all that it becomes is ended."""
+    members = Members()
+    made = Daemon(directory, members)
+    try:
+        yield made
+    finally:
+        made.end()
+        members.close_all()
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, members: Members) -> Iterator[Daemon]:
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """Give a daemon that is not started, with mx1 and mx2 in its pool."""
-    with ExitStack() as stack:
-        made = Daemon(tmp_path, members)
-        stack.callback(made.end)
+    with prepared(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Give a daemon with two workers that several tests ask, and none changes."""
+    with prepared(tmp_path_factory.mktemp("running")) as made:
+        made.start(workers=2)
         yield made
