@@ -172,7 +172,7 @@ def _compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
         cuts={cut: _compile_referral(zone, cut) for cut in cuts},
         empty=empty,
         aliases=dict(_compile_aliases(world, owned, empty)),
-        plain=not cuts and not any(owner.startswith(b"\x01*") for owner in owned),
+        plain=not cuts and not any(there.startswith(b"\x01*") for there in owned | empty),
     )
 
 

@@ -63,6 +63,7 @@ class CompiledZone:
 
     `soa` is the negative answer's SOA record, its holes pointing at the apex. `empty` are the names that exist without
     data: empty non-terminals, and cuts without a DS. `aliases` says what a type gets that is not at the end of a chain.
+    A `plain` zone has no cut and no wildcard: what is not there does not exist.
     """
 
     apex: bytes

@@ -1,11 +1,10 @@
 """The composition root: what is built from the configuration, in which order it starts, and how it stops.
 
-Start: load, open the state, bind, probe one round, compile, start workers, then let operators in. Each step that
+Start: load, open the state, bind, let operators look in, probe one round, compile, start workers. Each step that
 cannot be done ends the start with one sentence that says what to do, and undoes the steps before it.
 """
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -30,14 +29,15 @@ from dnslb.daemon.roster import Roster, Standing, still_believed
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, ProbeResult, State, next_probe_in, observe
-from dnslb.pool.selection import Selection
+from dnslb.pool.selection import select
 from dnslb.probe.recipe import Target
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
 from dnslb.server import orphans, sockets
-from dnslb.server.sockets import ListenError, WorkerSockets
+from dnslb.server.counters import Counters
+from dnslb.server.sockets import ListenError
 from dnslb.server.supervisor import Death, Supervisor
-from dnslb.store import EventKind, Remembered, Store, StoreError
+from dnslb.store import Remembered, Store, StoreError
 from dnslb.wire import name
 
 _log = structlog.get_logger()
@@ -45,10 +45,16 @@ _log = structlog.get_logger()
 FIRST_ROUND_SECONDS = 3.0
 """How long the start waits for members to answer their first probe; slower ones are published as unprobed."""
 _SAVE_HEALTH_SECONDS = 30.0
+_NAMED = 20
+"""How many members one log line names at most."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+
+
+class StartError(Exception):
+    """The start has failed; the text says why."""
 
 
 def run(path: Path) -> int:
@@ -68,7 +74,7 @@ def run(path: Path) -> int:
         return EXIT_FAILED
     try:
         asyncio.run(Controller(settings, store, remembered).run())
-    except (ListenError, ControlError, HttpError) as error:
+    except (ListenError, ControlError, HttpError, StartError) as error:
         sys.stderr.write(f"dnslb: {error}\n")
         return EXIT_FAILED
     return EXIT_DONE
@@ -99,6 +105,8 @@ class Controller:
         self._left_behind: list[int] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._supervisor: Supervisor | None = None
+        self._control: ControlServer | None = None
+        self._http: HttpServer | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
         self._scheduler = Scheduler(self._on_result)
 
@@ -131,26 +139,38 @@ class Controller:
         for warning in self._settings.warnings:
             _log.warning("configuration", text=warning)
         async with self._changing:
-            await self._start_answering(stack)
+            self._left_behind = orphans.find(self._settings.server.state)
+            self._listen(shared=bool(self._left_behind))
             await self._open_doors(stack)
-        # Not before: if a door cannot be opened, somebody still answers.
+            await self._start_answering(stack)
+        # Not before: until now they are the ones who answer.
         self._end_left_behind()
         self._spawn(self._save_health_regularly())
-        text = f"dnslb {__version__} started"
-        self._journal.event(EventKind.START, text, generation=self._publisher.generation)
-        _log.info("ready", listen=self._listening, generation=self._publisher.generation, pid=os.getpid())
+        self._journal.started(self._listening, self._publisher.generation)
+
+    def _listen(self, *, shared: bool) -> None:
+        server = self._settings.server
+        addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
+        bound, rows = sockets.open_all(addresses, server.workers, shared=shared)
+        self._listening = [str(Endpoint(host, port)) for host, port in bound]
+        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
+        _log.info("listening", addresses=self._listening, workers=server.workers)
 
     async def _start_answering(self, stack: AsyncExitStack) -> None:
-        self._left_behind = orphans.find(self._settings.server.state)
-        rows = self._listen(shared=bool(self._left_behind))
-        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
-        stack.push_async_callback(self._supervisor.stop)
-        stack.push_async_callback(self._publisher.settle)
-        # Undone before the two above: the probes, and reloads, which would publish to workers that are stopping.
+        stack.push_async_callback(self._stop_workers)
+        # Undone before that: the doors, the probes, and reloads, which would publish to workers that are stopping.
         stack.push_async_callback(self._end_tasks)
         await self._probe_first(stack)
+        stack.push_async_callback(self._close_doors)
         world = await asyncio.to_thread(_world_of, self._settings)
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
+        if not any(counters.generation for _, counters in self._workers()):
+            raise StartError("no worker process answers; the log above says why")
+
+    async def _stop_workers(self) -> None:
+        await self._publisher.settle()
+        if self._supervisor is not None:
+            await self._supervisor.stop()
 
     def _end_left_behind(self) -> None:
         if self._left_behind:
@@ -158,14 +178,6 @@ class Controller:
             orphans.end(self._left_behind)
             self._left_behind = []
             self._on_worker_start()
-
-    def _listen(self, *, shared: bool) -> list[WorkerSockets]:
-        server = self._settings.server
-        addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
-        bound, rows = sockets.open_all(addresses, server.workers, shared=shared)
-        self._listening = [str(Endpoint(host, port)) for host, port in bound]
-        _log.info("listening", addresses=self._listening, workers=server.workers)
-        return rows
 
     async def _probe_first(self, stack: AsyncExitStack) -> None:
         """Probe all members of which nothing is known, so that the first answer is already right."""
@@ -179,7 +191,7 @@ class Controller:
             done = await self._scheduler.first_round(FIRST_ROUND_SECONDS, asked)
             late = sorted("/".join(key) for key in unknown - done)
             if late:
-                _log.warning("members_not_probed_yet", members=late)
+                _log.warning("members_not_probed_yet", number=len(late), members=late[:_NAMED])
 
     async def _open_doors(self, stack: AsyncExitStack) -> None:
         server = self._settings.server
@@ -191,15 +203,20 @@ class Controller:
             reload=self._reload,
             changing=self._changing,
         )
-        control = await ControlServer.start(server.control, operations)
-        stack.push_async_callback(control.close)
+        stack.push_async_callback(self._close_doors)
+        self._control = await ControlServer.start(server.control, operations)
         if server.http is not None:
-            http = HttpServer(
+            self._http = HttpServer(
                 str(server.http.host), server.http.port, status=operations.status, exposition=self._metrics.exposition
             )
-            await http.start()
-            stack.push_async_callback(http.stop)
-            _log.info("http", address=str(Endpoint(server.http.host, http.port)))
+            await self._http.start()
+            _log.info("http", address=str(Endpoint(server.http.host, self._http.port)))
+
+    async def _close_doors(self) -> None:
+        if self._http is not None:
+            await self._http.stop()
+        if self._control is not None:
+            await self._control.close()
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -208,7 +225,7 @@ class Controller:
 
     async def _close_store(self) -> None:
         self._journal.health(self._roster.healths())
-        self._journal.event(EventKind.STOP, f"dnslb {__version__} stopped")
+        self._journal.stopped()
         await self._journal.settle()
         await self._store.close()
 
@@ -230,31 +247,10 @@ class Controller:
         if (after.state, after.verdict) != (before.state, before.verdict):
             self._publisher.touch(target.pool)
         if after.state is not before.state:
-            self._tell_state(target, before, after)
+            self._journal.member_changed((target.pool, target.member), before, after)
+        elif after.failures == 1 and after.state is not State.DOWN:
+            self._journal.member_suspected((target.pool, target.member), after)
         return next_probe_in(after, entry.thresholds)
-
-    def _tell_state(self, target: Target, before: Health, after: Health) -> None:
-        text = f"{target.member} is {after.state} (was {before.state}): {after.reason or after.verdict}"
-        note = _log.warning if after.state is State.DOWN else _log.info
-        note(
-            "member_state",
-            pool=target.pool,
-            member=target.member,
-            state=after.state,
-            was=before.state,
-            verdict=after.verdict,
-            reason=after.reason,
-        )
-        self._journal.health({(target.pool, target.member): after})
-        self._journal.event(
-            EventKind.STATE,
-            text,
-            pool=target.pool,
-            member=target.member,
-            before=before.state,
-            after=after.state,
-            verdict=after.verdict,
-        )
 
     async def _save_health_regularly(self) -> None:
         while True:
@@ -265,33 +261,12 @@ class Controller:
 
     async def _distribute(self, message: Snapshot | Change) -> None:
         assert self._supervisor is not None  # noqa: S101 - made before anything is published
-        if isinstance(message, Snapshot) and message.generation == 1:
-            await self._supervisor.start(message)
-        else:
-            await self._supervisor.distribute(message)
+        await self._supervisor.distribute(message)
 
     def _on_published(self, publication: Publication) -> None:
-        if publication.serials:
-            self._journal.serials({name.to_text(apex): serial for apex, serial in publication.serials.items()})
-            if publication.touched_at is not None:
-                self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.touched_at)
-        for pool, (before, after) in publication.pools.items():
-            self._tell_panic(pool, was=before is not None and before.panic, selection=after)
-            if before is not None and before.published != after.published:
-                members = [choice.member.name for choice in after.published]
-                _log.info("answers_changed", pool=pool, published=members, generation=publication.generation)
-
-    def _tell_panic(self, pool: str, *, was: bool, selection: Selection) -> None:
-        if selection.panic == was:
-            return
-        healthy, total = selection.healthy_weight, selection.total_weight
-        if selection.panic:
-            text = f"pool {pool} panics: healthy weight {healthy} of {total}; it fails open"
-            _log.error("pool_panic", pool=pool, healthy_weight=healthy, total_weight=total)
-        else:
-            text = f"pool {pool} panics no more: healthy weight {healthy} of {total}"
-            _log.info("pool_recovered", pool=pool, healthy_weight=healthy, total_weight=total)
-        self._journal.event(EventKind.PANIC, text, pool=pool, panic=selection.panic)
+        if publication.serials and publication.touched_at is not None:
+            self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.touched_at)
+        self._journal.published(publication)
 
     # Workers
 
@@ -304,23 +279,26 @@ class Controller:
 
     def _on_worker_death(self, death: Death) -> None:
         self._metrics.worker_restarted()
-        _log.error("worker_died", pid=death.pid, how=death.how, replaced_in_seconds=death.pause)
-        worker = f"worker {death.pid}" if death.pid else "a worker"
-        self._journal.event(EventKind.WORKER, f"{worker} {death.how} and is replaced", pid=death.pid)
+        self._journal.worker_died(death)
+
+    def _workers(self) -> list[tuple[int, Counters]]:
+        return self._supervisor.counters() if self._supervisor is not None else []
 
     # Operators
 
     def _view(self) -> report.View:
-        return report.View(self._settings.pools, self._settings.services, self._roster, self._publisher.selections)
+        """Return what is published; while the start is still probing, what would be."""
+        settings, roster = self._settings, self._roster
+        selections = self._publisher.selections or {
+            pool.name: select(pool, roster.candidates(pool.name), frozenset()) for pool in settings.pools.values()
+        }
+        return report.View(settings.pools, settings.services, roster, selections)
 
     def _reading(self) -> Reading:
-        workers = self._supervisor.counters() if self._supervisor is not None else []
-        return report.reading(
-            self._view(), self._publisher.generation, [counters.by_protocol() for _, counters in workers]
-        )
+        counted = [counters.by_protocol() for _, counters in self._workers()]
+        return report.reading(self._view(), self._publisher.generation, counted)
 
     def _status(self) -> dict[str, Any]:
-        workers = self._supervisor.counters() if self._supervisor is not None else []
         view = self._view()
         return {
             "version": __version__,
@@ -329,7 +307,7 @@ class Controller:
             "listen": list(self._listening),
             "workers": [
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
-                for pid, counters in workers
+                for pid, counters in self._workers()
             ],
             "pools": report.pools_json(view),
             "services": report.services_json(view),
@@ -341,8 +319,8 @@ class Controller:
     async def _reload_by_signal(self) -> None:
         try:
             await self._reload("SIGHUP")
-        except ConfigError as error:
-            _log.error("reload_refused", problems=[str(problem) for problem in error.problems])
+        except ConfigError:
+            return  # the journal has been told
         except Exception:  # noqa: BLE001 - nobody waits for it: the log is told, and what was served is served on
             _log.exception("reload_failed")
 
@@ -352,8 +330,7 @@ class Controller:
             try:
                 settings = await asyncio.to_thread(config.load, self._settings.path)
             except ConfigError as error:
-                text = f"reload by {who} refused: {len(error.problems)} problems"
-                self._journal.event(EventKind.RELOAD, text, who=who, problems=[str(p) for p in error.problems])
+                self._journal.reload_refused(who, [str(problem) for problem in error.problems])
                 raise
             world = await asyncio.to_thread(_world_of, settings)
             warnings = (*settings.warnings, *_needs_restart(self._settings.server, settings.server))
@@ -373,9 +350,7 @@ class Controller:
             await self._scheduler.replace(settings.targets)
             for pool, member in old.keys() - roster.keys():
                 self._metrics.forget(pool, member)
-            text = f"reload by {who}: generation {self._publisher.generation}" + ("" if changed else ", no change")
-            self._journal.event(EventKind.RELOAD, text, who=who, changed=changed)
-            _log.info("reloaded", by=who, changed=changed, generation=self._publisher.generation, warnings=warnings)
+            self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
             return Reloaded(self._publisher.generation, changed, warnings)
 
 

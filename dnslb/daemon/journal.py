@@ -1,19 +1,25 @@
-"""What happens, written down: health, serials and events, on their way to the store.
+"""What happens, told once: a log line for those who watch, an event in the store for those who ask later.
 
 Writing is never waited for, since a slow or full disk must not hold up answers. What comes while a write is under way
 goes with the next one, so that a thousand members that change at once are a few writes.
 """
 
 import asyncio
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from dnslb import __version__
 from dnslb.daemon.roster import Key
-from dnslb.pool.health import Health
+from dnslb.pool.health import Health, State
+from dnslb.pool.selection import Selection
+from dnslb.publisher import Publication
+from dnslb.server.supervisor import Death
 from dnslb.store import Event, EventKind, Store, StoreError
+from dnslb.wire import name
 
 _log = structlog.get_logger()
 
@@ -74,6 +80,73 @@ class Journal:
             self._failing = True
         else:
             self._failing = False
+
+    # What is told
+
+    def started(self, listen: Sequence[str], generation: int) -> None:
+        """Tell that queries are answered."""
+        _log.info("ready", listen=listen, generation=generation, pid=os.getpid())
+        self.event(EventKind.START, f"dnslb {__version__} started", generation=generation)
+
+    def stopped(self) -> None:
+        """Tell that no query is answered any more."""
+        self.event(EventKind.STOP, f"dnslb {__version__} stopped")
+
+    def member_suspected(self, key: Key, health: Health) -> None:
+        """Tell that an up member has begun to fail, and is being asked again to be sure."""
+        pool, member = key
+        _log.info("member_suspected", pool=pool, member=member, verdict=health.verdict, reason=health.reason)
+
+    def member_changed(self, key: Key, before: Health, after: Health) -> None:
+        """Tell that probes have decided a member's state anew."""
+        pool, member = key
+        note = _log.warning if after.state is State.DOWN else _log.info
+        why = {"reason": after.reason} if after.reason else {}
+        note(
+            "member_state", pool=pool, member=member, state=after.state, was=before.state, verdict=after.verdict, **why
+        )
+        text = f"{member} is {after.state} (was {before.state}): {after.reason or after.verdict}"
+        facts = {"before": before.state, "after": after.state, "verdict": after.verdict}
+        self.event(EventKind.STATE, text, pool=pool, member=member, **facts)
+        self.health({key: after})
+
+    def published(self, publication: Publication) -> None:
+        """Tell which pools' answers have changed, and which pools have begun or ceased to panic."""
+        if publication.serials:
+            self.serials({name.to_text(apex): serial for apex, serial in publication.serials.items()})
+        for pool, (before, after) in publication.pools.items():
+            if after.panic != (before is not None and before.panic):
+                self._panic_changed(pool, after)
+            if before is not None and before.published != after.published:
+                members = [choice.member.name for choice in after.published]
+                _log.info("answers_changed", pool=pool, published=members, generation=publication.generation)
+
+    def _panic_changed(self, pool: str, selection: Selection) -> None:
+        healthy, total = selection.healthy_weight, selection.total_weight
+        if selection.panic:
+            text = f"pool {pool} panics: healthy weight {healthy} of {total}"
+            _log.error("pool_panic", pool=pool, healthy_weight=healthy, total_weight=total)
+        else:
+            text = f"pool {pool} panics no more: healthy weight {healthy} of {total}"
+            _log.info("pool_recovered", pool=pool, healthy_weight=healthy, total_weight=total)
+        self.event(EventKind.PANIC, text, pool=pool, panic=selection.panic)
+
+    def worker_died(self, death: Death) -> None:
+        """Tell that a worker has ended by itself."""
+        _log.error("worker_died", pid=death.pid, how=death.how, replaced_in_seconds=death.pause)
+        worker = f"worker {death.pid}" if death.pid else "a worker"
+        self.event(EventKind.WORKER, f"{worker} {death.how} and is replaced", pid=death.pid)
+
+    def reloaded(self, who: str, generation: int, warnings: Sequence[str], *, changed: bool) -> None:
+        """Tell that the configuration has been read again and is in use."""
+        _log.info("reloaded", by=who, changed=changed, generation=generation, warnings=list(warnings))
+        text = f"reload by {who}: generation {generation}" + ("" if changed else ", no change")
+        self.event(EventKind.RELOAD, text, who=who, changed=changed)
+
+    def reload_refused(self, who: str, problems: Sequence[str]) -> None:
+        """Tell that the configuration is wrong, and the old one stays in use."""
+        _log.error("reload_refused", by=who, problems=list(problems))
+        self.event(EventKind.RELOAD, f"reload by {who} refused: {len(problems)} problems", who=who, problems=problems)
 
     async def settle(self) -> None:
         """Wait until all is written."""

@@ -134,13 +134,16 @@ def services_json(view: View) -> dict[str, Any]:
 
 
 def reading(view: View, generation: int, counters: Iterable[Mapping[str, Sequence[int]]]) -> Reading:
-    """Return what metrics show beside what they count themselves."""
+    """Return what metrics show beside what they count themselves.
+
+    It is read in another thread: in the instant of a reload a pool may have no selection yet.
+    """
     queries: Counter[tuple[str, str, str]] = Counter()
     drops: Counter[str] = Counter({reason: 0 for _, reason in tally.dropped_labels()})
     for by_protocol in counters:
         for protocol, slots in by_protocol.items():
             _count(protocol, slots, queries, drops)
-    pools = {pool.name: _pool_reading(view, pool) for pool in view.pools.values()}
+    pools = {pool.name: _pool_reading(view, pool) for pool in view.pools.values() if pool.name in view.selections}
     return Reading(queries, drops, generation, pools)
 
 

@@ -64,9 +64,12 @@ class Supervisor:
     async def distribute(self, message: Snapshot | Change) -> None:
         """Send a snapshot or a change to every worker and wait until each answers from it.
 
-        A worker that is being replaced meanwhile begins with it.
+        The first one, a whole snapshot, starts them. A worker that is being replaced meanwhile begins with it.
         """
-        assert self._snapshot is not None  # noqa: S101 - start comes first
+        if self._snapshot is None:
+            assert isinstance(message, Snapshot)  # noqa: S101 - there is nothing yet that could change
+            await self.start(message)
+            return
         self._snapshot = apply(self._snapshot, message) if isinstance(message, Change) else message
         octets = channel.encode(message)
         for worker in self._workers:

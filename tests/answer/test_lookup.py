@@ -182,6 +182,9 @@ def test_nxdomain_behind_an_alias(name: str) -> None:
 def test_a_wildcard_that_is_an_empty_non_terminal_exists() -> None:
     """It is the source of synthesis and has no data: NODATA (RFC 4592 sections 2.2.2 and 3.3.1), not NXDOMAIN."""
     assert _data(ask(SNAPSHOT, "x.ent.lb.test A")) == ("noerror", [], [_SOA], True)
+    # The same where no other wildcard is.
+    of = snapshot(zone("below.*.ent TXT x"))
+    assert _data(ask(of, "x.ent.lb.test A")) == ("noerror", [], [_SOA], True)
 
 
 @pytest.mark.parametrize(("soa_ttl", "minimum", "expected"), [(300, 60, 60), (60, 300, 60), (0, 60, 0), (60, 0, 0)])

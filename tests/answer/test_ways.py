@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dnslb.answer import tally
 from dnslb.answer.responder import respond
 from dnslb.answer.service import ServiceType
+from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD
 from dnslb.wire.name import to_text
@@ -46,14 +47,17 @@ Mixed MX 10 MAIL
 """
 _STATIC = zone(_TEXT)
 _POOL = pool(*(member(f"mx{n}", f"192.0.2.{n}", f"2001:db8::{n}", weight=n) for n in range(1, 5)))
-RICH = snapshot(
-    zone(_TEXT + "relay CNAME mx\n"),
-    _POOL,
+_SERVICES = (
     service(records=2),
     service("lb.test", records=None),
     service("post.lb.test", ServiceType.MX),
     service("_s._tcp.lb.test", ServiceType.SRV),
 )
+RICH = snapshot(zone(_TEXT + "relay CNAME mx\n"), _POOL, *_SERVICES)
+PLAIN = snapshot(
+    zone("\n".join(line for line in _TEXT.splitlines() if "*" not in line and "child" not in line)), _POOL, *_SERVICES
+)
+"""Without cuts and wildcards, so that what is not in the table is denied at once."""
 _TYPES = (
     "A",
     "AAAA",
@@ -79,8 +83,8 @@ _NAMES = sorted(
 _COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
 
 
-def _reply(query: bytes, turns: Turns) -> tuple[bytes, int]:
-    response, slot = respond(query, RICH, turns, CLIENT)
+def _reply(query: bytes, of: Snapshot, turns: Turns) -> tuple[bytes, int]:
+    response, slot = respond(query, of, turns, CLIENT)
     assert response is not None
     return response, slot
 
@@ -90,8 +94,9 @@ def _without_opt(response: bytes) -> bytes:
     return response[:10] + additionals.to_bytes(2, "big") + response[12:-BARE_SIZE]
 
 
+@pytest.mark.parametrize("of", [RICH, PLAIN], ids=["rich", "plain"])
 @pytest.mark.parametrize("name", _NAMES)
-def test_all_forms_of_a_query_get_the_same_answer(name: str) -> None:
+def test_all_forms_of_a_query_get_the_same_answer(name: str, of: Snapshot) -> None:
     """Bare, with a common OPT record, with an uncommon payload size, with an option: octet by octet, turn by turn."""
     for rdtype in _TYPES:
         text = f"{name} {rdtype}"
@@ -103,7 +108,7 @@ def test_all_forms_of_a_query_get_the_same_answer(name: str) -> None:
         ]
         ways = [Turns(1) for _ in forms]
         for _ in range(3):
-            replies = [_reply(form, turns) for form, turns in zip(forms, ways, strict=True)]
+            replies = [_reply(form, of, turns) for form, turns in zip(forms, ways, strict=True)]
             assert len(set(replies[1:])) == 1
             (bare, bare_slot), (full, slot) = replies[:2]
             assert bare_slot == slot
@@ -162,8 +167,8 @@ def _mutants(draw: st.DrawFn) -> bytes:
     return bytes(octets)
 
 
-def _check_reply(octets: bytes, *, stream: bool) -> None:
-    response, slot = respond(octets, RICH, Turns(0), CLIENT, stream=stream)
+def _check_reply(octets: bytes, of: Snapshot, *, stream: bool) -> None:
+    response, slot = respond(octets, of, Turns(0), CLIENT, stream=stream)
     assert 0 <= slot < tally.INTERNAL
     if response is None:
         assert slot >= tally.ANSWERS
@@ -183,13 +188,43 @@ def _check_reply(octets: bytes, *, stream: bool) -> None:
 
 
 @settings(max_examples=300)
-@given(octets=_mutants(), stream=st.booleans())
-def test_mutated_queries_are_answered_or_dropped(octets: bytes, *, stream: bool) -> None:
+@given(octets=_mutants(), of=st.sampled_from([RICH, PLAIN]), stream=st.booleans())
+def test_mutated_queries_are_answered_or_dropped(octets: bytes, of: Snapshot, *, stream: bool) -> None:
     """Never an exception; the id, the opcode and RD come back with QR, and the response is within its limit."""
-    _check_reply(octets, stream=stream)
+    _check_reply(octets, of, stream=stream)
 
 
 @given(body=st.binary(max_size=600), head=st.sampled_from([b"", bytes(12), b"\x12\x34\x01\x00\x00\x01" + bytes(6)]))
 def test_random_octets_are_answered_or_dropped(head: bytes, body: bytes) -> None:
     """The same of what no client sends."""
-    _check_reply(head + body, stream=False)
+    _check_reply(head + body, PLAIN, stream=False)
+
+
+_LONG = (b"\x3f" + b"x" * 63) * 3
+_NO_NAMES = {
+    "256 octets": _LONG + b"\x36" + b"x" * 54 + b"\x02lb\x04test\x00",
+    "a label of 64 octets": b"\x40" + b"x" * 64 + b"\x02lb\x04test\x00",
+    "a label whose length is a letter": b"\x41" + b"x" * 65 + b"\x02lb\x04test\x00",
+    "a pointer": b"\x01x\xc0\x0c\x02lb\x04test\x00",
+    "a label that swallows the apex": b"\x0ax\x02lb\x04test\x00",
+    "an end before the apex": b"\x01x\x00\x02lb\x04test\x00",
+}
+
+
+@pytest.mark.parametrize("tail", [b"", b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"], ids=["bare", "opt"])
+@pytest.mark.parametrize("name", _NO_NAMES.values(), ids=_NO_NAMES)
+def test_what_is_no_name_is_not_denied(name: bytes, tail: bytes) -> None:
+    """Octets that end like a name of ours are FORMERR all the same, on every way."""
+    head = b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00" + bytes([bool(tail)])
+    for of in (RICH, PLAIN):
+        response, _ = respond(head + name + b"\x00\x01\x00\x01" + tail, of, Turns(0), CLIENT)
+        assert response == b"\x12\x34\x80\x01" + bytes(8)
+
+
+def test_the_longest_name_is_denied() -> None:
+    """255 octets are a name: it does not exist, which is all that is wrong with it."""
+    name = _LONG + b"\x35" + b"x" * 53 + b"\x02lb\x04test\x00"
+    query = question("lb.test A")[:12] + name + b"\x00\x01\x00\x01"
+    for of in (RICH, PLAIN):
+        response, _ = respond(query, of, Turns(0), CLIENT)
+        assert decoded(response or b"").rcode() == dns.rcode.NXDOMAIN
