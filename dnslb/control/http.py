@@ -6,6 +6,7 @@ so a request must call us by a loopback name or by the address that it reached.
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -65,7 +66,7 @@ class HttpServer:
         except OSError as error:
             await runner.cleanup()
             raise HttpError(
-                f"cannot listen for HTTP on {self._host} port {self._port}: {error.strerror}; choose another address"
+                f"cannot listen for HTTP on {self._host} port {self._port}: {_reason(error)}; choose another address"
                 ' for "http" in [server], or "" to do without'
             ) from error
         self._runner = runner
@@ -110,6 +111,11 @@ async def _check_host(request: web.Request, handler: Handler) -> web.StreamRespo
     return web.Response(
         status=HTTPStatus.MISDIRECTED_REQUEST, text=f"This is not that host. Ask for http://{reached} instead.\n"
     )
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words, which asyncio replaces by longer ones of its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def is_ours(host: str, reached: str) -> bool:

@@ -57,6 +57,8 @@ async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream
     _acknowledge(writer, counters, current.snapshot)
     following = asyncio.create_task(_follow(reader, writer, current, counters))
     await _stopped(stop, following)
+    # Once is enough: to the whole group and to each worker by the controller, it may come twice.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for listener in listeners:
         listener.close()
     for server in servers:
