@@ -4,6 +4,7 @@ Changes are coalesced: whatever was touched while the last change was on its way
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +82,7 @@ class Publisher:
             last = {**(remembered or {}), **self._serials}
             serials = {apex: resumed(_serial_in_file(world, apex), last.get(apex)) for apex in world.zones}
             # In a thread: a large table takes a second, and probes and operators should not wait for it.
-            compiling = partial(compile_world, world, Pools(selections, serials), self.generation + 1)
+            compiling = partial(compile_all, world, Pools(selections, serials), self.generation + 1)
             snapshot = await asyncio.to_thread(compiling)
             self._world, self._candidates = world, candidates
             # Those of zones that are gone too: they may come back, and must not begin anew then.
@@ -157,6 +158,18 @@ class Publisher:
     async def settle(self) -> None:
         """Wait until all that was touched so far is published."""
         await asyncio.gather(*self._running)
+
+
+def compile_all(world: World, pools: Pools, generation: int) -> Snapshot:
+    """Compile everything, with the garbage collector paused.
+
+    What is made is kept and has no cycles: to walk through it again and again took a fifth of the time.
+    """
+    gc.disable()
+    try:
+        return compile_world(world, pools, generation)
+    finally:
+        gc.enable()
 
 
 def _serial_in_file(world: World, apex: bytes) -> int:

@@ -22,7 +22,7 @@ from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
-from dnslb.daemon import report
+from dnslb.daemon import memory, report
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
@@ -147,6 +147,7 @@ class Controller:
         self._end_left_behind()
         self._spawn(self._save_health_regularly())
         self._journal.started(self._listening, self._publisher.generation)
+        memory.settle()
 
     def _listen(self, *, shared: bool) -> None:
         server = self._settings.server
@@ -351,6 +352,7 @@ class Controller:
             for pool, member in old.keys() - roster.keys():
                 self._metrics.forget(pool, member)
             self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
+            memory.settle()
             return Reloaded(self._publisher.generation, changed, warnings)
 
 

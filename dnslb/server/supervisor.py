@@ -53,13 +53,17 @@ class Supervisor:
         self._on_death = on_death
         self._on_start = on_start
         self._snapshot: Snapshot | None = None
+        self._encoded = b""
+        """The snapshot as octets, while all workers are being started with it."""
         self._tending: list[asyncio.Task[None]] = []
 
     async def start(self, snapshot: Snapshot) -> None:
         """Start all workers and wait until each answers."""
         self._snapshot = snapshot
+        self._encoded = channel.encode(snapshot)
         self._tending = [asyncio.create_task(self._tend(worker)) for worker in self._workers]
         await self._wait_for(snapshot.generation)
+        self._encoded = b""
 
     async def distribute(self, message: Snapshot | Change) -> None:
         """Send a snapshot or a change to every worker and wait until each answers from it.
@@ -71,6 +75,7 @@ class Supervisor:
             await self.start(message)
             return
         self._snapshot = apply(self._snapshot, message) if isinstance(message, Change) else message
+        self._encoded = b""
         octets = channel.encode(message)
         for worker in self._workers:
             if worker.writer is not None:
@@ -165,7 +170,7 @@ class Supervisor:
                 writer.close()
                 raise
         assert self._snapshot is not None  # noqa: S101 - start comes first
-        writer.write(channel.encode(self._snapshot))
+        writer.write(self._encoded or channel.encode(self._snapshot))
         # From here on it hears of each change, in order, behind the snapshot just sent.
         worker.writer = writer
         return reader

@@ -48,7 +48,7 @@ def _measure_inside(stage: Stage, name: str, *, with_mx: bool) -> None:
         "load": "read and check the configuration",
         "world": "index names and services",
         "select": "select the members of all pools",
-        "compile": "compile all answers (compile_world)",
+        "compile": "compile all answers (compile_all)",
     }
     table(("", "s"), [(text, spread([run["seconds"][step] for run in runs], ".3f")) for step, text in steps.items()])
     figure(f"full compile, {name}", median(run["seconds"]["compile"] for run in runs), COMPILE_LIMIT, "s")

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dnslb import config
-from dnslb.answer.compiler import Pools, compile_world
+from dnslb.answer.compiler import Pools
 from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State
 from dnslb.pool.selection import Candidate, select
-from dnslb.publisher import Publication, Publisher
+from dnslb.publisher import Publication, Publisher, compile_all
 from dnslb.server import sockets
 from dnslb.server.supervisor import Supervisor
 from tests.bench.pools_config import WORKERS
@@ -58,7 +58,7 @@ def _compile(path: Path) -> tuple[World, dict[str, float]]:
         lambda: {name: select(pool, roster.candidates(name), frozenset()) for name, pool in settings.pools.items()}
     )
     pools = Pools(chosen[0], dict.fromkeys(world[0].zones, 1))
-    compiled = _timed(lambda: compile_world(world[0], pools, 1))
+    compiled = _timed(lambda: compile_all(world[0], pools, 1))
     return world[0], {"load": load[1], "world": world[1], "select": chosen[1], "compile": compiled[1]}
 
 
