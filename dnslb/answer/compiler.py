@@ -172,7 +172,7 @@ def _compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
         cuts={cut: _compile_referral(zone, cut) for cut in cuts},
         empty=empty,
         aliases=dict(_compile_aliases(world, owned, empty)),
-        plain=not cuts and not any(there.startswith(b"\x01*") for there in owned | empty),
+        plain=not cuts and not any(there.startswith(name.WILDCARD) for there in owned | empty),
     )
 
 
@@ -242,7 +242,7 @@ def _end_of(world: World, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> 
         return Rcode.NOERROR, False
     if there is not None or target in empty:
         return Rcode.NOERROR, True
-    wildcards = (b"\x01*" + above for above in name.ancestors(name.parent(target)))
+    wildcards = (name.WILDCARD + above for above in name.ancestors(name.parent(target)))
     if any(wildcard in world.names or wildcard in empty for wildcard in wildcards):
         return Rcode.NOERROR, False
     return Rcode.NXDOMAIN, True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dnslb.answer import tally
 from dnslb.answer.snapshot import Rotation, Variant
-from dnslb.wire import header, rrtype
+from dnslb.wire import header, name, rrtype
 from dnslb.wire.header import Rcode
 from dnslb.wire.record import QNAME_POINTER, compress, compress_rdata, pointer, record, suffixes
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from dnslb.zone.rrset import RRset
 
-_WILDCARD = b"\x01*"
 _RECORD_FIXED = 12
 """Octets of a record before its data when the owner is a pointer."""
 
@@ -39,7 +38,7 @@ class Frame:
     @classmethod
     def of(cls, question_name: bytes) -> Frame:
         """Return the frame of a question for this name."""
-        wildcard = question_name.startswith(_WILDCARD)
+        wildcard = question_name.startswith(name.WILDCARD)
         return cls(question_name, wildcard, {} if wildcard else suffixes(question_name))
 
     def behind(self, chain: Sequence[RRset]) -> Frame:

@@ -19,7 +19,6 @@ from dnslb.wire.record import pointer
 
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
-_WILDCARD = b"\x01*"
 _ALIAS = rrtype.question_tail(rrtype.CNAME)
 _HIGHEST_PLAIN = 15
 """The highest response code that the header alone can say."""
@@ -237,7 +236,7 @@ def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes
     while len(encloser) > len(zone.apex):
         encloser = encloser[encloser[0] + 1 :]
         if encloser in names or encloser in empty:
-            wildcard = _WILDCARD + encloser
+            wildcard = name.WILDCARD + encloser
             return wildcard if wildcard in names or wildcard in empty else None
     return None
 

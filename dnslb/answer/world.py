@@ -13,6 +13,7 @@ from dnslb.answer.service import Service, ServiceType
 from dnslb.pool.member import Member, Pool
 from dnslb.wire import name, rdata, rrtype
 from dnslb.zone.rrset import RRset
+from dnslb.zone.shape import cuts_of
 from dnslb.zone.zone import Zone
 
 _LONGEST_CHAIN = 8
@@ -47,7 +48,7 @@ class World:
 def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[Service]) -> World:
     """Return the world of a checked configuration."""
     by_apex = {zone.apex: zone for zone in zones}
-    cuts = {zone.apex: _cuts(zone) for zone in by_apex.values()}
+    cuts = {zone.apex: cuts_of(zone) for zone in by_apex.values()}
     names: dict[bytes, Contents] = {}
     # Parents first: where a zone and its child are both ours, the child's data stand at the cut, beside the DS.
     for zone in sorted(by_apex.values(), key=lambda zone: len(zone.apex)):
@@ -79,10 +80,6 @@ def chain_from(owner: bytes, names: Mapping[bytes, Contents]) -> Iterator[RRset]
         seen.add(alias.owner)
         following = names.get(alias.rdata[0].lower())
         contents = following if following is not None and following.zone == contents.zone else None
-
-
-def _cuts(zone: Zone) -> frozenset[bytes]:
-    return frozenset(owner for owner, rrsets in zone.nodes.items() if owner != zone.apex and rrtype.NS in rrsets)
 
 
 def _static_contents(zone: Zone, left: frozenset[bytes]) -> Iterator[tuple[bytes, Contents]]:

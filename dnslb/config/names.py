@@ -11,8 +11,8 @@ from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServiceTable
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.wire.name import from_text, to_text
+from dnslb.wire.rrtype import AAAA, CNAME, MX, NS, SOA, SRV, A
 from dnslb.zone.checks import targets_without_address
-from dnslb.zone.shape import AAAA, CNAME, MX, NS, SOA, SRV, A
 
 LONG_TTL = 300
 _COLLIDING = {

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 MAX_NAME = 255
 MAX_LABEL = 63
 ROOT = b"\x00"
+WILDCARD = b"\x01*"
+"""The label that begins a wildcard (RFC 4592 section 2.1.1)."""
 
 
 def from_text(text: str) -> bytes:

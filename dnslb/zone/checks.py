@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from dnslb.wire.name import is_within, to_text
+from dnslb.wire.rrtype import AAAA, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A
 from dnslb.zone.problem import Place, Places, ZoneProblem
 from dnslb.zone.rrset import RRset
-from dnslb.zone.shape import AAAA, ADDRESS_TYPES, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A, Shape, pointers
+from dnslb.zone.shape import ADDRESS_TYPES, Shape, pointers
 from dnslb.zone.zone import Zone
 
 MAX_MESSAGE = 65535

@@ -19,12 +19,13 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.ttl
 
+from dnslb.wire import rrtype
 from dnslb.wire.name import is_within, to_text
 from dnslb.zone.checks import contradictions, omissions
 from dnslb.zone.entries import Entry, split
 from dnslb.zone.problem import Place, Places, ZoneError, ZoneProblem
 from dnslb.zone.rrset import RRset
-from dnslb.zone.shape import SOA, shape_of
+from dnslb.zone.shape import shape_of
 from dnslb.zone.zone import Zone
 
 MAX_INCLUDES = 16
@@ -223,7 +224,7 @@ def _record(entry: Entry, context: _Context) -> _Record:
     if not words:
         raise _EntryError("the record has no type")
     rtype, rdata = _rdata(words[0], " ".join(words[1:]), context.origin)
-    if rtype == SOA and context.soa_minimum is None:
+    if rtype == rrtype.SOA and context.soa_minimum is None:
         context.soa_minimum = int.from_bytes(rdata[-4:], "big")
     return _Record(context.owner.to_digestable(), rtype, _effective_ttl(ttl, context), rdata)
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dnslb.wire.name import ROOT, ancestors, is_within
+from dnslb.wire.name import ROOT, WILDCARD, ancestors, is_within
+from dnslb.wire.rrtype import AAAA, MX, NS, SRV, A
 from dnslb.zone.zone import Zone
 
-A, NS, CNAME, SOA, MX, AAAA, SRV, DS, RRSIG, NSEC = 1, 2, 5, 6, 15, 28, 33, 43, 46, 47
 ADDRESS_TYPES = frozenset({A, AAAA})
-_WILDCARD = b"\x01*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,18 @@ class Shape:
         for ancestor in ancestors(name):
             # Only the closest name that exists may lend its wildcard (RFC 4592 2.2.1).
             if ancestor in self.names:
-                return frozenset(self.zone.nodes.get(_WILDCARD + ancestor, ()))
+                return frozenset(self.zone.nodes.get(WILDCARD + ancestor, ()))
         return frozenset()
+
+
+def cuts_of(zone: Zone) -> frozenset[bytes]:
+    """Return the names that the zone delegates (RFC 1034 section 4.2)."""
+    return frozenset(owner for owner, sets in zone.nodes.items() if NS in sets and owner != zone.apex)
 
 
 def shape_of(zone: Zone) -> Shape:
     """Work out the shape of a zone, in time linear in its owners."""
-    cuts = frozenset(owner for owner, sets in zone.nodes.items() if NS in sets and owner != zone.apex)
+    cuts = cuts_of(zone)
     glue = frozenset(host.lower() for cut in cuts for host in zone.nodes[cut][NS].rdata)
     names: set[bytes] = {zone.apex}
     for owner in zone.nodes:
