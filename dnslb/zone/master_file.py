@@ -8,6 +8,7 @@ the zone without a word.
 import os
 import re
 import stat
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -264,7 +265,9 @@ def _rdata(word: str, text: str, origin: dns.name.Name) -> tuple[int, bytes]:
         expected = f"its data has {len(wire)} octets, at most {MAX_RDATA} are possible"
     except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel) as error:
         expected = str(error).rstrip(".")
-    except Exception as error:  # noqa: BLE001  # dnspython lets a type's own errors through, struct.error of LOC for one
+    except struct.error:
+        expected = "a number in it is out of range"
+    except Exception as error:  # noqa: BLE001  # dnspython lets a type's own errors through
         expected = _SYNTAX.get(word.upper(), str(error).rstrip("."))
     else:
         if len(wire) <= MAX_RDATA:

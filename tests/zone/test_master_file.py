@@ -199,7 +199,7 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
         ("x TLSA 3 1 1 zz", "'TLSA 3 1 1 zz' is not a valid TLSA record: Non-hexadecimal digit found"),
         (
             "x LOC 1 N 1 E 99999999999999999999m",
-            "'LOC 1 N 1 E 99999999999999999999m' is not a valid LOC record: argument out of range",
+            "'LOC 1 N 1 E 99999999999999999999m' is not a valid LOC record: a number in it is out of range",
         ),
         ("x TXT (", "a parenthesis is never closed"),
         (f"{'x' * 64} A 192.0.2.1", f"'{'x' * 64}' is not a domain name: A DNS label is > 63 octets long"),
