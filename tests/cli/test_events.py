@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Dnslb, FakeDaemon
@@ -65,6 +66,22 @@ def test_what_is_no_time_span_is_a_usage_error(dnslb: "Dnslb", word: str) -> Non
     assert "is no time span: write 30s, 10m, 1h or 2d" in result.stderr
 
 
+@pytest.fixture
+def follow() -> "Iterator[Callable[..., Follower]]":
+    """Return what starts a follower; it is ended with the test, however that ends."""
+    # A shell starts what is to run in the background with SIGINT ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGINT, before)
+
+        def start(path: "Path", *words: str) -> Follower:
+            follower = Follower(path, *words)
+            stack.callback(follower.kill)
+            return follower
+
+        yield start
+
+
 class Follower:
     """`dnslb events --follow --json` in a process of its own, with a look at its output."""
 
@@ -83,6 +100,11 @@ class Follower:
         """Wait for so many events and return their ids."""
         return [json.loads(self.output.readline())["id"] for _ in range(count)]
 
+    def kill(self) -> None:
+        """End it if it still runs."""
+        self.process.kill()
+        self.process.communicate()
+
     def ended(self) -> tuple[int, str]:
         """Wait for its end; return exit status and what it had to complain about."""
         self.output.close()
@@ -98,10 +120,10 @@ def when(condition: "Callable[[], object]") -> None:
         pause.wait(0.01)
 
 
-def test_following_shows_each_event_once_until_ctrl_c(daemon: "FakeDaemon") -> None:
+def test_following_shows_each_event_once_until_ctrl_c(daemon: "FakeDaemon", follow: "Callable[..., Follower]") -> None:
     """Old ones first, new ones as they come; Ctrl-C ends it cleanly with status 0."""
     daemon.operator.happened = [an_event(1), an_event(2)]
-    follower = Follower(daemon.path)
+    follower = follow(daemon.path)
     assert follower.numbers(2) == [1, 2]
     daemon.operator.happened += [an_event(3), an_event(4)]
     assert follower.numbers(2) == [3, 4]
@@ -109,9 +131,9 @@ def test_following_shows_each_event_once_until_ctrl_c(daemon: "FakeDaemon") -> N
     assert follower.ended() == (0, "")
 
 
-def test_following_from_now_shows_nothing_older(daemon: "FakeDaemon") -> None:
+def test_following_from_now_shows_nothing_older(daemon: "FakeDaemon", follow: "Callable[..., Follower]") -> None:
     """When the first look finds nothing since then, the next ones ask since then too."""
-    follower = Follower(daemon.path, "--since", "1s")
+    follower = follow(daemon.path, "--since", "1s")
     when(lambda: len(daemon.operator.asked) > 1)
     follower.process.send_signal(signal.SIGINT)
     assert follower.ended() == (0, "")
@@ -119,23 +141,23 @@ def test_following_from_now_shows_nothing_older(daemon: "FakeDaemon") -> None:
     assert second == {"since": first["since"], "pool": None, "after": 0, "limit": 1000}
 
 
-def test_following_ends_when_nobody_reads(daemon: "FakeDaemon") -> None:
+def test_following_ends_when_nobody_reads(daemon: "FakeDaemon", follow: "Callable[..., Follower]") -> None:
     """`dnslb events --follow | head -1` ends at the next event, without complaint."""
     daemon.operator.happened = [an_event(1)]
-    follower = Follower(daemon.path)
+    follower = follow(daemon.path)
     assert follower.numbers(1) == [1]
     follower.output.close()
     daemon.operator.happened += [an_event(2)]
     assert follower.ended() == (0, "")
 
 
-def test_following_waits_for_a_daemon_that_is_restarted(tmp_path: "Path") -> None:
+def test_following_waits_for_a_daemon_that_is_restarted(tmp_path: "Path", follow: "Callable[..., Follower]") -> None:
     """It says once that the daemon is away, and shows what happened meanwhile when it is back."""
     from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
 
     first = FakeDaemon(tmp_path / "c.sock")
     first.operator.happened = [an_event(1)]
-    follower = Follower(first.path)
+    follower = follow(first.path)
     assert follower.numbers(1) == [1]
     first.close()
     assert follower.process.stderr is not None
