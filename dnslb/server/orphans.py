@@ -4,6 +4,7 @@ The controller writes down who its workers are. A process id is believed only to
 since ids are used again.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,10 @@ def write(directory: Path, pids: Iterable[int]) -> None:
     """Write down the running workers, in place of those written before."""
     known = {str(pid): started for pid in pids if (started := _started(pid)) is not None}
     fresh = directory / f"{_FILE}.new"
-    fresh.write_text(json.dumps(known), encoding="ascii")
+    # What lies there, a link to another file perhaps, is removed and not written through.
+    fresh.unlink(missing_ok=True)
+    with fresh.open("x", encoding="ascii") as file:
+        file.write(json.dumps(known))
     fresh.replace(directory / _FILE)
 
 
@@ -28,18 +32,16 @@ def find(directory: Path) -> list[int]:
     try:
         known = json.loads((directory / _FILE).read_text(encoding="ascii"))
         return [int(pid) for pid, started in known.items() if started and _started(int(pid)) == started]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         # No file, or not ours: then the ports tell, and a clear error says that they are taken.
         return []
 
 
 def end(pids: Iterable[int]) -> None:
-    """Have them finish what they have and go."""
+    """Have them finish what they have and go, except those that have gone or run as another user now."""
     for pid in pids:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
-        except ProcessLookupError:
-            continue
 
 
 def _started(pid: int) -> str | None:

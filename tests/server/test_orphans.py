@@ -76,12 +76,36 @@ def test_who_has_ended_is_not_written_down(tmp_path: Path, sleeper: subprocess.P
         b'{"4194999": null}',
         b'{"1": {}}',
         b'{"1": 0}',
+        b"null",
+        b'{"0": "1"}',
+        b'{"-1": "1"}',
+        b'{"99999999999999999999": "1"}',
+        b'{"' + b"9" * 5000 + b'": "1"}',
+        b"[" * 100_000,
     ],
 )
 def test_a_file_that_is_not_ours_names_nobody(tmp_path: Path, content: bytes) -> None:
     """Above all not -1 or 0, by which a signal would reach every process or our own group."""
     (tmp_path / "workers.json").write_bytes(content)
     assert orphans.find(tmp_path) == []
+
+
+def test_a_link_in_place_of_the_new_file_is_not_followed(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """The file that it points to keeps what it has, and the workers are written down all the same."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / "workers.json.new").symlink_to(other)
+    orphans.write(tmp_path, [sleeper.pid])
+    assert other.read_text() == "precious"
+    assert orphans.find(tmp_path) == [sleeper.pid]
+    assert not (tmp_path / "workers.json").is_symlink()
+
+
+def test_what_a_killed_controller_was_writing_is_replaced(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Half a new file is in nobody's way."""
+    (tmp_path / "workers.json.new").write_text("{")
+    orphans.write(tmp_path, [sleeper.pid])
+    assert orphans.find(tmp_path) == [sleeper.pid]
 
 
 def test_no_file_names_nobody(tmp_path: Path) -> None:
@@ -95,4 +119,20 @@ def test_they_are_asked_to_finish(sleeper: subprocess.Popen[bytes]) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     orphans.end([gone.pid, sleeper.pid])
+    assert sleeper.wait(20) == -signal.SIGTERM
+
+
+def test_one_that_may_not_be_ended_does_not_keep_the_others(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A controller that has given up root's rights may find a worker that still has them."""
+    kill = os.kill
+
+    def refusing(pid: int, number: int) -> None:
+        if pid == 1:
+            raise PermissionError
+        kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", refusing)
+    orphans.end([1, sleeper.pid])
     assert sleeper.wait(20) == -signal.SIGTERM
