@@ -6,15 +6,20 @@ so a request must call us by a loopback name or by the address that it reached.
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from ipaddress import ip_address
 
+import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from dnslb.metrics import CONTENT_TYPE
+
+IDLE = 10.0
+"""Seconds in which a client must complete a request, from its connection or the last response on."""
+MAX_CONNECTIONS = 64
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -28,6 +33,13 @@ _PAGE = """<!doctype html>
 """
 _SECONDS_TO_FINISH = 2.0
 _HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
+_METHODS = ("GET", "HEAD")
+
+# The library writes an error with a traceback for each request that is no HTTP: what anybody can cause is no news.
+# What goes wrong in our own answers is logged here.
+_library_log = logging.getLogger(f"{__name__}.library")
+_library_log.setLevel(logging.CRITICAL)
+_log = structlog.get_logger()
 
 
 class HttpError(Exception):
@@ -48,18 +60,20 @@ class HttpServer:
         *,
         status: Callable[[], Awaitable[dict[str, object]]],
         exposition: Callable[[], bytes],
+        idle: float = IDLE,
     ) -> None:
         self._host = host
         self._port = port
         self._status = status
         self._exposition = exposition
-        self._runner: web.AppRunner | None = None
+        self._idle = idle
+        self._answers = {"/": self._page, "/metrics": self._metrics, "/api/v1/status": self._status_text}
+        self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
         """Listen; raise HttpError if that is not possible."""
-        runner = web.AppRunner(
-            self._application(), handle_signals=False, access_log=None, shutdown_timeout=_SECONDS_TO_FINISH
-        )
+        server = _Server(self._answer, self._idle)
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_SECONDS_TO_FINISH)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
@@ -83,34 +97,66 @@ class HttpServer:
         """The port, the real one once started."""
         return self._port
 
-    def _application(self) -> web.Application:
-        application = web.Application(middlewares=[_check_host])
-        application.router.add_get("/", self._answer_page)
-        application.router.add_get("/metrics", self._answer_metrics)
-        application.router.add_get("/api/v1/status", self._answer_status)
-        return application
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        answer = self._answers.get(request.path)
+        reached = _reached(request)
+        if not is_ours(request.headers.get(hdrs.HOST, ""), reached):
+            return _refusal(HTTPStatus.MISDIRECTED_REQUEST, f"This is not that host. Ask for http://{reached} instead.")
+        if answer is None:
+            return _refusal(HTTPStatus.NOT_FOUND, "There is no such page. / says what there is.")
+        if request.method not in _METHODS:
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET is answered.", {hdrs.ALLOW: ", ".join(_METHODS)})
+        try:
+            return await answer()
+        except Exception:  # noqa: BLE001 - the client gets an answer, the log the traceback, and the daemon goes on
+            _log.exception("http_request_failed", path=request.path)
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of dnslb: its log has the details.")
 
-    async def _answer_page(self, _request: web.Request) -> web.Response:
+    async def _page(self) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html", headers=_HEADERS)
 
-    async def _answer_metrics(self, _request: web.Request) -> web.Response:
+    async def _metrics(self) -> web.Response:
         body = await asyncio.to_thread(self._exposition)
         return web.Response(body=body, headers={**_HEADERS, hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
-    async def _answer_status(self, _request: web.Request) -> web.Response:
+    async def _status_text(self) -> web.Response:
         text = await asyncio.to_thread(json.dumps, await self._status())
         return web.Response(text=text, content_type="application/json", headers=_HEADERS)
 
 
-@web.middleware
-async def _check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+class _Server(web.Server):
+    """Has at most MAX_CONNECTIONS at a time: one more closes the one that has been there for longest.
+
+    So whoever holds connections open takes neither the process's descriptors nor the door from others.
+    """
+
+    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], idle: float) -> None:
+        super().__init__(
+            answer, handler_cancellation=True, keepalive_timeout=idle, access_log=None, logger=_library_log
+        )
+        self._transports: dict[web.RequestHandler, asyncio.Transport] = {}
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._transports[handler] = transport
+        if len(self._transports) > MAX_CONNECTIONS:
+            oldest = next(iter(self._transports))
+            # close() would wait for a client that does not read its response.
+            self._transports.pop(oldest).abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._transports.pop(handler, None)
+
+
+def _refusal(status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, text=f"{text}\n", headers=headers)
+
+
+def _reached(request: web.BaseRequest) -> str:
+    """Return the address of ours that the connection reached, "" if it is gone already."""
     sockname = request.get_extra_info("sockname")
-    reached = str(sockname[0]) if sockname else ""
-    if is_ours(request.headers.get(hdrs.HOST, ""), reached):
-        return await handler(request)
-    return web.Response(
-        status=HTTPStatus.MISDIRECTED_REQUEST, text=f"This is not that host. Ask for http://{reached} instead.\n"
-    )
+    return str(sockname[0]) if sockname else ""
 
 
 def _reason(error: OSError) -> str:

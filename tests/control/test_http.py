@@ -1,12 +1,16 @@
 """The HTTP door tells metrics and status, only to those who call it by its own name."""
 
+import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
-from dnslb.control.http import HttpError, HttpServer, is_ours
+from dnslb.control.http import MAX_CONNECTIONS, HttpError, HttpServer, is_ours
 
 
 async def status() -> dict[str, object]:
@@ -129,3 +133,88 @@ async def test_stopped_means_closed(server: HttpServer) -> None:
     again = HttpServer("127.0.0.1", port, status=status, exposition=lambda: b"")
     await again.start()
     await again.stop()
+
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def connect(server: HttpServer) -> AsyncIterator[Callable[[], Awaitable[Stream]]]:
+    """Return what opens connections to the server, which end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def connect() -> Stream:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            stack.callback(writer.close)
+            return reader, writer
+
+        yield connect
+
+
+async def status_line(stream: Stream) -> bytes:
+    """Ask for the metrics over a connection; return the first line of the response."""
+    reader, writer = stream
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return await reader.readline()
+
+
+async def test_one_connection_too_many_closes_the_oldest(connect: Callable[[], Awaitable[Stream]]) -> None:
+    """Who holds connections open keeps nobody out: the newest is served, the oldest is closed, and only that."""
+    streams = [await connect() for _ in range(MAX_CONNECTIONS + 1)]
+    assert await status_line(streams[-1]) == b"HTTP/1.1 200 OK\r\n"
+    assert await streams[0][0].read() == b""
+    assert await status_line(streams[1]) == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_closed_connections_make_room(connect: Callable[[], Awaitable[Stream]]) -> None:
+    """A connection that has ended does not count: an old one stays however many come and go."""
+    oldest = await connect()
+    for _ in range(MAX_CONNECTIONS + 1):
+        reader, writer = await connect()
+        writer.write_eof()
+        assert await reader.read() == b""
+    assert await status_line(oldest) == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+async def test_a_client_that_stalls_is_closed(sent: bytes) -> None:
+    """Before a request, within one, and after one: the connection ends."""
+    server = HttpServer("127.0.0.1", 0, status=status, exposition=lambda: b"", idle=0.05)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(sent)
+    assert (await reader.read() == b"") == (not sent.endswith(b"\r\n\r\n"))
+    writer.close()
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x00\xa5\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n", b"GET http://[::1 HTTP/1.1\r\n\r\n"]
+)
+async def test_what_is_no_http_is_not_worth_a_line(
+    connect: Callable[[], Awaitable[Stream]], caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    """Anybody can send rubbish: it is answered with 400 and not logged."""
+    caplog.set_level(logging.DEBUG)
+    reader, writer = await connect()
+    writer.write(sent)
+    assert b" 400 " in await reader.readline()
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+async def test_a_fault_of_ours_is_logged() -> None:
+    """The client is told that the log has the details, and it has them."""
+
+    async def broken() -> dict[str, object]:
+        raise ZeroDivisionError
+
+    server = HttpServer("127.0.0.1", 0, status=broken, exposition=lambda: b"")
+    await server.start()
+    with capture_logs() as lines:
+        url = f"http://127.0.0.1:{server.port}/api/v1/status"
+        async with aiohttp.ClientSession() as client, client.get(url) as response:
+            assert response.status == 500
+    await server.stop()
+    assert [(line["event"], line["exc_info"]) for line in lines] == [("http_request_failed", True)]
