@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
     def _answer_complete(self) -> None:
         """Answer what is whole in the buffer, as long as the client takes the answers."""
         answered = False
-        while not self._paused and len(self._buffer) >= 2:  # noqa: PLR2004 - the length's own octets
+        while self._is_open() and not self._paused and len(self._buffer) >= 2:  # noqa: PLR2004 - the length's own octets
             end = 2 + int.from_bytes(self._buffer[:2], "big")
             if end > 2 + MAX_QUERY:
                 self._connections.counters[tally.dropped(Drop.LONG)] += 1
@@ -95,6 +95,13 @@ class Connection(asyncio.Protocol):
             answered = True
         if answered:
             self._touch()
+
+    def _is_open(self) -> bool:
+        """Say whether answers still go out; a client that has gone leaves questions behind, thousands perhaps."""
+        if self._transport is not None and not self._transport.is_closing():
+            return True
+        self._buffer.clear()
+        return False
 
     def _answer(self, query: bytes) -> None:
         response = self._connections.current.answer(query, self._client, self._connections.counters, stream=True)

@@ -233,6 +233,10 @@ class OneAtATime(asyncio.Transport):
         self.written.append(bytes(data))
         self._connection.pause_writing()
 
+    def is_closing(self) -> bool:
+        """Say that the client is there."""
+        return False
+
     def pause_reading(self) -> None:
         """Note that the client need not go on."""
         self.reads = False
@@ -259,6 +263,21 @@ async def test_a_client_that_does_not_read_is_not_answered_ahead(
     connection.data_received(framed(query(3))[5:])
     assert [identity_of(octets[2:]) for octets in transport.written] == [1, 2, 3]
     connection.connection_lost(None)
+
+
+async def test_a_client_that_has_gone_is_not_answered(
+    dial: Dial, connections: tcp.Connections, slots: memoryview, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of what it asked before, nothing is answered into the void, a line of asyncio's log for each."""
+    _reader, writer = await dial()
+    await until(lambda: count(connections) == 1, "it is accepted")
+    (connection,) = connections._open  # noqa: SLF001 - what has been received and not answered is seen of nothing else
+    assert connection._transport is not None  # noqa: SLF001 - the same
+    connection._transport.abort()  # noqa: SLF001 - as a write does that finds the connection reset
+    connection.data_received(framed(query()) * 100)
+    writer.close()
+    await until(lambda: count(connections) == 0, "the connection is forgotten")
+    assert (sum(slots), len(connection._buffer), len(caplog.records)) == (0, 0, 0)  # noqa: SLF001 - the same
 
 
 def waits_for_its_client(connections: tcp.Connections) -> bool:
