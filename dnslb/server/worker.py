@@ -7,9 +7,11 @@ It takes snapshots from the channel and answers from the latest. When the contro
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 
 from dnslb.answer.snapshot import Change, Snapshot, apply
@@ -17,6 +19,7 @@ from dnslb.answer.turns import Turns
 from dnslb.server import channel, tcp
 from dnslb.server.counters import Counters
 from dnslb.server.current import Current
+from dnslb.server.reports import Reports
 from dnslb.server.udp import UdpServer
 
 _FINISH_SECONDS = 2.0
@@ -33,10 +36,18 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the controller decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(_serve(options.channel, Counters(options.counters), options.udp, options.tcp))
+    reports = Reports()
+    logging.basicConfig(level=logging.ERROR, handlers=[reports])
+    try:
+        asyncio.run(_serve(options.channel, Counters(options.counters), options.udp, options.tcp, reports))
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody may read what the interpreter would write
+        reports.say("the worker ends", error)
+        sys.exit(1)
 
 
-async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream: Sequence[int]) -> None:
+async def _serve(
+    channel_fd: int, counters: Counters, udp: Sequence[int], stream: Sequence[int], reports: Reports
+) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel_fd))
     try:
         first = await channel.receive(reader)
@@ -47,8 +58,9 @@ async def _serve(channel_fd: int, counters: Counters, udp: Sequence[int], stream
     # Not before: until there is something to answer, SIGTERM may end the process at once.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    current = Current(first, Turns(os.getpid()))
+    current = Current(first, Turns(os.getpid()), reports)
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in udp]
     for server in servers:
         loop.add_reader(server.sock, server.burst)

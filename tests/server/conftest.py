@@ -13,6 +13,7 @@ from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.answer.world import World, build
 from dnslb.server.current import Current
+from dnslb.server.reports import Reports
 from dnslb.wire import rrtype
 from dnslb.wire.header import Rcode
 from dnslb.wire.name import from_text
@@ -87,7 +88,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 @pytest.fixture
 def current() -> Current:
     """Give a cell that holds generation 1."""
-    return Current(snapshot(), Turns(0))
+    return Current(snapshot(), Turns(0), Reports())
 
 
 @pytest.fixture

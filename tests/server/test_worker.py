@@ -1,13 +1,16 @@
 """One worker process whose controller the test plays."""
 
 import os
+import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +20,11 @@ from tests.server.conftest import change, generation_of, query, snapshot
 
 
 @contextmanager
-def worker() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, tuple[str, int]]]:
-    """Give a worker that has been told nothing yet, our end of its channel, and where it will answer."""
+def worker(stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, tuple[str, int]]]:
+    """Give a worker that has been told nothing yet, our end of its channel, and where it will answer.
+
+    It writes its reports to a descriptor, or to ours.
+    """
     bound, rows = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
     counters = Counters.create()
     ours, theirs = socket.socketpair()
@@ -27,7 +33,8 @@ def worker() -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, tuple[str
     words = ["--channel", channel_fd, "--counters", counters_fd, "--udp", udp, "--tcp", tcp]
     with ours, rows[0].udp[0], rows[0].tcp[0]:
         ours.settimeout(20)
-        with subprocess.Popen([sys.executable, "-m", "dnslb.server.worker", *words], pass_fds=numbers) as process:
+        command = [sys.executable, "-m", "dnslb.server.worker", *words]
+        with subprocess.Popen(command, pass_fds=numbers, stderr=stderr) as process:
             theirs.close()
             try:
                 yield process, ours, (str(bound[0][0]), bound[0][1])
@@ -73,6 +80,37 @@ def test_a_change_before_any_snapshot_is_a_fault(capfd: pytest.CaptureFixture[st
         ours.sendall(channel.encode(change(2)))
         assert process.wait(20) == 1
     assert "the first message of a channel must be a whole snapshot" in capfd.readouterr().err
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """Give the end to write to of a pipe that takes no more."""
+    read, write = os.pipe()
+    while select.select([], [write], [], 0)[1]:
+        os.write(write, b"x" * select.PIPE_BUF)
+    yield write
+    os.close(read)
+    os.close(write)
+
+
+def test_it_does_not_wait_for_who_reads_its_reports(full_pipe: int) -> None:
+    """Not when it has a fault and ends: its replacement has to come."""
+    with worker(full_pipe) as (process, ours, _):
+        ours.sendall(channel.encode(change(2)))
+        assert process.wait(20) == 1
+
+
+def test_it_answers_though_nobody_reads_its_reports(full_pipe: int) -> None:
+    """Without descriptors it has something to report at each turn, and UDP is answered meanwhile."""
+    with worker(full_pipe) as (process, ours, address), ExitStack() as clients:
+        ours.sendall(channel.encode(snapshot()))
+        assert acknowledged(ours) == 1
+        used = {int(path.name) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
+        free = next(number for number in range(len(used) + 1) if number not in used)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (free, free))
+        for _ in range(200):
+            clients.enter_context(socket.create_connection(address, timeout=20))
+            assert asked(address) == 1
 
 
 def test_it_goes_on_with_what_it_has_when_its_controller_is_gone() -> None:
