@@ -6,6 +6,7 @@ when it announces a message that no query can be, or when it does not read what 
 
 import asyncio
 import socket
+from collections import deque
 from ipaddress import ip_address
 
 from dnslb.answer import tally
@@ -17,6 +18,13 @@ BACKLOG = 256
 """Connections that may wait to be accepted."""
 MAX_CONNECTIONS = 512
 """In one worker. One more closes the one that has been idle for longest."""
+MESSAGES_A_TURN = 64
+"""Answered over all connections before UDP and the rest have their turn in the event loop."""
+_AT_ONCE = 16
+"""Messages of one connection before another has its turn."""
+_ENOUGH = 1 << 16
+"""Octets of answers after which a connection waits for its client to take them."""
+_LONGEST = 2 + MAX_QUERY
 
 
 class Connections:
@@ -27,6 +35,26 @@ class Connections:
         self.current = current
         self.counters = counters
         self._open: dict[Connection, None] = {}
+        self._asking: deque[Connection] = deque()
+        """Those that have something to be answered, in the order of their turns."""
+        self._turn: asyncio.Handle | None = None
+
+    def answer_soon(self, connection: "Connection") -> None:
+        """Have a connection answer when it is its turn."""
+        self._asking.append(connection)
+        self._have_a_turn()
+
+    def _have_a_turn(self) -> None:
+        if self._asking and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Answer some messages. Then UDP has its turn, however many connections ask however much."""
+        left = MESSAGES_A_TURN
+        while self._asking and left > 0:
+            left -= self._asking.popleft().answer_some(min(left, _AT_ONCE))
+        self._turn = None
+        self._have_a_turn()
 
     def touch(self, connection: "Connection") -> None:
         """Note that a connection is new or has asked something."""
@@ -45,7 +73,7 @@ class Connections:
     async def close(self, seconds: float) -> None:
         """Close all when what they were answered is written, or after some seconds anyhow."""
         for connection in list(self._open):
-            connection.close()
+            connection.finish()
         for _ in range(int(seconds / 0.01)):
             if not self._open:
                 return
@@ -63,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._client = b""
         self._paused = False
+        self._ending = False
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -75,41 +104,69 @@ class Connection(asyncio.Protocol):
         self._touch()
 
     def data_received(self, data: bytes) -> None:
-        """Answer each message that is complete."""
+        """Read no more, the end neither, until what is whole of this has been answered."""
         self._buffer += data
-        self._answer_complete()
+        if self._transport is not None and self._end_of_next():
+            self._transport.pause_reading()
+            self._connections.answer_soon(self)
 
-    def _answer_complete(self) -> None:
-        """Answer what is whole in the buffer, as long as the client takes the answers."""
-        answered = False
-        while self._is_open() and not self._paused and len(self._buffer) >= 2:  # noqa: PLR2004 - the length's own octets
-            end = 2 + int.from_bytes(self._buffer[:2], "big")
-            if end > 2 + MAX_QUERY:
-                self._connections.counters[tally.dropped(Drop.LONG)] += 1
-                self.close()
-                break
-            if len(self._buffer) < end:
-                break
-            self._answer(bytes(self._buffer[2:end]))
-            del self._buffer[:end]
-            answered = True
-        if answered:
+    def answer_some(self, most: int) -> int:
+        """Answer so many of the messages in the buffer at most; return how many it were."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            # A client that has gone leaves questions behind, thousands perhaps.
+            self._buffer.clear()
+            return 0
+        if self._paused:
+            return 0
+        answers = self._answers(most)
+        if answers:
+            # Lengths and messages in one write, lest the client wait for a delayed acknowledgement in between.
+            transport.write(b"".join(answers))
             self._touch()
+        self._go_on(transport)
+        return len(answers)
 
-    def _is_open(self) -> bool:
-        """Say whether answers still go out; a client that has gone leaves questions behind, thousands perhaps."""
-        if self._transport is not None and not self._transport.is_closing():
-            return True
-        self._buffer.clear()
-        return False
+    def _answers(self, most: int) -> list[bytes]:
+        """Answer the next messages, each with its length before it."""
+        answers: list[bytes] = []
+        size = 0
+        while len(answers) < most and size < _ENOUGH and (end := self._end_of_next()):
+            response = self._answer(end)
+            if response is None:
+                # Nobody knows what the stream means from here on.
+                self._buffer.clear()
+                self._ending = True
+                break
+            answers.append(len(response).to_bytes(2, "big") + response)
+            size += len(response)
+        return answers
 
-    def _answer(self, query: bytes) -> None:
-        response = self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
-        if response is None:
-            self.close()
-        elif self._transport is not None:
-            # Length and message in one write, lest the client wait for a delayed acknowledgement in between.
-            self._transport.write(len(response).to_bytes(2, "big") + response)
+    def _end_of_next(self) -> int:
+        """Return where the next message ends if it is whole, or longer than any may be; otherwise 0."""
+        if len(self._buffer) < 2:  # noqa: PLR2004 - the length's own octets
+            return 0
+        end = 2 + int.from_bytes(self._buffer[:2], "big")
+        return end if end <= len(self._buffer) or end > _LONGEST else 0
+
+    def _answer(self, end: int) -> bytes | None:
+        """Take the next message out of the buffer and answer it."""
+        if end > _LONGEST:
+            self._connections.counters[tally.dropped(Drop.LONG)] += 1
+            return None
+        query = bytes(self._buffer[2:end])
+        del self._buffer[:end]
+        return self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
+
+    def _go_on(self, transport: asyncio.Transport) -> None:
+        """Answer more later, or else close or read on; a client that does not take its answers is waited for."""
+        if self._end_of_next():
+            if not self._paused:
+                self._connections.answer_soon(self)
+        elif self._ending:
+            transport.close()
+        elif not self._paused:
+            transport.resume_reading()
 
     def pause_writing(self) -> None:
         """Read no more while the client does not read, and answer no more of what has been read."""
@@ -120,9 +177,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Answer what was left, then read again."""
         self._paused = False
-        self._answer_complete()
-        if self._transport is not None and not self._paused:
-            self._transport.resume_reading()
+        self._connections.answer_soon(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Leave nothing behind."""
@@ -131,11 +186,12 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._connections.forget(self)
 
-    def close(self) -> None:
-        """Close when all answers are written."""
-        self._buffer.clear()
+    def finish(self) -> None:
+        """Close when all that has been asked is answered and written."""
+        self._ending = True
         if self._transport is not None:
-            self._transport.close()
+            self._transport.pause_reading()
+        self._connections.answer_soon(self)
 
     def abort(self) -> None:
         """Close at once."""

@@ -219,23 +219,27 @@ async def test_connections_that_come_all_at_once_are_limited_too(
     assert count(connections) == 5
 
 
-class OneAtATime(asyncio.Transport):
-    """A transport whose buffer is full after each write."""
+class Wire(asyncio.Transport):
+    """A transport that notes what is done with it; if it is `narrow` its buffer is full after each write."""
 
-    def __init__(self, connection: tcp.Connection) -> None:
+    def __init__(self, connections: tcp.Connections, *, narrow: bool = False) -> None:
         super().__init__()
-        self.written: list[bytes] = []
+        self.written = b""
         self.reads = True
-        self._connection = connection
+        self.closed = False
+        self.connection = tcp.Connection(connections)
+        self._narrow = narrow
+        self.connection.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take it, and say that this was enough."""
-        self.written.append(bytes(data))
-        self._connection.pause_writing()
+        """Take it, and perhaps say that this was enough."""
+        self.written += data
+        if self._narrow:
+            self.connection.pause_writing()
 
     def is_closing(self) -> bool:
-        """Say that the client is there."""
-        return False
+        """Say whether it was closed."""
+        return self.closed
 
     def pause_reading(self) -> None:
         """Note that the client need not go on."""
@@ -245,24 +249,116 @@ class OneAtATime(asyncio.Transport):
         """Note that the client may go on."""
         self.reads = True
 
+    def close(self) -> None:
+        """Be gone."""
+        self.closed = True
+        self.connection.connection_lost(None)
+
+    def identities(self) -> list[int]:
+        """Return the ids of the messages that were written."""
+        octets, found = self.written, []
+        while octets:
+            end = 2 + int.from_bytes(octets[:2], "big")
+            found.append(identity_of(octets[2:end]))
+            octets = octets[end:]
+        return found
+
+
+def asked(first: int, end: int) -> bytes:
+    """Return queries with these ids as they go over TCP."""
+    return b"".join(framed(query(identity)) for identity in range(first, end))
+
+
+async def some_turns() -> None:
+    """Let the event loop go around more often than anything here needs."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
 
 async def test_a_client_that_does_not_read_is_not_answered_ahead(
-    connections: tcp.Connections, slots: memoryview
+    connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answers to what it has asked do not pile up here: the next is made when it has taken the one before."""
-    connection = tcp.Connection(connections)
-    transport = OneAtATime(connection)
-    connection.connection_made(transport)
-    connection.data_received(framed(query(1)) + framed(query(2)) + framed(query(3))[:5])
-    assert (len(transport.written), slots[ANSWERED_A], transport.reads) == (1, 1, False)
+    monkeypatch.setattr(tcp, "_AT_ONCE", 1)
+    wire = Wire(connections, narrow=True)
+    wire.connection.data_received(asked(1, 3) + framed(query(3))[:5])
+    await some_turns()
+    assert (wire.identities(), wire.reads) == ([1], False)
 
-    connection.resume_writing()
-    assert (len(transport.written), slots[ANSWERED_A], transport.reads) == (2, 2, False)
-    connection.resume_writing()
-    assert transport.reads
-    connection.data_received(framed(query(3))[5:])
-    assert [identity_of(octets[2:]) for octets in transport.written] == [1, 2, 3]
-    connection.connection_lost(None)
+    wire.connection.resume_writing()
+    await some_turns()
+    assert (wire.identities(), wire.reads) == ([1, 2], False)
+    wire.connection.resume_writing()
+    await some_turns()
+    assert wire.reads
+    wire.connection.data_received(framed(query(3))[5:])
+    await some_turns()
+    assert wire.identities() == [1, 2, 3]
+    wire.close()
+
+
+async def test_large_answers_are_not_made_ahead_either(connections: tcp.Connections) -> None:
+    """What is written at once is not much more than what a transport takes before it says that it is enough."""
+    wire = Wire(connections, narrow=True)
+    wire.connection.data_received(framed(query(1, LARGE, TXT, payload=1232)) * 16 * 8)
+    await some_turns()
+    assert (1 << 16) <= len(wire.written) < (1 << 16) + 5000
+    wire.close()
+
+
+async def test_clients_that_ask_a_thousand_things_at_once_leave_others_their_turn(
+    connections: tcp.Connections, slots: memoryview
+) -> None:
+    """In one turn of the loop at most 64 messages are answered over TCP; nobody is read on from meanwhile."""
+    wires = [Wire(connections) for _ in range(10)]
+    for wire in wires:
+        wire.connection.data_received(asked(0, 200))
+    before = 0
+    while (answered := slots[ANSWERED_A]) < 2000:
+        assert answered - before <= tcp.MESSAGES_A_TURN
+        before = answered
+        await asyncio.sleep(0)
+        assert all(wire.reads == (len(wire.identities()) == 200) for wire in wires)
+    assert all(wire.identities() == list(range(200)) for wire in wires)
+    for wire in wires:
+        wire.close()
+
+
+async def test_a_client_with_one_question_does_not_wait_for_those_with_thousands(connections: tcp.Connections) -> None:
+    """Each has its turn after a few answers to another."""
+    greedy, modest = Wire(connections), Wire(connections)
+    greedy.connection.data_received(asked(0, 5000))
+    modest.connection.data_received(framed(query(7)))
+    await asyncio.sleep(0)
+    assert modest.identities() == [7]
+    assert len(greedy.identities()) < tcp.MESSAGES_A_TURN
+    greedy.close()
+    modest.close()
+
+
+async def test_a_worker_that_ends_answers_what_it_was_asked(connections: tcp.Connections) -> None:
+    """What has been received counts as asked, though its turn has not come; then the connection is closed."""
+    wire, waiting = Wire(connections), Wire(connections, narrow=True)
+    wire.connection.data_received(asked(0, 1000) + b"\x00")
+    waiting.connection.data_received(asked(0, 20))
+    await some_turns()
+    closing = asyncio.create_task(connections.close(20))
+    await until(lambda: wire.closed, "it is closed")
+    assert wire.identities() == list(range(1000))
+    assert not waiting.closed
+    waiting.connection.resume_writing()
+    await until(lambda: waiting.closed, "it is closed when its client has taken what was before")
+    assert waiting.identities() == list(range(20))
+    await closing
+
+
+async def test_a_client_that_has_asked_thousands_and_said_all_gets_its_answers(dial: Dial) -> None:
+    """A half-close is not seen before the last question is answered."""
+    reader, writer = await dial()
+    writer.write(asked(0, 20_000))
+    writer.write_eof()
+    assert [identity_of(await message(reader)) for _ in range(20_000)] == list(range(20_000))
+    assert await rest(reader) == b""
 
 
 async def test_a_client_that_has_gone_is_not_answered(
