@@ -5,6 +5,7 @@ when it announces a message that no query can be, or when it does not read what 
 """
 
 import asyncio
+import resource
 import socket
 from collections import deque
 from ipaddress import ip_address
@@ -17,7 +18,10 @@ IDLE_SECONDS = 10.0
 BACKLOG = 256
 """Connections that may wait to be accepted."""
 MAX_CONNECTIONS = 512
-"""In one worker. One more closes the one that has been idle for longest."""
+"""In one worker, if it may have so many descriptors. One more closes the one that has been idle for longest."""
+_MIN_CONNECTIONS = 16
+_OTHER_DESCRIPTORS = 64
+"""More than a worker needs beside its connections."""
 MESSAGES_A_TURN = 64
 """Answered over all connections before UDP and the rest have their turn in the event loop."""
 _AT_ONCE = 16
@@ -34,6 +38,7 @@ class Connections:
         """`counters` are the slots of `dnslb.answer.tally` for TCP."""
         self.current = current
         self.counters = counters
+        self._most = _connections_at_most()
         self._open: dict[Connection, None] = {}
         self._asking: deque[Connection] = deque()
         """Those that have something to be answered, in the order of their turns."""
@@ -60,7 +65,7 @@ class Connections:
         """Note that a connection is new or has asked something."""
         self._open.pop(connection, None)
         self._open[connection] = None
-        if len(self._open) > MAX_CONNECTIONS:
+        if len(self._open) > self._most:
             oldest = next(iter(self._open))
             # It counts no more from now on: many may be accepted before asyncio says that it is gone.
             self.forget(oldest)
@@ -80,6 +85,14 @@ class Connections:
             await asyncio.sleep(0.01)
         for connection in list(self._open):
             connection.abort()
+
+
+def _connections_at_most() -> int:
+    """Return how many connections leave a worker the descriptors that it needs for other things."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, limit - _OTHER_DESCRIPTORS))
 
 
 class Connection(asyncio.Protocol):

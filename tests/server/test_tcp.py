@@ -1,6 +1,7 @@
 """TCP: framing, clients that are slow, rude or many, and what they may cost."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -186,7 +187,7 @@ async def test_one_more_than_the_limit_closes_the_one_that_is_idle_for_longest(
     dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has just asked stays; who has said nothing for longest goes."""
-    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(connections, "_most", 3)
     clients = []
     for _ in range(3):
         clients.append(await dial())
@@ -207,7 +208,7 @@ async def test_connections_that_come_all_at_once_are_limited_too(
     dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many are accepted in one turn of the loop, as many old ones go."""
-    monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 5)
+    monkeypatch.setattr(connections, "_most", 5)
     clients = [await dial() for _ in range(5)]
     await until(lambda: count(connections) == 5, "all are accepted")
     clients += await asyncio.gather(*(dial() for _ in range(40)))
@@ -217,6 +218,21 @@ async def test_connections_that_come_all_at_once_are_limited_too(
         writer.write(framed(query(1)))
         assert identity_of(await message(reader)) == 1
     assert count(connections) == 5
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "most"),
+    [(resource.RLIM_INFINITY, 512), (1 << 20, 512), (576, 512), (575, 511), (256, 192), (80, 16), (20, 16)],
+)
+def test_the_limit_leaves_descriptors_for_other_things(
+    current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, descriptors: int, most: int
+) -> None:
+    """A process that may open few files has fewer connections, and can always accept the next."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    connections = tcp.Connections(current, slots)
+    for number in range(600):
+        connections.touch(tcp.Connection(connections))
+        assert count(connections) == min(number + 1, most)
 
 
 class Wire(asyncio.Transport):

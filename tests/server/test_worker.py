@@ -16,7 +16,7 @@ import pytest
 
 from dnslb.server import channel, sockets
 from dnslb.server.counters import Counters
-from tests.server.conftest import change, generation_of, query, snapshot
+from tests.server.conftest import change, framed, generation_of, query, snapshot
 
 
 @contextmanager
@@ -111,6 +111,20 @@ def test_it_answers_though_nobody_reads_its_reports(full_pipe: int) -> None:
         for _ in range(200):
             clients.enter_context(socket.create_connection(address, timeout=20))
             assert asked(address) == 1
+
+
+def test_it_has_room_for_one_connection_more(capfd: pytest.CaptureFixture[str]) -> None:
+    """However few descriptors it may have: those that are idle for longest make room before there is none."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with worker() as (process, ours, address), ExitStack() as clients:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (96, limits[1]))
+        ours.sendall(channel.encode(snapshot()))
+        assert acknowledged(ours) == 1
+        for _ in range(200):
+            client = clients.enter_context(socket.create_connection(address, timeout=20))
+            client.sendall(framed(query()))
+            assert client.recv(2)
+    assert capfd.readouterr().err == ""
 
 
 def test_it_goes_on_with_what_it_has_when_its_controller_is_gone() -> None:
