@@ -1,13 +1,16 @@
 """What controller and worker say to each other over their socketpair.
 
 To the worker: an eight-octet length and a pickled Snapshot or Change. Pickle, because both ends are this program and
-the socket has no other end. To the controller: the generation that the worker answers from now, as eight octets.
+the socket has no other end. To the controller: the generation that the worker answers from now, as eight octets, when
+it has changed and every BEAT_SECONDS, from which the controller sees that the worker has not come to a stand.
 """
 
 import asyncio
 import pickle
 
 from dnslb.answer.snapshot import Change, Snapshot
+
+BEAT_SECONDS = 1.0
 
 _LENGTH = 8
 _LARGE = 1 << 20

@@ -15,6 +15,10 @@ from dnslb.server.sockets import WorkerSockets
 _ACKNOWLEDGE_SECONDS = 5.0
 _STOP_SECONDS = 5.0
 _CALM_SECONDS = 1.0
+_TICK_SECONDS = 1.0
+_SILENT_TICKS = 5
+_SILENT_TICKS_AT_FIRST = 60
+"""While it takes its first, whole snapshot, on a busy machine perhaps."""
 _LONGEST_PAUSE = 5.0
 
 
@@ -37,6 +41,10 @@ class _Worker:
     process: asyncio.subprocess.Process | None = None
     writer: asyncio.StreamWriter | None = None
     acknowledged: int = 0
+    silent: int = 0
+    """Ticks since it was heard."""
+    killed: str = ""
+    """Why we have killed it, if we have."""
     started_at: float = 0.0
     pause: float = 0.0
     acknowledges: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,6 +70,7 @@ class Supervisor:
         self._snapshot = snapshot
         self._encoded = channel.encode(snapshot)
         self._tending = [asyncio.create_task(self._tend(worker)) for worker in self._workers]
+        self._tending.append(asyncio.create_task(self._watch()))
         await self._wait_for(snapshot.generation)
         self._encoded = b""
 
@@ -99,9 +108,18 @@ class Supervisor:
         One that has not answered yet is still taking its first, whole snapshot, and may be slow on a busy machine.
         """
         for worker in self._workers:
-            process = worker.process
-            if process is not None and process.returncode is None and 0 < worker.acknowledged < generation:
-                process.kill()
+            if 0 < worker.acknowledged < generation:
+                _kill(worker, f"took no change for {_ACKNOWLEDGE_SECONDS:g} s and was killed")
+
+    async def _watch(self) -> None:
+        """Count for how long each worker has been silent, and kill one that stands still.
+
+        In turns of our own timer: while we stood still ourselves, with the machine perhaps, we could not hear anybody.
+        """
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for worker in self._workers:
+                _tick(worker)
 
     @property
     def pids(self) -> list[int]:
@@ -144,6 +162,7 @@ class Supervisor:
     async def _live(self, worker: _Worker) -> tuple[int, str]:
         """Start a process and wait for its end; return its id and how it ended."""
         worker.started_at, worker.acknowledged = asyncio.get_running_loop().time(), 0
+        worker.silent, worker.killed = 0, ""
         try:
             reader = await self._spawn(worker)
         except OSError as error:
@@ -158,7 +177,8 @@ class Supervisor:
             listening.cancel()
         _hang_up(worker)
         pid, worker.process = worker.process.pid, None
-        return pid, f"ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        ended = f"ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        return pid, worker.killed or ended
 
     async def _spawn(self, worker: _Worker) -> asyncio.StreamReader:
         ours, theirs = socket.socketpair()
@@ -179,17 +199,33 @@ class Supervisor:
         try:
             while True:
                 worker.acknowledged = await channel.receive_generation(reader)
+                worker.silent = 0
                 worker.acknowledges.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
+
+
+def _tick(worker: _Worker) -> None:
+    """Count one more tick without a word of the worker."""
+    worker.silent += 1
+    allowed = _SILENT_TICKS if worker.acknowledged else _SILENT_TICKS_AT_FIRST
+    if worker.silent > allowed:
+        _kill(worker, f"was silent for {allowed * _TICK_SECONDS:g} s and was killed")
+
+
+def _kill(worker: _Worker, how: str) -> None:
+    if worker.process is not None and worker.process.returncode is None:
+        worker.killed = how
+        worker.process.kill()
 
 
 async def _start_process(worker: _Worker, theirs: socket.socket) -> asyncio.subprocess.Process:
     udp = [str(sock.fileno()) for sock in worker.sockets.udp]
     tcp = [str(sock.fileno()) for sock in worker.sockets.tcp]
     descriptors = ["--channel", str(theirs.fileno()), "--counters", str(worker.counters.fd)]
+    beat = ["--beat", str(channel.BEAT_SECONDS)]
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "dnslb.server.worker", *descriptors, "--udp", *udp, "--tcp", *tcp),
+        *(sys.executable, "-P", "-m", "dnslb.server.worker", *descriptors, *beat, "--udp", *udp, "--tcp", *tcp),
         stdin=asyncio.subprocess.DEVNULL,
         # What we are made of and nothing else: with -m alone a signal.py in the working directory would be imported.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 
 from dnslb.answer.snapshot import Change, Snapshot, apply
 from dnslb.answer.turns import Turns
@@ -32,6 +31,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("udp", "tcp"):
         parser.add_argument(f"--{name}", type=int, nargs="*", default=[])
+    parser.add_argument("--beat", type=float, default=channel.BEAT_SECONDS)
     options = parser.parse_args()
     # Ctrl-C reaches the whole process group; the controller decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -39,16 +39,14 @@ def main() -> None:
     reports = Reports()
     logging.basicConfig(level=logging.ERROR, handlers=[reports])
     try:
-        asyncio.run(_serve(options.channel, Counters(options.counters), options.udp, options.tcp, reports))
+        asyncio.run(_serve(options, Counters(options.counters), reports))
     except Exception as error:  # noqa: BLE001 - whatever it is, nobody may read what the interpreter would write
         reports.say("the worker ends", error)
         sys.exit(1)
 
 
-async def _serve(
-    channel_fd: int, counters: Counters, udp: Sequence[int], stream: Sequence[int], reports: Reports
-) -> None:
-    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel_fd))
+async def _serve(options: argparse.Namespace, counters: Counters, reports: Reports) -> None:
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=options.channel))
     try:
         first = await channel.receive(reader)
     except asyncio.IncompleteReadError:
@@ -61,13 +59,15 @@ async def _serve(
     loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     current = Current(first, Turns(os.getpid()), reports)
-    servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in udp]
+    servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in options.udp]
     for server in servers:
         loop.add_reader(server.sock, server.burst)
     connections = tcp.Connections(current, counters.tcp)
-    listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in stream]
+    listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in options.tcp]
     _acknowledge(writer, counters, current.snapshot)
     following = asyncio.create_task(_follow(reader, writer, current, counters))
+    beating = asyncio.create_task(_beat(writer, counters, options.beat))
+    following.add_done_callback(lambda _: beating.cancel())
     await _stopped(stop, following)
     # Once is enough: to the whole group and to each worker by the controller, it may come twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -101,6 +101,14 @@ async def _follow(
             _acknowledge(writer, counters, current.snapshot)
     except (asyncio.IncompleteReadError, ConnectionError):
         return
+
+
+async def _beat(writer: asyncio.StreamWriter, counters: Counters, seconds: float) -> None:
+    """Say again and again that we live, unless the controller itself has not read what was said before."""
+    while True:
+        await asyncio.sleep(seconds)
+        if not writer.transport.get_write_buffer_size():
+            writer.write(channel.encode_generation(counters.generation))
 
 
 def _acknowledge(writer: asyncio.StreamWriter, counters: Counters, snapshot: Snapshot) -> None:

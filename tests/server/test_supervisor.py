@@ -8,14 +8,15 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from dnslb.server import sockets, supervisor
+from dnslb.server import channel, sockets, supervisor
 from dnslb.server.sockets import WorkerSockets
 from dnslb.server.supervisor import Death, Supervisor
 from tests.server.conftest import ANSWERED_A, change, framed, generation_of, query, snapshot, until
@@ -220,8 +221,75 @@ async def test_a_worker_that_hangs_is_replaced(stage: Stage, monkeypatch: pytest
     await stage.supervisor.distribute(change(2))
     assert stage.generations()[0] == 2
     await stage.replaced(1)
-    assert (stage.deaths[0].pid, stage.deaths[0].how) == (hanging, "ended by signal 9")
+    assert (stage.deaths[0].pid, stage.deaths[0].how) == (hanging, "took no change for 0.5 s and was killed")
     await until(lambda: stage.generations() == [2, 2], "the replacement begins with the change")
+
+
+async def test_a_worker_that_stands_still_is_replaced_though_nothing_changes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its share of the queries must not wait for the next change, which may come tomorrow."""
+    monkeypatch.setattr(channel, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(supervisor, "_TICK_SECONDS", 0.2)
+    await stage.supervisor.start(snapshot(1))
+    hanging = stage.supervisor.pids[1]
+    os.kill(hanging, signal.SIGSTOP)
+    await until(lambda: hanging in {death.pid for death in stage.deaths}, "it is found out")
+    assert "was silent for 1 s and was killed" in {death.how for death in stage.deaths}
+    await until(lambda: len(set(stage.supervisor.pids) - {hanging}) == 2, "a new process is in its place")
+
+
+async def test_a_worker_that_lives_is_heard(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nothing changes, it says so between one tick and the next."""
+    monkeypatch.setattr(channel, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "_TICK_SECONDS", 3600)
+    await stage.supervisor.start(snapshot(1))
+    workers = stage.supervisor._workers  # noqa: SLF001 - the test is the clock
+    for _ in range(20):
+        for worker in workers:
+            supervisor._tick(worker)  # noqa: SLF001 - the same
+        await until(lambda: not any(worker.silent for worker in workers), "both are heard")
+    assert stage.deaths == []
+
+
+async def test_a_worker_has_time_for_its_first_snapshot(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing before: on a busy machine a large one takes long. For ever it has not."""
+    monkeypatch.setattr(sys, "executable", replaced_program(tmp_path, "exec sleep 1000"))
+    monkeypatch.setattr(supervisor, "_TICK_SECONDS", 3600)
+    starting = asyncio.create_task(stage.supervisor.start(snapshot(1)))
+    await until(lambda: len(stage.starts) == 2, "both are started")
+    late = stage.supervisor._workers[0]  # noqa: SLF001 - the test is the clock
+    for _ in range(60):
+        supervisor._tick(late)  # noqa: SLF001 - the same
+    assert not late.killed
+    supervisor._tick(late)  # noqa: SLF001 - the same
+    await until(lambda: len(stage.deaths) == 1, "it is killed")
+    assert stage.deaths[0].how == "was silent for 216000 s and was killed"
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+
+
+def ten_hours_later(clock: Callable[[], float]) -> Callable[[], float]:
+    """Return a clock that is ahead of another."""
+    return lambda: clock() + 36_000
+
+
+async def test_nobody_is_killed_for_the_time_in_which_the_controller_stood_still(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a night's sleep of the machine all workers seem to have been silent for hours."""
+    await stage.supervisor.start(snapshot(1))
+    workers = stage.supervisor._workers  # noqa: SLF001 - when they were heard is seen of nothing else
+    for worker in workers:
+        worker.silent = 0
+    loop = asyncio.get_running_loop()
+    for owner, name in ((loop, "time"), (time, "monotonic"), (time, "time")):
+        monkeypatch.setattr(owner, name, ten_hours_later(getattr(owner, name)))
+    await until(lambda: any(worker.silent for worker in workers), "the timer goes off")
+    await until(lambda: not any(worker.silent for worker in workers), "both are heard")
+    assert (stage.deaths, [worker.killed for worker in workers]) == ([], ["", ""])
 
 
 async def test_a_worker_that_cannot_apply_a_message_begins_anew(
@@ -328,8 +396,11 @@ async def test_a_worker_has_its_own_descriptors_only(stage: Stage) -> None:
             assert len([target for target in there if target.startswith("socket:")]) == len(mine) + 3  # and the loop's
 
 
-async def test_workers_go_on_without_the_controller_until_they_are_told(stage: Stage) -> None:
+async def test_workers_go_on_without_the_controller_until_they_are_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the channel closes they answer from what they have; SIGTERM ends them with status 0."""
+    monkeypatch.setattr(supervisor, "_SILENT_TICKS", 1000)  # a controller that is dead kills nobody
     await stage.supervisor.start(snapshot(1))
     for worker in stage.supervisor._workers:  # noqa: SLF001 - closes the channel as a death of this process would
         assert worker.writer is not None

@@ -30,7 +30,7 @@ def worker(stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes],
     ours, theirs = socket.socketpair()
     numbers = [rows[0].udp[0].fileno(), rows[0].tcp[0].fileno(), theirs.fileno(), counters.fd]
     udp, tcp, channel_fd, counters_fd = map(str, numbers)
-    words = ["--channel", channel_fd, "--counters", counters_fd, "--udp", udp, "--tcp", tcp]
+    words = ["--channel", channel_fd, "--counters", counters_fd, "--udp", udp, "--tcp", tcp, "--beat", "0.1"]
     with ours, rows[0].udp[0], rows[0].tcp[0]:
         ours.settimeout(20)
         command = [sys.executable, "-m", "dnslb.server.worker", *words]
@@ -43,9 +43,15 @@ def worker(stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes],
                 os.close(counters.fd)
 
 
-def acknowledged(ours: socket.socket) -> int:
+def heard(ours: socket.socket) -> int:
     """Return the generation that the worker says it answers from."""
     return int.from_bytes(ours.recv(8, socket.MSG_WAITALL), "big")
+
+
+def wait_for(ours: socket.socket, generation: int) -> None:
+    """Return when the worker says that it answers from a generation; until then it may say again what was before."""
+    while (said := heard(ours)) != generation:
+        assert 0 < said < generation
 
 
 def asked(address: tuple[str, int]) -> int:
@@ -104,7 +110,7 @@ def test_it_answers_though_nobody_reads_its_reports(full_pipe: int) -> None:
     """Without descriptors it has something to report at each turn, and UDP is answered meanwhile."""
     with worker(full_pipe) as (process, ours, address), ExitStack() as clients:
         ours.sendall(channel.encode(snapshot()))
-        assert acknowledged(ours) == 1
+        wait_for(ours, 1)
         used = {int(path.name) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
         free = next(number for number in range(len(used) + 1) if number not in used)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (free, free))
@@ -119,7 +125,7 @@ def test_it_has_room_for_one_connection_more(capfd: pytest.CaptureFixture[str]) 
     with worker() as (process, ours, address), ExitStack() as clients:
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (96, limits[1]))
         ours.sendall(channel.encode(snapshot()))
-        assert acknowledged(ours) == 1
+        wait_for(ours, 1)
         for _ in range(200):
             client = clients.enter_context(socket.create_connection(address, timeout=20))
             client.sendall(framed(query()))
@@ -131,12 +137,23 @@ def test_it_goes_on_with_what_it_has_when_its_controller_is_gone() -> None:
     """Half a message is not applied; SIGTERM then ends it with status 0."""
     with worker() as (process, ours, address):
         ours.sendall(channel.encode(snapshot()))
-        assert acknowledged(ours) == 1
+        wait_for(ours, 1)
         ours.sendall(channel.encode(change(2)))
-        assert acknowledged(ours) == 2
+        wait_for(ours, 2)
         ours.sendall(channel.encode(change(3))[:-1])
         ours.close()
         assert asked(address) == 2
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_it_says_again_and_again_that_it_lives() -> None:
+    """Also when nothing changes; and it ends as ever when the controller has gone."""
+    with worker() as (process, ours, address):
+        ours.sendall(channel.encode(snapshot()))
+        assert [heard(ours) for _ in range(3)] == [1, 1, 1]
+        ours.close()
+        assert asked(address) == 1
         process.terminate()
         assert process.wait(20) == 0
 
