@@ -358,7 +358,13 @@ def descriptors(pid: int) -> dict[int, str]:
 
 def children() -> set[str]:
     """Return the ids of this process's children."""
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    while True:
+        try:
+            return {
+                pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+            }
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread has ended meanwhile, and its children are another's
 
 
 async def test_replacements_leave_no_descriptor_and_no_process(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
