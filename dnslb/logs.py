@@ -7,6 +7,12 @@ same way out. Nothing is logged per query.
 import json
 import logging
 import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TextIO
 
 import structlog
@@ -19,13 +25,18 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
 )
 
+MOST_WAITING = 10_000
+"""How many lines wait at most for whoever reads them; those that come then are dropped, and counted."""
+_FLUSH_SECONDS = 1.0
+
 _JOURNAL_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 def configure(stream: TextIO, level: str = "info") -> None:
     """Send every log line of this process from `level` (one of LEVELS) up to the stream; ValueError if not a level.
 
-    A second call replaces the first.
+    A line is written soon, by a thread: a reader that stalls holds up nobody. At the end of the process it has a
+    second to take what is left. A second call replaces the first.
     """
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is unknown, expected one of {', '.join(LEVELS)}")
@@ -38,12 +49,81 @@ def configure(stream: TextIO, level: str = "info") -> None:
         # A cached logger would ignore a later call, and nothing logs often enough to feel the difference.
         cache_logger_on_first_use=False,
     )
-    # It goes on when the stream's reader has gone away or the disk is full, and so does the daemon.
-    handler = logging.StreamHandler(stream)
+    flush()
+    handler = _Lines(_writing_to(stream))
     handler.setFormatter(_formatter(stream, chain))
     logging.basicConfig(handlers=[handler], level=number, force=True)
     # It writes a line for each run of each probe, and a warning for each probe that is still under way.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def flush() -> None:
+    """Wait until all lines so far are written, at most a second; before something else is written to the stream."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+class _Lines(logging.Handler):
+    """Renders records and hands the lines to a thread that writes them. Python flushes and closes it at exit."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        super().__init__()
+        self._write = write
+        self._waiting: queue.Queue[str | threading.Event | None] = queue.Queue(MOST_WAITING)
+        self._dropped = 0
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.put_nowait(f"{self.format(record)}\n")
+        except queue.Full:
+            self._dropped += 1
+        except Exception:  # noqa: BLE001 - as logging does it: a line that cannot be made must end nothing
+            self.handleError(record)
+
+    def flush(self) -> None:
+        end = time.monotonic() + _FLUSH_SECONDS
+        written = threading.Event()
+        with suppress(queue.Full):
+            self._waiting.put(written, timeout=_FLUSH_SECONDS)
+            written.wait(end - time.monotonic())
+
+    def close(self) -> None:
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        super().close()
+
+    def _run(self) -> None:
+        told = 0
+        while (item := self._waiting.get()) is not None:
+            if isinstance(item, str):
+                self._write(item)
+            if told < self._dropped and self._waiting.empty():
+                dropped, told = self._dropped - told, self._dropped
+                self._write(self._note(dropped))
+            if isinstance(item, threading.Event):
+                item.set()
+
+    def _note(self, dropped: int) -> str:
+        text = "%d log lines were dropped: nobody read those before them"
+        facts = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text, "args": (dropped,)}
+        return f"{self.format(logging.makeLogRecord(facts))}\n"
+
+
+def _writing_to(stream: TextIO) -> Callable[[str], object]:
+    try:
+        # Not through the stream: it is locked while a write stalls, and whoever else writes to it would stall as well.
+        return partial(_write, stream.fileno())
+    except OSError:  # it is in memory
+        return stream.write
+
+
+def _write(descriptor: int, line: str) -> None:
+    """Write a line; it is lost, and the daemon goes on, if the reader has gone away or the disk is full."""
+    left = line.encode("utf-8", "backslashreplace")
+    with suppress(OSError):
+        while left:
+            left = left[os.write(descriptor, left) :]
 
 
 def _formatter(stream: TextIO, chain: list[Processor]) -> structlog.stdlib.ProcessorFormatter:

@@ -1,10 +1,15 @@
-"""Log lines reach a terminal as text, anything else as JSON, the journal with priorities; a broken pipe is no harm."""
+"""Log lines reach a terminal as text, anything else as JSON, the journal with priorities.
 
+A reader that has gone away or stalls is no harm.
+"""
+
+import fcntl
 import io
 import json
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +27,9 @@ def _restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.flush()
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("apscheduler").setLevel(logging.NOTSET)
@@ -30,6 +38,7 @@ def _restored_logging() -> Iterator[None]:
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
     """Return the logged lines, each parsed as JSON."""
+    logs.flush()
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -124,6 +133,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, reason: str = "gone", **envir
             raise OSError("broken")  # noqa: TRY301 - the exception is what is tested
         except OSError:
             structlog.get_logger("dnslb.daemon").warning("member left", member="mx1", reason=reason, exc_info=True)
+        logs.flush()
         text = os.read(shown_at, 65536).decode()
     os.close(shown_at)
     assert held not in text
@@ -168,6 +178,7 @@ def test_priorities_in_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
         log.warning("b")
         log.info("c")
         log.debug("d")
+        logs.flush()
     with os.fdopen(reading) as journal:
         written = journal.read().splitlines()
     assert [line[:3] for line in written] == ["<3>", "<4>", "<6>", "<7>"]
@@ -182,6 +193,7 @@ def test_no_priorities_when_only_the_parent_is_in_the_journal(monkeypatch: pytes
         monkeypatch.setenv("JOURNAL_STREAM", "1:1")
         logs.configure(stream)
         structlog.get_logger().info("a")
+        logs.flush()
     with os.fdopen(reading) as pipe:
         assert "timestamp" in json.loads(pipe.read())
 
@@ -214,3 +226,70 @@ def test_a_reader_that_went_away_is_no_harm() -> None:
         output, _ = process.communicate("go\n")
     assert output == "alive\n"
     assert process.returncode == 0
+
+
+SENT = 1000
+
+
+def test_a_reader_that_stalls_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines beyond the bound are dropped; when there is room again, the log says how many."""
+    monkeypatch.setattr(logs, "MOST_WAITING", 10)
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(reading) as pipe, os.fdopen(writing, "w") as stream:
+        logs.configure(stream)
+        log = structlog.get_logger("dnslb.probe")
+        for _ in range(SENT):
+            log.info("something", text="x" * 100)
+        written, dropped = 0, 0
+        while written + dropped < SENT:
+            line = json.loads(pipe.readline())
+            if line["event"] == "something":
+                written += 1
+            else:
+                number, _, rest = line["event"].partition(" ")
+                assert rest == "log lines were dropped: nobody read those before them"
+                assert (line["level"], line["logger"]) == ("warning", "dnslb.logs")
+                dropped += int(number)
+        log.info("after that")
+        assert json.loads(pipe.readline())["event"] == "after that"
+    assert dropped > SENT // 2
+
+
+def test_nothing_is_lost_that_was_not_dropped() -> None:
+    """Each line is written once, in order."""
+    stream = io.StringIO()
+    logs.configure(stream)
+    for number in range(SENT):
+        structlog.get_logger().info("something", number=number)
+    assert [line["number"] for line in lines(stream)] == list(range(SENT))
+
+
+LAST_WORDS = """
+import sys
+import structlog
+from dnslb import logs
+logs.configure(sys.stderr)
+for number in range(1000):
+    structlog.get_logger().info("line", number=number)
+{end}
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("", 0), ("sys.exit(3)", 3), ("raise RuntimeError", 1)])
+def test_a_process_that_ends_has_its_last_words(end: str, status: int) -> None:
+    """Whatever ended it, all its lines are there."""
+    command = [sys.executable, "-c", LAST_WORDS.format(end=end)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert [int(number) for number in re.findall(r'"number": (\d+)', done.stderr)] == list(range(1000))
+
+
+def test_a_process_ends_though_nobody_reads() -> None:
+    """The end waits for a stalled reader, but not for ever."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    command = [sys.executable, "-c", LAST_WORDS.format(end="sys.exit(3)")]
+    assert subprocess.run(command, stderr=writing, check=False).returncode == 3
+    os.close(reading)
+    os.close(writing)

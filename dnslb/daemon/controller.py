@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -61,23 +61,26 @@ def run(path: Path) -> int:
     """Run until SIGTERM or SIGINT; return the exit status of the command."""
     logs.configure(sys.stderr)
     try:
-        settings = config.load(path)
+        _serve(path)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
-        return EXIT_CONFIG
-    try:
-        store = Store.open(settings.server.state)
-        remembered = store.load()
-    except StoreError as error:
-        sys.stderr.write(f"dnslb: {error}\n")
-        return EXIT_FAILED
-    try:
-        asyncio.run(Controller(settings, store, remembered).run())
-    except (ListenError, ControlError, HttpError, StartError) as error:
-        sys.stderr.write(f"dnslb: {error}\n")
-        return EXIT_FAILED
+        return _failed(EXIT_CONFIG, map(str, error.problems))
+    except (StoreError, ListenError, ControlError, HttpError, StartError) as error:
+        return _failed(EXIT_FAILED, [f"dnslb: {error}"])
+    finally:
+        logs.flush()  # a traceback, if there is one, comes behind what led to it
     return EXIT_DONE
+
+
+def _serve(path: Path) -> None:
+    settings = config.load(path)
+    store = Store.open(settings.server.state)
+    asyncio.run(Controller(settings, store, store.load()).run())
+
+
+def _failed(status: int, sentences: Iterable[str]) -> int:
+    logs.flush()
+    sys.stderr.writelines(f"{sentence}\n" for sentence in sentences)
+    return status
 
 
 class Controller:
