@@ -126,5 +126,11 @@ def test_the_unit_and_the_user_agree() -> None:
     assert _settings(unit.splitlines(), "User=") == _settings(users.splitlines(), "u ")
 
 
+def test_the_unit_allows_the_descriptors_of_thousands_of_members() -> None:
+    """Few systems give a service more than 1024 by themselves."""
+    unit = (_ROOT / "deploy" / "dnslb.service").read_text(encoding="utf-8")
+    assert _settings(unit.splitlines(), "LimitNOFILE=") == ["65536"]
+
+
 def _settings(lines: Iterable[str], start: str) -> list[str]:
     return [line.removeprefix(start).split()[0] for line in lines if line.startswith(start)]

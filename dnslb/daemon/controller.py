@@ -22,7 +22,7 @@ from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
-from dnslb.daemon import memory, report
+from dnslb.daemon import descriptors, memory, report
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
@@ -72,9 +72,10 @@ def run(path: Path) -> int:
 
 
 def _serve(path: Path) -> None:
+    limit = descriptors.raise_limit()
     settings = config.load(path)
     store = Store.open(settings.server.state)
-    asyncio.run(Controller(settings, store, store.load()).run())
+    asyncio.run(Controller(settings, store, store.load(), limit).run())
 
 
 def _failed(status: int, sentences: Iterable[str]) -> int:
@@ -86,8 +87,9 @@ def _failed(status: int, sentences: Iterable[str]) -> int:
 class Controller:
     """One running daemon."""
 
-    def __init__(self, settings: Settings, store: Store, remembered: Remembered) -> None:
+    def __init__(self, settings: Settings, store: Store, remembered: Remembered, descriptor_limit: int) -> None:
         self._settings = settings
+        self._descriptor_limit = descriptor_limit
         self._store = store
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._admins = dict(remembered.admins)
@@ -111,7 +113,7 @@ class Controller:
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
-        self._scheduler = Scheduler(self._on_result)
+        self._scheduler = Scheduler(self._on_result, concurrency=descriptors.for_probes(descriptor_limit))
 
     async def run(self) -> None:
         """Start, serve until told to stop, and stop; an error of the start is raised when all is undone."""
@@ -139,7 +141,8 @@ class Controller:
     async def _start(self, stack: AsyncExitStack) -> None:
         if self._store.set_aside is not None:
             _log.warning("state_database_was_corrupt", set_aside=str(self._store.set_aside))
-        for warning in self._settings.warnings:
+        _log.info("descriptors", limit=self._descriptor_limit)
+        for warning in (*self._settings.warnings, *self._shortage(self._settings)):
             _log.warning("configuration", text=warning)
         async with self._changing:
             self._left_behind = orphans.find(self._settings.server.state)
@@ -151,6 +154,10 @@ class Controller:
         self._spawn(self._save_health_regularly())
         self._journal.started(self._listening, self._publisher.generation)
         memory.settle()
+
+    def _shortage(self, settings: Settings) -> tuple[str, ...]:
+        listeners = 2 * len(settings.server.listen) * self._settings.server.workers
+        return descriptors.shortage(self._descriptor_limit, len(settings.targets), listeners)
 
     def _listen(self, *, shared: bool) -> None:
         server = self._settings.server
@@ -337,7 +344,11 @@ class Controller:
                 self._journal.reload_refused(who, [str(problem) for problem in error.problems])
                 raise
             world = await asyncio.to_thread(_world_of, settings)
-            warnings = (*settings.warnings, *_needs_restart(self._settings.server, settings.server))
+            warnings = (
+                *settings.warnings,
+                *_needs_restart(self._settings.server, settings.server),
+                *self._shortage(settings),
+            )
             old = self._roster
             self._admins |= old.admins()
             roster = Roster.of(

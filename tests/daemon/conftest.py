@@ -131,10 +131,10 @@ class Daemon:
         members = [MEMBER.format(name=name, address=ADDRESSES[name], weight=n) for name, n in self.weights.items()]
         self.config.write_text(SERVER.format(**self.values) + "".join(members))
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        """Start it and return at once."""
+    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+        """Start it, by the command `before` if there is one, and return at once."""
         self.configure(port=self.port)
-        command = [sys.executable, "-m", "dnslb", "run", "-c", str(self.config)]
+        command = [*before, sys.executable, "-m", "dnslb", "run", "-c", str(self.config)]
         with self._stderr.open("wb") as stderr:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
         self._processes.append(process)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -319,3 +320,15 @@ def test_all_members_dead_is_no_answer_that_bounces(daemon: Daemon) -> None:
     daemon.members.open("mx1")
     until(lambda: daemon.members_in_answer() == {"mx1"}, "the living one alone")
     until(lambda: daemon.logged("pool_recovered"), "it is told")
+
+
+def test_it_takes_the_descriptors_that_it_may_have(daemon: Daemon) -> None:
+    """The soft limit becomes the hard one, and it is said, with what to do, when that is not enough."""
+    process = daemon.launch("sh", "-c", 'ulimit -S -n 100; ulimit -H -n 250; exec "$@"', "sh")
+    until(lambda: daemon.logged("ready", process), "the daemon is ready")
+    assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (250, 250)
+    assert daemon.logged("descriptors")["limit"] == 250
+    warning = daemon.logged("configuration")["text"]
+    assert warning.startswith("2 members and 2 listeners need 260 open files, and only 250 are allowed: raise")
+    assert daemon.call("reload")["warnings"] == [warning]
+    assert daemon.stop() == 0
