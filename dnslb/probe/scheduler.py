@@ -95,14 +95,15 @@ class Scheduler:
     returns the seconds until this member's next probe, measured from the start of the one reported. A delay of the
     recipe's interval or more is jittered by 5 %; a shorter one, which confirms a change, is kept exactly, so that the
     answers 1 s and 2 s probe 1 s and 3 s after the first failure. A conversation that outlasts the delay is followed
-    at once; there is never more than one per target.
+    at once; there is never more than one per target, and never more than `concurrency` in all. When members stall, so
+    many of them keep all others waiting: it should be as large as there are descriptors for.
     """
 
     def __init__(
         self,
         on_result: OnResult,
         *,
-        concurrency: int = 256,
+        concurrency: int,
         run_probe: Callable[[Target], Awaitable[ProbeResult]] = probe,
         wall: Callable[[], float] = time.time,
     ) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from dnslb.daemon.descriptors import for_probes
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.scheduler import AdaptiveTrigger, Scheduler, Watch
@@ -34,12 +35,14 @@ def target(member: str = "mx1", *, interval: float = FAST, pool: str = "in") -> 
 class Probes:
     """Fake probes, and what became of them.
 
-    `gate` holds probes open while it is clear. `failing` is raised instead of a result.
+    `gate` holds probes open while it is clear, `stalling` those of some members for ever. `failing` is raised instead
+    of a result.
     """
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.stalling: set[str] = set()
         self.failing: Exception | None = None
         self.begun: list[tuple[str, float]] = []
         self.ended: list[str] = []
@@ -58,6 +61,8 @@ class Probes:
         try:
             await asyncio.sleep(0)
             await self.gate.wait()
+            if target.member in self.stalling:
+                await asyncio.Event().wait()
             if self.failing is not None:
                 raise self.failing
             return ProbeResult(Verdict.OK, "", 1.0, 0.001, time.time())
@@ -137,6 +142,18 @@ async def test_a_delay_that_has_passed_means_now(begin: Begin, probes: Probes) -
     await until(lambda: len(probes.results) == 4)
 
 
+async def test_members_that_stall_keep_no_other_waiting(begin: Begin, probes: Probes) -> None:
+    """Within the default limit of a shell, three hundred that never answer leave the good one its rhythm."""
+    stalled = [target(f"mx{number}", pool="sick", interval=NEVER) for number in range(300)]
+    probes.stalling = {it.member for it in stalled}
+    good = target("good")
+    scheduler = await begin(*stalled, good, concurrency=for_probes(1024))
+    waiting = asyncio.create_task(scheduler.first_round(NEVER, [*stalled, good]))
+    await until(lambda: probes.count("good") >= 5)
+    assert probes.active.total() >= len(stalled)
+    waiting.cancel()
+
+
 async def test_a_long_delay_is_kept(begin: Begin, probes: Probes) -> None:
     """A delay longer than the interval postpones the next probe."""
     probes.delay = lambda it: NEVER if it.member == "mx1" else it.recipe.interval
@@ -182,7 +199,7 @@ async def test_the_first_round_ends_at_its_deadline(begin: Begin, probes: Probes
 
 async def test_the_first_round_of_nobody() -> None:
     """A round of no targets, or of strangers, ends at once."""
-    scheduler = Scheduler(lambda *_: 1.0)
+    scheduler = Scheduler(lambda *_: 1.0, concurrency=1)
     assert await scheduler.first_round(10, []) == set()
     assert await scheduler.first_round(10, [target()]) == set()
 
@@ -232,7 +249,7 @@ async def test_a_result_that_comes_with_the_cancellation_is_not_reported(probes:
         except asyncio.CancelledError:
             return ProbeResult(Verdict.OK, "", 1.0, 0.001, time.time())
 
-    scheduler = Scheduler(probes.take, run_probe=stubborn)
+    scheduler = Scheduler(probes.take, concurrency=2, run_probe=stubborn)
     probes.gate.clear()
     await scheduler.start([target()])
     await until(lambda: bool(probes.begun))
@@ -284,7 +301,7 @@ async def test_stopping_ends_all_probes(probes: Probes) -> None:
     """When stop returns, no conversation is open, none has been reported since, and no task is left."""
     probes.gate.clear()
     others = asyncio.all_tasks()
-    scheduler = Scheduler(probes.take, run_probe=probes.run)
+    scheduler = Scheduler(probes.take, concurrency=2, run_probe=probes.run)
     await scheduler.start([target("mx1"), target("mx2")])
     await until(lambda: len(probes.begun) == 2)
     await scheduler.stop()
@@ -295,7 +312,7 @@ async def test_stopping_ends_all_probes(probes: Probes) -> None:
 
 async def test_stopping_what_never_started() -> None:
     """A scheduler that was not started can be stopped."""
-    await Scheduler(lambda *_: 1.0).stop()
+    await Scheduler(lambda *_: 1.0, concurrency=1).stop()
 
 
 async def test_the_library_writes_no_lines(begin: Begin, probes: Probes, caplog: pytest.LogCaptureFixture) -> None:
