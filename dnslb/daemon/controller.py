@@ -23,6 +23,7 @@ from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import descriptors, memory, report
+from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
@@ -118,6 +119,7 @@ class Controller:
     async def run(self) -> None:
         """Start, serve until told to stop, and stop; an error of the start is raised when all is undone."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(Complaints())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)

@@ -332,3 +332,22 @@ def test_it_takes_the_descriptors_that_it_may_have(daemon: Daemon) -> None:
     assert warning.startswith("2 members and 2 listeners need 260 open files, and only 250 are allowed: raise")
     assert daemon.call("reload")["warnings"] == [warning]
     assert daemon.stop() == 0
+
+
+def test_no_descriptor_left_does_not_fill_the_log(daemon: Daemon) -> None:
+    """Clients that wait for one are a line, not a line for each."""
+    process = daemon.start(interval="1h")
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, hard))
+    address = daemon.logged("http")["address"].split(":")
+    with ExitStack() as stack:
+        for _ in range(50):
+            stack.enter_context(socket.create_connection((address[0], int(address[1]))))
+        until(lambda: daemon.logged("event_loop"), "the shortage is told")
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        until(lambda: "dnslb_generation" in metrics(daemon), "it goes on")
+    assert errors(daemon) == []
+    told = [line["text"] for line in daemon.log() if line["level"] == "error"]
+    assert set(told) == {"socket.accept() out of system resource"}
+    assert len(told) < 25
+    assert daemon.stop() == 0
