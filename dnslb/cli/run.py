@@ -1,5 +1,6 @@
 """`dnslb run`."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def run(config: Path | None) -> None:
 
     Example: dnslb run -c /etc/dnslb/dnslb.toml
     """
+    # Until the daemon can reload it would end us: as long as that, all is being read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     path = find_config(config)
     from dnslb.daemon import run as serve  # noqa: PLC0415 -- all of dnslb, which no other command needs
 

@@ -351,3 +351,25 @@ def test_no_descriptor_left_does_not_fill_the_log(daemon: Daemon) -> None:
     assert set(told) == {"socket.accept() out of system resource"}
     assert len(told) < 25
     assert daemon.stop() == 0
+
+
+HANGS_UP = """
+import os, signal
+def load(path):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return read(path)
+
+import dnslb.config
+read, dnslb.config.load = dnslb.config.load, load
+from dnslb.cli.main import main
+main()
+"""
+
+
+def test_a_hangup_while_it_starts_is_no_harm(daemon: Daemon) -> None:
+    """SIGHUP before there is anything to reload does not end the start."""
+    daemon.configure()
+    daemon.config.write_text(daemon.config.read_text() + "wrong")
+    command = [sys.executable, "-c", HANGS_UP, "run", "-c", str(daemon.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "dnslb.toml:" in done.stderr) == (2, True)
