@@ -5,10 +5,12 @@ deleted, and a new one is begun: mail needs answers more than it needs history.
 """
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
+
+import structlog
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
@@ -49,6 +53,12 @@ _EVENT = "at, kind, text, pool, member, who, details, id"
 # A file that SQLite opens and finds wrong inside. All else (no space, no permission, locked) is the machine's
 # trouble: setting the file aside would not mend it.
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+
+
+# What opening says of a symbolic link, a directory, and a socket.
+_NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+
+_log = structlog.get_logger()
 
 
 class StoreError(Exception):
@@ -207,7 +217,8 @@ def _locked(directory: Path) -> int:
     """Return the descriptor of the directory's lock file, locked for this process."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _check_private(directory)
+        lock = _lock_file(directory / LOCK)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreError(f"{directory} is not a directory: name another one in [server] state") from error
     except OSError as error:
@@ -228,6 +239,37 @@ def _locked(directory: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
     return lock
+
+
+def _check_private(directory: Path) -> None:
+    """Raise StoreError if anybody may write to the directory; warn if it belongs to somebody else."""
+    status = directory.stat()
+    if status.st_mode & stat.S_IWOTH:
+        raise StoreError(
+            f"anybody may write to the state directory {directory}, and so decide where mail goes: chmod o-w it,"
+            " or name another one in [server] state"
+        )
+    if status.st_uid not in {0, os.geteuid()}:
+        _log.warning("state_directory_of_another_user", directory=str(directory), uid=status.st_uid)
+
+
+def _lock_file(path: Path) -> int:
+    """Return the open lock file; StoreError if something else has its name, to which we must not write."""
+    try:
+        # A FIFO would wait for its other end, and a link lead to somebody's file.
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_lock(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise _no_lock(path)
+    return lock
+
+
+def _no_lock(path: Path) -> StoreError:
+    return StoreError(f"{path} is no regular file: remove it, or name another directory in [server] state")
 
 
 def _database(path: Path) -> tuple[sqlite3.Connection, Path | None]:

@@ -4,10 +4,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dnslb import store as store_module
 from dnslb.pool.admin import Admin, AdminState
@@ -275,6 +276,46 @@ def test_a_directory_that_cannot_be_made_is_said_so() -> None:
     """Not even root can make one in /proc: the error says what to do."""
     with pytest.raises(StoreError, match=r"cannot write to the state directory /proc/dnslb.*make it writable"):
         Store.open(Path("/proc/dnslb"))
+
+
+def a_link(path: Path) -> None:
+    """Leave a link to a file beside it."""
+    (path.parent / "precious").write_text("precious")
+    path.symlink_to("precious")
+
+
+@pytest.mark.parametrize("leave", [a_link, os.mkfifo, Path.mkdir])
+def test_what_is_no_lock_file_is_left_alone(tmp_path: Path, leave: Callable[[Path], None]) -> None:
+    """A link is not followed, and neither a FIFO nor a directory is taken for a lock: the error names it."""
+    leave(tmp_path / "lock")
+    with pytest.raises(StoreError, match=r"/lock is no regular file: remove it, or name another directory"):
+        Store.open(tmp_path)
+    assert all(path.read_text() == "precious" for path in tmp_path.glob("precious"))
+    assert not (tmp_path / "state.db").exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o703])
+def test_a_directory_that_anybody_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever can put files there could take members out of the answers, sticky bit or not."""
+    tmp_path.chmod(mode)
+    with pytest.raises(StoreError, match=r"anybody may write to the state directory .*: chmod o-w it"):
+        Store.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("owner", [0, 65534])
+async def test_a_directory_of_another_user_is_worth_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int
+) -> None:
+    """It may be what a container maps: the daemon starts, and says so. Root's is no stranger's."""
+    found = os.stat_result((0o40700, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **_: found if path == tmp_path else real(path))
+    with capture_logs() as lines:
+        store = Store.open(tmp_path)
+    await store.close()
+    told = [(line["event"], line["log_level"], line["uid"]) for line in lines]
+    assert told == ([("state_directory_of_another_user", "warning", owner)] if owner else [])
 
 
 def test_a_database_that_cannot_be_opened_is_not_set_aside(tmp_path: Path) -> None:
