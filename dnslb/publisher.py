@@ -27,8 +27,8 @@ class Publication:
     generation: int
     serials: Mapping[bytes, int]
     pools: Mapping[str, tuple[Selection | None, Selection]]
-    touched_at: float | None
-    """The loop's time when the first of the changes became known, None for a whole new table."""
+    found_at: float | None
+    """The loop's time when a probe found the first of the changes; None if none did, as for a whole new table."""
 
 
 class Publisher:
@@ -48,7 +48,7 @@ class Publisher:
         self._candidates: Candidates = lambda _pool: ()
         self._serials: dict[bytes, int] = {}
         self._last_good: dict[str, frozenset[str]] = {}
-        self._touched: dict[str, float] = {}
+        self._touched: dict[str, float | None] = {}
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self.generation = 0
@@ -95,9 +95,13 @@ class Publisher:
             self._on_published(Publication(self.generation, serials, pools, None))
             return True
 
-    def touch(self, pool: str) -> None:
-        """Note that a member of the pool has changed, and publish soon."""
-        self._touched.setdefault(pool, asyncio.get_running_loop().time())
+    def touch(self, pool: str, *, found_at: float | None = None) -> None:
+        """Note that a member of the pool has changed, and publish soon.
+
+        `found_at` is the loop's time when a probe found it, None for an operator's word.
+        """
+        if self._touched.get(pool) is None:
+            self._touched[pool] = found_at
         task = asyncio.create_task(self.publish())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -121,7 +125,8 @@ class Publisher:
                 self.generation = change.generation
                 await self._distribute(change)
             if changed:
-                self._on_published(Publication(self.generation, serials, changed, min(touched.values())))
+                found = [at for pool in changed if (at := touched[pool]) is not None]
+                self._on_published(Publication(self.generation, serials, changed, min(found, default=None)))
 
     def _changed(self) -> dict[str, tuple[Selection, Selection]]:
         """Return the selections of the pools that were touched and are not what they were, before and after."""

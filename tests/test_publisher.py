@@ -129,7 +129,7 @@ async def test_the_first_world_is_one_snapshot(stage: Stage) -> None:
     assert [type(message) for message in stage.sent] == [Snapshot]
     assert stage.publisher.generation == stage.sent[0].generation == 1
     assert (stage.serial(), stage.addresses()) == (7, {"192.0.2.1", "192.0.2.2"})
-    assert [(told.generation, told.serials, told.touched_at) for told in stage.told] == [(1, {APEX: 7}, None)]
+    assert [(told.generation, told.serials, told.found_at) for told in stage.told] == [(1, {APEX: 7}, None)]
     assert stage.told[0].pools == {"inbound": (None, stage.publisher.selections["inbound"])}
 
 
@@ -145,7 +145,7 @@ async def test_a_member_that_goes_down_leaves_the_answers(stage: Stage) -> None:
     await stage.serve(a_world(INBOUND))
     before = stage.publisher.selections["inbound"]
     stage.put("mx1", State.DOWN)
-    stage.publisher.touch("inbound")
+    stage.publisher.touch("inbound", found_at=5.0)
     await stage.publisher.settle()
 
     assert isinstance(stage.sent[-1], Change)
@@ -153,7 +153,16 @@ async def test_a_member_that_goes_down_leaves_the_answers(stage: Stage) -> None:
     told = stage.told[-1]
     assert (told.generation, told.serials) == (2, {APEX: 8})
     assert told.pools == {"inbound": (before, stage.publisher.selections["inbound"])}
-    assert told.touched_at is not None
+    assert told.found_at == 5.0
+
+
+async def test_an_operators_word_is_no_finding_of_a_probe(stage: Stage) -> None:
+    """What is measured from a probe's result leaves out what a person has changed."""
+    await stage.serve(a_world(INBOUND))
+    stage.put("mx1", State.DOWN)
+    stage.publisher.touch("inbound")
+    await stage.publisher.settle()
+    assert stage.told[-1].found_at is None
 
 
 async def test_a_change_says_what_a_fresh_start_would(stage: Stage) -> None:

@@ -14,7 +14,7 @@ _COMMANDS = {
     "pool": ("dnslb.cli.status", "Show one pool: each member, and why it is published or not."),
     "drain": ("dnslb.cli.member", "Take a member out of the answers; go on probing it."),
     "ready": ("dnslb.cli.member", "Put a member back."),
-    "maint": ("dnslb.cli.member", "Take a member out of the answers, whatever happens to the others."),
+    "maint": ("dnslb.cli.member", "Take a member out of the answers while any other is left."),
     "weight": ("dnslb.cli.member", "Change a member's weight until further notice."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),

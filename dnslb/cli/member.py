@@ -73,7 +73,7 @@ def drain(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None
 
 @_changes_member
 def maint(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None:
-    """Take a member out of the answers, whatever happens to the others.
+    """Take a member out of the answers while any other is left.
 
     Unlike a drained one, a member in maintenance is not used while any other is left, not even one that is down.
 
@@ -111,7 +111,8 @@ def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, a
     if as_json:
         emit_json(result)
         return
-    emit(f"{target} has weight {result['effective_weight']} now{_note(weight, result)}: {_place(result)}.")
+    place = _place(result, just_taken_out=False)
+    emit(f"{target} has weight {result['effective_weight']} now{_note(weight, result)}: {place}.")
 
 
 def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_json: bool) -> None:
@@ -139,14 +140,18 @@ def _sentence(target: Target, member: dict[str, Any]) -> str:
     return f"{target} is {what}{':' if expected else ', but'} {_place(member)}."
 
 
-def _place(member: dict[str, Any]) -> str:
-    """Return where a member stands in the answers, and why if the rule is known."""
+def _place(member: dict[str, Any], *, just_taken_out: bool = True) -> str:
+    """Return where a member stands in the answers, and why if the rule is known.
+
+    The command that has just taken it out is reason enough.
+    """
     generation = f" (generation {member['generation']})"
     why = cause(member)
     because = f": {why}" if why else ""
     if not member["published"]:
-        gone = "no longer in answers" if member["admin"] != "ready" else "not in answers"
-        return f"{gone}{generation}{because if member['admin'] == 'ready' else ''}"
+        if just_taken_out and member["admin"] != "ready":
+            return f"no longer in answers{generation}"
+        return f"not in answers{generation}{because}"
     if member["admin"] != "ready":
         return f"it stays in answers{generation}{because or ', as nothing better is left'}"
     although = "" if member["state"] == "up" else f", although it is {member['state']}"

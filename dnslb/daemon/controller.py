@@ -154,6 +154,8 @@ class Controller:
         # Not before: until now they are the ones who answer.
         self._end_left_behind()
         self._spawn(self._save_health_regularly())
+        # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat it.
+        await self._journal.settle()
         self._journal.started(self._listening, self._publisher.generation)
         memory.settle()
 
@@ -193,18 +195,22 @@ class Controller:
             self._on_worker_start()
 
     async def _probe_first(self, stack: AsyncExitStack) -> None:
-        """Probe all members of which nothing is known, so that the first answer is already right."""
+        """Probe all members; wait for those of which nothing is known, so that the first answer is already right.
+
+        What an earlier run knew is answered from at once: a member that died meanwhile is being confirmed.
+        """
         targets = self._settings.targets
         await self._scheduler.start(targets)
         stack.push_async_callback(self._scheduler.stop)
         unknown = self._roster.unknown()
-        if unknown:
-            _log.info("first_round", members=len(unknown), at_most_seconds=FIRST_ROUND_SECONDS)
-            asked = [target for target in targets if (target.pool, target.member) in unknown]
-            done = await self._scheduler.first_round(FIRST_ROUND_SECONDS, asked)
-            late = sorted("/".join(key) for key in unknown - done)
-            if late:
-                _log.warning("members_not_probed_yet", number=len(late), members=late[:_NAMED])
+        _log.info("first_round", members=len(targets), unknown=len(unknown), at_most_seconds=FIRST_ROUND_SECONDS)
+        first_round = self._scheduler.first_round(FIRST_ROUND_SECONDS, targets)
+        if not unknown:
+            self._spawn(first_round)
+            return
+        late = sorted("/".join(key) for key in unknown - await first_round)
+        if late:
+            _log.warning("members_not_probed_yet", number=len(late), members=late[:_NAMED])
 
     async def _open_doors(self, stack: AsyncExitStack) -> None:
         server = self._settings.server
@@ -252,13 +258,14 @@ class Controller:
     def _on_result(self, target: Target, result: ProbeResult, lag: float) -> float:
         """Take one probe's result; return the seconds until the next."""
         entry = self._roster.get(target.pool, target.member)
-        if entry is None:
+        if entry is None or entry.member.addresses != target.addresses:
+            # A reload has removed it, or given its name to another server.
             return target.recipe.interval
         self._metrics.probe_finished(target.pool, target.member, result, lag)
         before = entry.standing.health
         after = entry.standing.health = observe(before, result, entry.thresholds)
         if (after.state, after.verdict) != (before.state, before.verdict):
-            self._publisher.touch(target.pool)
+            self._publisher.touch(target.pool, found_at=asyncio.get_running_loop().time())
         if after.state is not before.state:
             self._journal.member_changed((target.pool, target.member), before, after)
         elif after.failures == 1 and after.state is not State.DOWN:
@@ -277,8 +284,8 @@ class Controller:
         await self._supervisor.distribute(message)
 
     def _on_published(self, publication: Publication) -> None:
-        if publication.serials and publication.touched_at is not None:
-            self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.touched_at)
+        if publication.serials and publication.found_at is not None:
+            self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.found_at)
         self._journal.published(publication)
 
     # Workers

@@ -61,7 +61,8 @@ class Operations:
         async with self._changing:
             entry = self._entry(pool, member)
             before = entry.standing.admin
-            admin = replace(before, state=state, reason=reason, who=who, since=time.time())
+            since = before.since if before.state is state else time.time()
+            admin = replace(before, state=state, reason=reason, who=who, since=since)
             text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
             details = {"before": before.state, "after": state, "reason": reason}
             return await self._change(pool, entry, admin, Event(time.time(), EventKind.ADMIN, text, details=details))

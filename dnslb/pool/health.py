@@ -119,7 +119,7 @@ def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Heal
 
 
 def next_probe_in(health: Health, thresholds: Thresholds) -> float:
-    """Return the seconds from the end of the last probe to the next one.
+    """Return the seconds from the start of the last probe to the start of the next one.
 
     An up member that has begun to fail is asked again at once, so that a death is sure after seconds and a lost packet
     costs nothing: the first time after 1 s, then every 2 s. Never longer than the interval.

@@ -151,7 +151,8 @@ def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str
     if best >= Rung.FAILED:
         return _all_down(pool, weighted, last_good)
     # The decimal that was written, not its binary neighbour: 0.7 of 10 is 7.
-    if healthy < Fraction(str(pool.min_healthy)):
+    # Before anybody was found healthy or weak, there is nothing to panic about.
+    if best is not Rung.UNPROBED and healthy < Fraction(str(pool.min_healthy)):
         return _panicking(pool, weighted, best)
     return _Pick(_on(best, weighted), panic=False)
 

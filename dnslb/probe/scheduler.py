@@ -94,9 +94,10 @@ class Scheduler:
     `on_result(target, result, lag)` is called in the event loop with the seconds that the probe started late, and
     returns the seconds until this member's next probe, measured from the start of the one reported. A delay of the
     recipe's interval or more is jittered by 5 %; a shorter one, which confirms a change, is kept exactly, so that the
-    answers 1 s and 2 s probe 1 s and 3 s after the first failure. A conversation that outlasts the delay is followed
-    at once; there is never more than one per target, and never more than `concurrency` in all. When members stall, so
-    many of them keep all others waiting: it should be as large as there are descriptors for.
+    answers 1 s and 2 s probe 1 s and 3 s after the first failure. A conversation that outlasts a confirming
+    delay is followed at once, one that outlasts the interval at the next beat. There is never more than one per target,
+    and never more than `concurrency` in all. When members stall, so many of them keep all others waiting: it should be
+    as large as there are descriptors for.
     """
 
     def __init__(

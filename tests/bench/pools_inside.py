@@ -74,8 +74,8 @@ async def _flip(world: World, flips: int) -> list[float]:
     loop = asyncio.get_running_loop()
 
     def published(publication: Publication) -> None:
-        if publication.touched_at is not None:
-            took.append(loop.time() - publication.touched_at)
+        if publication.found_at is not None:
+            took.append(loop.time() - publication.found_at)
 
     async def distribute(message: Snapshot | Change) -> None:
         await (supervisor.start(message) if message.generation == 1 else supervisor.distribute(message))  # type: ignore[arg-type]  # the first is a Snapshot
@@ -87,7 +87,7 @@ async def _flip(world: World, flips: int) -> list[float]:
     for number in range(flips):
         pool = f"p{number * 37 % len(world.pools)}"
         roster.down ^= {f"m{pool[1:]}-{number % 8}"}
-        publisher.touch(pool)
+        publisher.touch(pool, found_at=loop.time())
         await publisher.settle()
         await asyncio.sleep(0.02)
     await supervisor.stop()

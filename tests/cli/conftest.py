@@ -97,7 +97,7 @@ class FakeOperator:
         self.asked.append({"weight": weight, "reason": reason, "who": who})
         wanted = facts["weight"] if weight is None else weight
         facts["effective_weight"] = min(wanted, 1) if self.counts_alike else wanted
-        facts["published"] = facts["effective_weight"] > 0
+        facts["published"] = facts["effective_weight"] > 0 and facts["admin"] == "ready"
         self.now["generation"] += 1
         return facts | {"generation": self.now["generation"]}
 

@@ -68,6 +68,14 @@ def test_a_pool_without_services_has_nothing_to_wait_for(dnslb: "Dnslb", daemon:
     assert "No service uses its pool" in dnslb("drain", "inbound/mx1").output
 
 
+def test_a_weight_does_not_bring_a_drained_member_back(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """The sentence says why it is still out, and not that the weight has taken it out."""
+    daemon.operator.member("inbound", "mx1").update(admin="drain", published=False, rule="drained by root: kernel")
+    assert dnslb("weight", "inbound/mx1", "10").output == (
+        "inbound/mx1 has weight 10 now: not in answers (generation 8): drained by root: kernel.\n"
+    )
+
+
 def test_a_weight_is_changed_and_goes_back(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """A number sets it, the word default takes it away, and 0 takes the member out."""
     assert dnslb("weight", "inbound/mx1", "10").output == (

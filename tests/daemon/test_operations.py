@@ -147,3 +147,11 @@ async def test_a_drained_member_is_never_said_to_be_safe_to_stop(stage: Stage) -
     }
     done = await stage.operations.set_admin("inbound", "mx1", AdminState.READY, "", "ann")
     assert done["drain"] is None
+
+
+async def test_the_same_word_again_does_not_begin_anew(stage: Stage) -> None:
+    """A script that drains what is drained leaves the time at which the drain began."""
+    first = await stage.operations.set_admin(POOL.name, "mx1", AdminState.DRAIN, "", "ann")
+    again = await stage.operations.set_admin(POOL.name, "mx1", AdminState.DRAIN, "new disk", "bob")
+    assert again["drain"]["since"] == first["drain"]["since"]
+    assert again["admin_reason"] == "new disk"

@@ -78,6 +78,17 @@ def test_a_death_is_confirmed_at_once(daemon: Daemon) -> None:
     assert re.search(r"dnslb_answer_change_seconds_count 1\.0", text)
 
 
+def test_a_member_that_died_during_a_restart_is_confirmed_at_once(daemon: Daemon) -> None:
+    """What was known is answered from without waiting, and all are probed at the start, however long the interval."""
+    daemon.start(interval="1h", fall=2)
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    assert daemon.stop() == 0
+    daemon.members.close("mx1")
+    daemon.start(interval="1h", fall=2)
+    until(lambda: daemon.members_in_answer() == {"mx2"}, "mx1 leaves")
+    assert 'dnslb_probe_total{member="mx2",pool="mail",verdict="ok"} 1.0' in metrics(daemon)
+
+
 def test_operators_are_obeyed_in_the_next_answer_and_remembered(daemon: Daemon) -> None:
     """What is confirmed is in every worker and outlives a restart; generations and serials only rise."""
     daemon.weights = {"mx1": 50, "mx2": 50, "mx3": 50}

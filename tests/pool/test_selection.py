@@ -179,6 +179,12 @@ def test_panic_without_a_ready_member_climbs_the_ladder() -> None:
     assert (_names(found), found.panic) == (["d"], True)
 
 
+def test_members_that_nobody_has_probed_yet_are_no_panic() -> None:
+    """At the start nothing is known to be wrong: what is unprobed is published, and nobody is paged."""
+    found = _selected([candidate("a", State.UNKNOWN), candidate("b", State.DOWN)], of=pool(min_healthy=0.5))
+    assert (found.panic, [choice.member.name for choice in found.published]) == (False, ["a"])
+
+
 def test_all_down_goes_before_min_healthy() -> None:
     """With every member down it is `all_down` that decides, not the panic of `min_healthy`."""
     found = _selected([candidate("a", State.DOWN)], of=pool(min_healthy=0.5, all_down=AllDown.SERVFAIL))
