@@ -143,7 +143,6 @@ class Controller:
     async def _start(self, stack: AsyncExitStack) -> None:
         if self._store.set_aside is not None:
             _log.warning("state_database_was_corrupt", set_aside=str(self._store.set_aside))
-        _log.info("descriptors", limit=self._descriptor_limit)
         for warning in (*self._settings.warnings, *self._shortage(self._settings)):
             _log.warning("configuration", text=warning)
         async with self._changing:
@@ -169,7 +168,7 @@ class Controller:
         bound, rows = sockets.open_all(addresses, server.workers, shared=shared)
         self._listening = [str(Endpoint(host, port)) for host, port in bound]
         self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
-        _log.info("listening", addresses=self._listening, workers=server.workers)
+        _log.info("listening", addresses=self._listening, workers=server.workers, descriptors=self._descriptor_limit)
 
     async def _start_answering(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._stop_workers)

@@ -27,7 +27,7 @@ def from_text(text: str) -> bytes:
         if not label:
             raise ValueError(f"{text!r} has an empty label")
         if not label.isascii() or not label.isprintable() or " " in label or "\\" in label:
-            raise ValueError(f"{text!r} has a blank, a backslash or an octet outside ASCII (IDN: its A-label)")
+            raise ValueError(f"{text!r} has a character that is a blank, a backslash or outside ASCII (IDN: A-label)")
         if len(label) > MAX_LABEL:
             raise ValueError(f"label {label!r} is longer than {MAX_LABEL} octets")
         wire.append(len(label))

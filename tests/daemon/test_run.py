@@ -338,7 +338,7 @@ def test_it_takes_the_descriptors_that_it_may_have(daemon: Daemon) -> None:
     process = daemon.launch("sh", "-c", 'ulimit -S -n 100; ulimit -H -n 250; exec "$@"', "sh")
     until(lambda: daemon.logged("ready", process), "the daemon is ready")
     assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (250, 250)
-    assert daemon.logged("descriptors")["limit"] == 250
+    assert daemon.logged("listening")["descriptors"] == 250
     warning = daemon.logged("configuration")["text"]
     assert warning.startswith("2 members and 2 listeners need 260 open files, and only 250 are allowed: raise")
     assert daemon.call("reload")["warnings"] == [warning]
