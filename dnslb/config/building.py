@@ -38,7 +38,11 @@ def settings_of(draft: Draft, zones: Mapping[bytes, ServedZone], warnings: tuple
 
 def effective_port(member: MemberTable, probe: ProbeTable) -> int:
     """Return the port that a member is probed at; 0 when a tcp probe names none, which is an error of its own."""
-    return member.port or probe.port or _PORTS.get(probe.kind, 0)
+    return member.port or _probe_port(probe)
+
+
+def _probe_port(probe: ProbeTable) -> int:
+    return probe.port or _PORTS.get(probe.kind, 0)
 
 
 def record_count(table: ServiceTable) -> int | None:
@@ -64,7 +68,7 @@ def _recipe(name: str, table: ProbeTable, zones: Mapping[bytes, ServedZone]) -> 
     return Recipe(
         name=name,
         kind=table.kind,
-        port=table.port or _PORTS.get(table.kind, 0),
+        port=_probe_port(table),
         interval=table.interval,
         timeout=table.timeout,
         rise=table.rise,
