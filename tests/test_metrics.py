@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading
 from dnslb.pool.health import ProbeResult, Verdict
+from dnslb.probe.verdict import EFFECTS
 
 READING = Reading(
     queries={("udp", "MX", "NOERROR"): 7, ("tcp", "A", "NXDOMAIN"): 2},
@@ -27,7 +28,9 @@ READING = Reading(
 
 def result(verdict: Verdict = Verdict.OK, duration_s: float = 0.02) -> ProbeResult:
     """Return what a probe found."""
-    return ProbeResult(verdict=verdict, reason="", latency_ms=None, duration_s=duration_s, at=0.0)
+    return ProbeResult(
+        verdict=verdict, reason="", effect=EFFECTS[verdict], latency_ms=None, duration_s=duration_s, at=0.0
+    )
 
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -16,6 +16,7 @@ from dnslb.cli.main import cli
 from dnslb.config import schema
 from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading
 from dnslb.pool.health import ProbeResult, Verdict
+from dnslb.probe.verdict import EFFECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,7 @@ def _reading() -> Reading:
 
 def _metric_names() -> set[str]:
     metrics = Metrics(_reading)
-    metrics.probe_finished("inbound", "mx1", ProbeResult(Verdict.OK, "", 1.0, 0.01, 0.0), 0.0)
+    metrics.probe_finished("inbound", "mx1", ProbeResult(Verdict.OK, "", EFFECTS[Verdict.OK], 1.0, 0.01, 0.0), 0.0)
     return set(re.findall(r"^# TYPE (\S+)", metrics.exposition().decode(), re.MULTILINE))
 
 

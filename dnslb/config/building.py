@@ -13,7 +13,7 @@ from dnslb.pool.member import Member, Pool
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.wire.name import from_text, to_text
 
-_PORTS = {Kind.SMTP: 25, Kind.SUBMISSION: 587}
+_PORTS = {Kind.SMTP: 25, Kind.SUBMISSION: 587, Kind.SMTPS: 465, Kind.LMTP: 24}
 _ADDRESS_RECORDS = 2
 
 

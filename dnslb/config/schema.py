@@ -1,6 +1,5 @@
 """The tables of the configuration file (pydantic). A field's description is what an error says was expected."""
 
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, TypeAlias
 
@@ -10,7 +9,7 @@ from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
 from dnslb.config.settings import Endpoint
 from dnslb.pool.member import AllDown, Policy
-from dnslb.probe.recipe import Kind
+from dnslb.probe.recipe import Kind, StartTls, Verify
 
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.address)]
 ListenEndpoint: TypeAlias = Annotated[Endpoint, PlainValidator(values.endpoint)]
@@ -25,22 +24,6 @@ Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
 Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
 _PORT = "a port from 1 to 65535"
-
-
-class StartTls(StrEnum):
-    """When a probe speaks TLS."""
-
-    OFF = "off"
-    OPPORTUNISTIC = "opportunistic"
-    REQUIRE = "require"
-
-
-class Verify(StrEnum):
-    """What a probe demands of the certificate."""
-
-    NONE = "none"
-    NAME = "name"
-    DANE = "dane"
 
 
 class Table(BaseModel):
@@ -79,8 +62,8 @@ class AuthTable(Table):
 class ProbeTable(Table):
     """[probe.NAME]."""
 
-    kind: Annotated[Kind, PlainValidator(values.one_of(Kind, "smtps", "lmtp"))] = Field(
-        description="one of smtp, submission, tcp"
+    kind: Annotated[Kind, PlainValidator(values.one_of(Kind))] = Field(
+        description="one of smtp, submission, smtps, lmtp, tcp"
     )
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
     interval: Duration = 10.0

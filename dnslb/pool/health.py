@@ -1,9 +1,7 @@
 """The operational axis: what probes say of a member (rise, fall, confirm). The clock is an argument."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class State(StrEnum):
@@ -39,20 +37,64 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Aspect(StrEnum):
+    """A part of a member that a probe can examine, in the order of a conversation.
+
+    The session is the connection, the greeting and EHLO: every probe examines it. The others cost the member more, and
+    are examined more seldom.
+    """
+
+    SESSION = "session"
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    AUTH = "auth"
+    RECIPIENT = "recipient"
+
+
+class Patience(StrEnum):
+    """How many results in a row a verdict needs before the member's state follows it."""
+
+    AT_ONCE = "at once"
+    CONFIRM = "confirm"
+    """The server has said it in words: one more probe makes sure, but never more than `fall`."""
+    FALL = "fall"
+    """The network may have said it: `fall` probes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a verdict does to a member.
+
+    `state` is the state that it argues for, None if it says nothing of the member's health (only of the probe).
+    `percent` is the part of its weight that a member keeps while this is its verdict. `alert` is for what a person has
+    to mend.
+    """
+
+    state: State | None
+    patience: Patience = Patience.FALL
+    percent: int = 100
+    alert: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What one probe of one member found.
 
     `reason` is a sentence for people, "" when all is well. `latency_ms` runs from the first connect to the last line
     of the greeting, None when there was no greeting. `duration_s` is the whole conversation's. `at` is Unix time of
-    its end.
+    its end. `aspect` is what the verdict speaks of, and `examined` all that the probe came to look at, well or not.
+    `warnings` are sentences on what does not change the verdict yet, as a certificate that soon expires.
     """
 
     verdict: Verdict
     reason: str
+    effect: Effect
     latency_ms: float | None
     duration_s: float
     at: float
+    aspect: Aspect = Aspect.SESSION
+    examined: frozenset[Aspect] = frozenset({Aspect.SESSION})
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +120,6 @@ class Health:
     latency_ms: float | None = None
 
 
-_ARGUES_FOR: Mapping[Verdict, State] = MappingProxyType(
-    {
-        Verdict.OK: State.UP,
-        Verdict.SLOW: State.UP,
-        Verdict.BUSY: State.DOWN,
-        Verdict.STORAGE: State.DOWN,
-        Verdict.DRAINING: State.DOWN,
-        Verdict.REFUSED: State.DOWN,
-        Verdict.TIMEOUT: State.DOWN,
-        Verdict.CLOSED: State.DOWN,
-        Verdict.NOT_SMTP: State.DOWN,
-        Verdict.REJECTING: State.DOWN,
-        Verdict.REJECTS_DOMAIN: State.DOWN,
-        Verdict.TLS_BROKEN: State.DOWN,
-        Verdict.TLS_INVALID: State.DOWN,
-        Verdict.AUTH_FAILED: State.DOWN,
-    }
-)
-"""The state that each verdict moves a member towards. A verdict without one says nothing of the member's health."""
-
 _FIRST_CONFIRM = 1.0
 _NEXT_CONFIRM = 2.0
 
@@ -112,7 +134,7 @@ def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Heal
     if result.verdict is Verdict.UNKNOWN:
         return replace(health, last_probe=result.at)
     seen = replace(health, verdict=result.verdict, reason=result.reason, last_probe=result.at)
-    towards = _ARGUES_FOR.get(result.verdict)
+    towards = result.effect.state
     if towards is None:
         return seen
     return _moved(_counted(seen, result, towards), towards, thresholds, result.at)

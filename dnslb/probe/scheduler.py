@@ -21,6 +21,7 @@ from apscheduler.triggers.base import BaseTrigger
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.recipe import Target
 from dnslb.probe.smtp import probe
+from dnslb.probe.verdict import EFFECTS
 
 Key = tuple[str, str]
 """Pool and member."""
@@ -214,7 +215,9 @@ class Scheduler:
         except Exception:
             log.exception("probe_broken", pool=target.pool, member=target.member)
         reason = "the probe itself failed; the log says how"
-        return ProbeResult(Verdict.UNKNOWN, reason, None, time.monotonic() - started, self._wall())
+        return ProbeResult(
+            Verdict.UNKNOWN, reason, EFFECTS[Verdict.UNKNOWN], None, time.monotonic() - started, self._wall()
+        )
 
     def _ask_for_delay(self, watch: Watch, result: ProbeResult, lag: float) -> None:
         watch.delay = watch.target.recipe.interval

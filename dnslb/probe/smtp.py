@@ -9,7 +9,7 @@ from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.conversation import converse
 from dnslb.probe.recipe import Kind, Target
 from dnslb.probe.tcp import connect, connect_failure, source_for
-from dnslb.probe.verdict import Ending, Event, Step, judge
+from dnslb.probe.verdict import EFFECTS, Ending, Event, Step, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ async def probe(target: Target) -> ProbeResult:
     return ProbeResult(
         verdict=verdict,
         reason=reason,
+        effect=EFFECTS[verdict],
         latency_ms=None if latency is None else latency * 1000,
         duration_s=loop.time() - started,
         at=time.time(),

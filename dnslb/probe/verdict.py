@@ -3,10 +3,12 @@
 The rules are read from the top and the first that fits decides, so a narrower rule stands above a wider one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
-from dnslb.pool.health import Verdict
+from dnslb.pool.health import Effect, Patience, State, Verdict
 
 TEXT_LIMIT = 160
 """How many characters of a server's own words a reason repeats."""
@@ -129,6 +131,33 @@ RULES = (
         "{where} answers {step} with {code}, which SMTP does not know there: {text}",
     ),
 )
+
+
+EFFECTS: Mapping[Verdict, Effect] = MappingProxyType(
+    {
+        Verdict.OK: Effect(State.UP),
+        Verdict.SLOW: Effect(State.UP),
+        Verdict.BUSY: Effect(State.BUSY, Patience.AT_ONCE, percent=10),
+        Verdict.STORAGE: Effect(State.DOWN, Patience.CONFIRM),
+        Verdict.DRAINING: Effect(State.DRAINING, Patience.CONFIRM),
+        Verdict.REFUSED: Effect(State.DOWN),
+        Verdict.TIMEOUT: Effect(State.DOWN),
+        Verdict.CLOSED: Effect(State.DOWN),
+        Verdict.NOT_SMTP: Effect(State.DOWN, Patience.CONFIRM),
+        Verdict.REJECTING: Effect(State.DOWN, Patience.CONFIRM),
+        Verdict.REJECTS_DOMAIN: Effect(State.DOWN, Patience.CONFIRM, alert=True),
+        Verdict.TLS_BROKEN: Effect(State.DOWN, Patience.CONFIRM, alert=True),
+        Verdict.TLS_INVALID: Effect(State.DOWN, Patience.CONFIRM, alert=True),
+        Verdict.AUTH_FAILED: Effect(State.DOWN, Patience.AT_ONCE, alert=True),
+        Verdict.PROBE_LIMITED: Effect(None, alert=True),
+        Verdict.PROBE_BLOCKED: Effect(None, alert=True),
+        Verdict.UNKNOWN: Effect(None),
+    }
+)
+"""What each verdict does to a member. TLS counts as here where the recipe's policy demands it, else as TOLERATED."""
+
+TOLERATED = Effect(State.DEGRADED, Patience.CONFIRM, percent=50, alert=True)
+"""What broken TLS or an invalid certificate does where the policy does not demand it: senders may still deliver."""
 
 
 def judge(ending: Ending, where: str, timeout: float) -> tuple[Verdict, str]:

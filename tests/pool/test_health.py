@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict, next_probe_in, observe
+from dnslb.probe.verdict import EFFECTS
 
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
 
@@ -20,7 +21,7 @@ _OF_LETTER = {"-": State.UNKNOWN, "U": State.UP, "G": State.DEGRADED, "D": State
 
 
 def _result(verdict: Verdict, at: float = 1.0) -> ProbeResult:
-    return ProbeResult(verdict, f"said {verdict}", latency_ms=4.0, duration_s=0.1, at=at)
+    return ProbeResult(verdict, f"said {verdict}", EFFECTS[verdict], latency_ms=4.0, duration_s=0.1, at=at)
 
 
 def _after(start: Health, marks: str) -> list[Health]:

@@ -18,6 +18,7 @@ from dnslb.daemon.descriptors import for_probes
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.scheduler import AdaptiveTrigger, Scheduler, Watch
+from dnslb.probe.verdict import EFFECTS
 
 FAST = 0.06
 """An interval for tests of the rhythm."""
@@ -65,7 +66,7 @@ class Probes:
                 await asyncio.Event().wait()
             if self.failing is not None:
                 raise self.failing
-            return ProbeResult(Verdict.OK, "", 1.0, 0.001, time.time())
+            return ProbeResult(Verdict.OK, "", EFFECTS[Verdict.OK], 1.0, 0.001, time.time())
         finally:
             self.active[target.member] -= 1
             self.ended.append(target.member)
@@ -247,7 +248,7 @@ async def test_a_result_that_comes_with_the_cancellation_is_not_reported(probes:
         try:
             return await probes.run(it)
         except asyncio.CancelledError:
-            return ProbeResult(Verdict.OK, "", 1.0, 0.001, time.time())
+            return ProbeResult(Verdict.OK, "", EFFECTS[Verdict.OK], 1.0, 0.001, time.time())
 
     scheduler = Scheduler(probes.take, concurrency=2, run_probe=stubborn)
     probes.gate.clear()
