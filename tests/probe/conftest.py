@@ -1,0 +1,88 @@
+"""Certificates of every kind that a mail server can show. Made once, since making keys costs time."""
+
+import datetime as dt
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+HOST = "mx1.example.org"
+"""The name that all certificates but `wrong_name` are for."""
+
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+EXPIRY = dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
+FAR_OFF = dt.datetime(2900, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """One server context for each kind of certificate, and the file with the authority that stands behind them.
+
+    `good`, `rsa`, `chained` (with an intermediate) and `wildcard` (*.example.org) are in order. `unknown_ca` comes from
+    an authority that `ca_file` does not hold, and `self_signed` from itself.
+    """
+
+    good: ssl.SSLContext
+    rsa: ssl.SSLContext
+    chained: ssl.SSLContext
+    wildcard: ssl.SSLContext
+    expired: ssl.SSLContext
+    not_yet_valid: ssl.SSLContext
+    wrong_name: ssl.SSLContext
+    unknown_ca: ssl.SSLContext
+    self_signed: ssl.SSLContext
+    ca_file: Path
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return the authority that the tests' probes trust by its `ca_file`."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificates(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return server contexts by kind."""
+    directory = tmp_path_factory.mktemp("certificates")
+    ca_file = directory / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    return Certificates(
+        good=server_context(authority.issue_cert(HOST)),
+        rsa=server_context(authority.issue_cert(HOST, key_type=trustme.KeyType.RSA)),
+        chained=server_context(authority.create_child_ca().issue_cert(HOST)),
+        wildcard=server_context(authority.issue_cert("*.example.org")),
+        expired=server_context(authority.issue_cert(HOST, not_before=LONG_AGO, not_after=EXPIRY)),
+        not_yet_valid=server_context(authority.issue_cert(HOST, not_before=FAR_OFF)),
+        wrong_name=server_context(authority.issue_cert("other.example.net")),
+        unknown_ca=server_context(trustme.CA().issue_cert(HOST)),
+        self_signed=_self_signed(directory / "self-signed.pem"),
+        ca_file=ca_file,
+    )
+
+
+def server_context(issued: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a server's context with an issued certificate, for a test that needs one of its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    return context
+
+
+def _self_signed(file: Path) -> ssl.SSLContext:
+    """Return what a mail server's package makes at its installation; trustme makes no such leaf."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = builder.serial_number(1).not_valid_before(LONG_AGO).not_valid_after(FAR_OFF)
+    certificate = dated.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(secret + certificate.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
