@@ -9,7 +9,7 @@ from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.conversation import converse
 from dnslb.probe.recipe import Kind, Target
 from dnslb.probe.tcp import connect, connect_failure, source_for
-from dnslb.probe.verdict import EFFECTS, Ending, Event, Step, judge
+from dnslb.probe.verdict import Ending, Event, Judgement, Scene, Step, effect_of, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ async def probe(target: Target) -> ProbeResult:
     findings: list[Finding] = []
     for address in target.addresses:
         findings.append(await _try(address, target))
-        if _verdict(findings[-1], target)[0] is not Verdict.OK and not _is_ours(findings[-1]):
+        if _verdict(findings[-1], target).verdict is not Verdict.OK and not _is_ours(findings[-1]):
             break
-    verdict, reason = _verdict(_decisive(findings), target)
+    judgement = _verdict(_decisive(findings), target)
     latency = max((finding.latency for finding in findings if finding.latency is not None), default=None)
     return ProbeResult(
-        verdict=verdict,
-        reason=reason,
-        effect=EFFECTS[verdict],
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        effect=effect_of(judgement.verdict, target.recipe),
         latency_ms=None if latency is None else latency * 1000,
         duration_s=loop.time() - started,
         at=time.time(),
@@ -55,8 +55,8 @@ def _decisive(findings: list[Finding]) -> Finding:
     return next((finding for finding in reversed(findings) if not _is_ours(finding)), findings[0])
 
 
-def _verdict(finding: Finding, target: Target) -> tuple[Verdict, str]:
-    return judge(finding.ending, where(finding.address, target.port), target.recipe.timeout)
+def _verdict(finding: Finding, target: Target) -> Judgement:
+    return judge(finding.ending, Scene(where(finding.address, target.port), target.recipe.timeout))
 
 
 def where(address: IPv4Address | IPv6Address, port: int) -> str:

@@ -3,12 +3,14 @@
 The rules are read from the top and the first that fits decides, so a narrower rule stands above a wider one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from dnslb.pool.health import Effect, Patience, State, Verdict
+from dnslb.pool.health import Aspect, Effect, Patience, State, Verdict
+from dnslb.probe.recipe import Kind, Recipe, StartTls, Verify
 
 TEXT_LIMIT = 160
 """How many characters of a server's own words a reason repeats."""
@@ -18,9 +20,19 @@ class Step(StrEnum):
     """What was being waited for when the conversation ended."""
 
     CONNECT = "connect"
+    PROXY = "proxy"
+    TLS = "tls"
+    """A handshake: at once (smtps) or after STARTTLS."""
     GREETING = "greeting"
     EHLO = "EHLO"
     HELO = "HELO"
+    LHLO = "LHLO"
+    STARTTLS = "STARTTLS"
+    """The reply to the command, and its being offered."""
+    AUTH = "AUTH"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    QUIT = "QUIT"
 
 
 class Event(StrEnum):
@@ -35,20 +47,70 @@ class Event(StrEnum):
     EOF = "eof"
     RESET = "reset"
     GARBAGE = "garbage"
+    """Octets that are no SMTP reply."""
+    EARLY = "early"
+    """Octets before their turn: where nothing had been asked yet."""
+    FLOOD = "flood"
+    """More octets or lines than a conversation may have."""
+    LACKING = "lacking"
+    """A keyword that is needed is not offered; the text names it."""
+    TLS_FAILED = "tls failed"
+    """No handshake; the text is OpenSSL's reason."""
+    UNTRUSTED = "untrusted"
+    """The certificate's chain, name or TLSA record does not fit; the text says why."""
+    EXPIRED = "expired"
+    """The certificate is not valid now; the text says since or until when."""
+    EXPIRING = "expiring"
+    """The certificate is valid, but for so few days that a person must act now; the text says until when."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The last thing that happened in a conversation with one address.
+    """The last thing that happened in a conversation with one address, or the one that counts most.
 
     `code` is the reply's three digits (RFC 5321 4.2), 0 if the event is no reply. `text` is what the server or the
-    operating system said, as received.
+    operating system said, as received. `took` is how long this step took, in seconds; of a conversation that ended
+    well, how long the greeting took from the connect on. `upgraded` says that STARTTLS had succeeded before.
     """
 
     event: Event
     step: Step
     code: int = 0
     text: str = ""
+    took: float = 0.0
+    upgraded: bool = False
+
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status code that the text begins with (RFC 2034 section 4, RFC 3463 section 2), "" if none."""
+        found = _ENHANCED.match(self.text)
+        return found[1] if found else ""
+
+
+_ENHANCED = re.compile(r"\s{0,8}([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What else there is to know of a conversation.
+
+    `where` names the address and port, `timeout` is the conversation's limit in seconds. `source` is our own address
+    and `host` the member's name, "" if not known. `greeting_lines` counts the greeting's lines.
+    """
+
+    where: str
+    timeout: float
+    source: str = ""
+    host: str = ""
+    greeting_lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on an ending, and the reason ("" when all is well)."""
+
+    verdict: Verdict
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +222,57 @@ TOLERATED = Effect(State.DEGRADED, Patience.CONFIRM, percent=50, alert=True)
 """What broken TLS or an invalid certificate does where the policy does not demand it: senders may still deliver."""
 
 
-def judge(ending: Ending, where: str, timeout: float) -> tuple[Verdict, str]:
-    """Return the verdict on an ending, and the reason ("" when all is well).
+def judge(ending: Ending, scene: Scene) -> Judgement:
+    """Return the verdict on an ending.
 
-    `where` names the address and port, `timeout` is the conversation's limit in seconds. An ending that no rule
-    speaks of is no information about the member, and its verdict is `unknown`.
+    An ending that no rule speaks of is no information about the member, and its verdict is `unknown`.
     """
     rule = next((rule for rule in RULES if rule.fits(ending)), None)
     if rule is None:
-        return Verdict.UNKNOWN, f"{where}: no rule for {ending.event} at {ending.step}"
+        return Judgement(Verdict.UNKNOWN, f"{scene.where}: no rule for {ending.event} at {ending.step}")
     sentence = rule.sentence.format(
-        where=where, timeout=f"{timeout:g} s", step=ending.step, code=ending.code, text=legible(ending.text)
+        where=scene.where,
+        timeout=f"{scene.timeout:g} s",
+        step=ending.step,
+        code=ending.code,
+        text=legible(ending.text),
     )
-    return rule.verdict, sentence.rstrip(" :")
+    return Judgement(rule.verdict, sentence.rstrip(" :"))
+
+
+def aspect_of(ending: Ending) -> Aspect:
+    """Return the part of a member that an ending speaks of, which has to be examined again to see it mended.
+
+    What follows STARTTLS can only be seen by a probe that goes that deep, so that its session is an aspect of TLS.
+    """
+    if ending.event in {Event.UNTRUSTED, Event.EXPIRED, Event.EXPIRING}:
+        return Aspect.CERTIFICATE
+    aspect = _ASPECTS.get(ending.step, Aspect.SESSION)
+    return Aspect.TLS if aspect is Aspect.SESSION and ending.upgraded else aspect
+
+
+_ASPECTS = {
+    Step.TLS: Aspect.TLS,
+    Step.STARTTLS: Aspect.TLS,
+    Step.AUTH: Aspect.AUTH,
+    Step.MAIL: Aspect.RECIPIENT,
+    Step.RCPT: Aspect.RECIPIENT,
+}
+
+
+def effect_of(verdict: Verdict, recipe: Recipe, event: Event | None = None) -> Effect:
+    """Return what a verdict does to a member that is probed by this recipe.
+
+    `event` tells a certificate that soon expires from one that has: senders take it still, whatever the policy.
+    """
+    certain = recipe.verify is not Verify.NONE and event is not Event.EXPIRING
+    demanded = {
+        Verdict.TLS_BROKEN: recipe.verify is not Verify.NONE
+        or recipe.starttls is StartTls.REQUIRE
+        or recipe.kind is Kind.SMTPS,
+        Verdict.TLS_INVALID: certain,
+    }
+    return EFFECTS[verdict] if demanded.get(verdict, True) else TOLERATED
 
 
 def legible(text: str) -> str:

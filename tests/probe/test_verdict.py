@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnslb.pool.health import Verdict
-from dnslb.probe.verdict import Ending, Event, Step, judge, legible
+from dnslb.probe.verdict import Ending, Event, Judgement, Scene, Step, judge, legible
 
+MX = Scene("mx:25", 10.0)
 TALK = (Step.GREETING, Step.EHLO, Step.HELO)
 
 
@@ -59,13 +60,13 @@ TALK = (Step.GREETING, Step.EHLO, Step.HELO)
 )
 def test_endings(ending: Ending, verdict: Verdict, reason: str) -> None:
     """Each way in which a conversation ends has its verdict and its sentence."""
-    assert judge(ending, "mx:25", 10.0) == (verdict, reason)
+    assert judge(ending, MX) == Judgement(verdict, reason)
 
 
 @given(st.sampled_from(TALK), st.integers(-99, 999))
 def test_every_reply_is_judged(step: Step, code: int) -> None:
     """No reply code leaves a member without a verdict, and only the wanted one is ok."""
-    verdict, _ = judge(Ending(Event.REPLY, step, code), "mx:25", 10.0)
+    verdict = judge(Ending(Event.REPLY, step, code), MX).verdict
     assert verdict is not Verdict.UNKNOWN
     assert (verdict is Verdict.OK) == (code == 250 and step is not Step.GREETING)
 
@@ -74,12 +75,12 @@ def test_every_reply_is_judged(step: Step, code: int) -> None:
 @pytest.mark.parametrize("step", TALK)
 def test_every_break_is_judged(event: Event, step: Step) -> None:
     """A conversation can break at each step, and none of these goes unjudged."""
-    assert judge(Ending(event, step), "mx:25", 10.0)[0] is not Verdict.UNKNOWN
+    assert judge(Ending(event, step), MX).verdict is not Verdict.UNKNOWN
 
 
 def test_an_impossible_ending_is_no_information() -> None:
     """What the table does not know is not held against the member."""
-    assert judge(Ending(Event.REFUSED, Step.HELO), "mx:25", 10.0)[0] is Verdict.UNKNOWN
+    assert judge(Ending(Event.REFUSED, Step.HELO), MX).verdict is Verdict.UNKNOWN
 
 
 @given(st.text())
