@@ -29,7 +29,7 @@ from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, ProbeResult, State, next_probe_in, observe
+from dnslb.pool.health import Health, ProbeResult, State, next_probe, observe
 from dnslb.pool.selection import select
 from dnslb.probe.recipe import Target
 from dnslb.probe.scheduler import Scheduler
@@ -269,7 +269,7 @@ class Controller:
             self._journal.member_changed((target.pool, target.member), before, after)
         elif after.failures == 1 and after.state is not State.DOWN:
             self._journal.member_suspected((target.pool, target.member), after)
-        return next_probe_in(after, entry.thresholds)
+        return next_probe(after, entry.thresholds).delay
 
     async def _save_health_regularly(self) -> None:
         while True:

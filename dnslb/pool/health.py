@@ -107,8 +107,27 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class NextProbe:
+    """When a member should be probed next, and how deep.
+
+    `delay` is in seconds, from the start of the last probe to the start of the next one. `aspects` are those that it
+    has to examine, beside those whose own interval has passed.
+    """
+
+    delay: float
+    aspects: frozenset[Aspect] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """All that is known of a member from its probes. `since` and `last_probe` are Unix times, None if never."""
+    """All that is known of a member from its probes. All times are Unix times, None if never.
+
+    `successes` and `failures` are rows that are running; `doubts` are the failures since `rise` successes last came in
+    a row. `latency_ms` is the last greeting's, `smoothed_ms` the mean in which older ones fade. `trouble` holds the
+    aspects that have failed and were not found well since. `percent` is the part of its weight that the member keeps
+    for what its verdict says, `alert` whether a person has to mend it. `returned_at` is when it came back from being
+    down or draining, `busy_since` when it began to say that it is busy.
+    """
 
     state: State = State.UNKNOWN
     verdict: Verdict = Verdict.UNKNOWN
@@ -118,6 +137,13 @@ class Health:
     since: float | None = None
     last_probe: float | None = None
     latency_ms: float | None = None
+    trouble: frozenset[Aspect] = frozenset()
+    doubts: int = 0
+    percent: int = 100
+    alert: bool = False
+    smoothed_ms: float | None = None
+    returned_at: float | None = None
+    busy_since: float | None = None
 
 
 _FIRST_CONFIRM = 1.0
@@ -140,12 +166,17 @@ def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Heal
     return _moved(_counted(seen, result, towards), towards, thresholds, result.at)
 
 
-def next_probe_in(health: Health, thresholds: Thresholds) -> float:
-    """Return the seconds from the start of the last probe to the start of the next one.
+def next_probe(health: Health, thresholds: Thresholds) -> NextProbe:
+    """Return when to probe a member again, and what to look at.
 
     An up member that has begun to fail is asked again at once, so that a death is sure after seconds and a lost packet
-    costs nothing: the first time after 1 s, then every 2 s. Never longer than the interval.
+    costs nothing: the first time after 1 s, then every 2 s. Never longer than the interval. What has failed is looked
+    at each time until it is well, but for the login: failed logins get a guest banned.
     """
+    return NextProbe(_delay(health, thresholds), health.trouble - {Aspect.AUTH})
+
+
+def _delay(health: Health, thresholds: Thresholds) -> float:
     failing = health.state is not State.DOWN and 0 < health.failures < thresholds.fall
     if not failing:
         return thresholds.interval

@@ -39,7 +39,8 @@ class Member:
 class Pool:
     """The members that can take the same mail, and what to do when few of them are healthy.
 
-    The pool panics when less than the fraction `min_healthy` of the configured weight is healthy.
+    The pool panics when less than the fraction `min_healthy` of the configured weight is healthy. `slow_start` is the
+    number of seconds in which a member that has come back gets its whole weight again, 0 for at once.
     """
 
     name: str
@@ -47,3 +48,4 @@ class Pool:
     policy: Policy = Policy.WEIGHTED
     all_down: AllDown = AllDown.SERVE_ALL
     min_healthy: float = 0.0
+    slow_start: float = 0.0

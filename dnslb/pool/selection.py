@@ -24,6 +24,7 @@ from types import MappingProxyType
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Member, Policy, Pool
+from dnslb.pool.portion import WHOLE, Portion
 
 
 class Rung(IntEnum):
@@ -51,11 +52,12 @@ _RUNG_OF_READY: Mapping[State, Rung] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One member with all that people and probes say of it."""
+    """One member with all that people and probes say of it, and the part of its weight that follows from it."""
 
     member: Member
     admin: Admin
     health: Health
+    portion: Portion = WHOLE
 
     @property
     def rung(self) -> Rung:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict, next_probe_in, observe
+from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict, next_probe, observe
 from dnslb.probe.verdict import EFFECTS
 
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
@@ -119,10 +119,10 @@ def test_an_up_member_that_begins_to_fail_is_asked_again_at_once(
     state: State, failures: int, fall: int, interval: float, seconds: float
 ) -> None:
     """Confirming probes come 1 s after the first failure and 2 s after later ones, never later than the interval."""
-    assert next_probe_in(Health(state, failures=failures), Thresholds(2, fall, interval)) == seconds
+    assert next_probe(Health(state, failures=failures), Thresholds(2, fall, interval)).delay == seconds
 
 
 def test_a_death_is_confirmed_three_seconds_after_its_first_failure() -> None:
     """With fall 3 the waits between first failure and death add up to 1 s + 2 s."""
     healths = _after(Health(State.UP), "x x x")
-    assert [next_probe_in(health, _THRESHOLDS) for health in healths] == [1.0, 2.0, 10.0]
+    assert [next_probe(health, _THRESHOLDS).delay for health in healths] == [1.0, 2.0, 10.0]
