@@ -219,7 +219,7 @@ def test_all_mistakes_of_all_files_come_at_once(write: Write) -> None:
     config = CONFIG.replace('"smtp"', '"smpt"').replace('"MX"\npool = "inbound"', '"MX"\nttl = -1\npool = "nowhere"')
     zone = ZONE + "mx A 192.0.2.99\nbroken A 1.2.3\nother.example. A 192.0.2.3\nx CNAME y\nx A 192.0.2.4\n"
     assert errors(write(config, zone)) == [
-        'dnslb.toml:9: probe.inbound.kind = "smpt": expected one of smtp, submission, tcp',
+        'dnslb.toml:9: probe.inbound.kind = "smpt": expected one of smtp, submission, smtps, lmtp, tcp',
         'dnslb.toml:23: service[mx.lb.example.org].name = "mx.lb.example.org": collides with the A record in lb.zone:5',
         "dnslb.toml:30: service[mail.lb.example.org].ttl = -1: expected a whole number of seconds from 0 to 2147483647",
         'dnslb.toml:31: service[mail.lb.example.org].pool = "nowhere": no such pool, expected one of inbound',
