@@ -49,6 +49,14 @@ class Operator(Protocol):
         """Return events as JSON objects, oldest first (PROTOCOL.md says which of them)."""
         ...
 
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+        """Probe a member now, in all its aspects; return the object of `dnslb probe --json`.
+
+        It lasts as long as the conversations do: at most the probe's timeout for each address, after the conversation
+        that may be under way.
+        """
+        ...
+
     def version(self) -> dict[str, Any]:
         """Return what runs: at least "version" and "python"."""
         ...
@@ -195,5 +203,6 @@ _VERBS: Mapping[str, _Verb] = {
         },
         lambda operator, args, _who: operator.events(**args),
     ),
+    "probe": _Verb(_MEMBER, lambda operator, args, _who: operator.probe(**args)),
     "version": _Verb({}, lambda operator, _args, _who: _version(operator)),
 }

@@ -139,6 +139,11 @@ class Operations:
             raise Refused(Code.INTERNAL, str(error)) from error
         return [event.as_json() for event in found]
 
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+        """Refuse: the scheduler cannot be asked for a probe yet."""
+        self._entry(pool, member)
+        raise Refused(Code.REFUSED, "not available yet: a member of a pool cannot be probed on demand")
+
     def version(self) -> dict[str, Any]:
         """Return what runs."""
         return {"version": __version__, "python": platform.python_version()}

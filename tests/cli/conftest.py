@@ -63,6 +63,7 @@ class FakeOperator:
         self.now = a_status()
         self.wrong: list[str] = []
         self.happened: list[dict[str, Any]] = []
+        self.seen: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
         self.counts_alike = False
         """Whether the pool is a round-robin one."""
@@ -117,6 +118,12 @@ class FakeOperator:
         self.asked.append({"since": since, "pool": pool, "after": after, "limit": limit})
         found = [event for event in self.happened if event["id"] > (after or 0)]
         return found[-limit:] if after is None else found[:limit]
+
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+        """Return what the test has set."""
+        self.member(pool, member)
+        self.asked.append({"probe": f"{pool}/{member}"})
+        return self.seen
 
     def version(self) -> dict[str, Any]:
         """Return the version of a daemon that was not restarted after an upgrade."""

@@ -36,6 +36,10 @@ class Recorder:
         """Return the call."""
         return [{"call": (since, pool, after, limit)}]
 
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": (pool, member)}
+
     def version(self) -> dict[str, Any]:
         """Return a version."""
         return {"version": "9.9"}
@@ -64,6 +68,7 @@ async def test_the_other_verbs_reach_the_operator() -> None:
     """Each verb calls its method, with the defaults of PROTOCOL.md."""
     assert await call("reload") == {"call": "root"}
     assert await call("version") == {"version": "9.9"}
+    assert await call("probe", TARGET) == {"call": ("inbound", "mx1")}
     assert await call("events") == [{"call": (None, None, None, 100)}]
     everything = {"since": 1, "pool": "inbound", "after": 0, "limit": 1000}
     assert await call("events", everything) == [{"call": (1.0, "inbound", 0, 1000)}]
@@ -94,6 +99,8 @@ WRONG = [
     ("events", {"since": float("inf")}, "expected Unix time in seconds, a finite number"),
     ("events", {"since": 10**400}, "expected Unix time in seconds, a finite number"),
     ("events", {"after": -1}, "expected an integer from 0"),
+    ("probe", {"pool": "inbound"}, "probe needs the argument member"),
+    ("probe", {**TARGET, "rcpt_to": "a@b"}, "unknown argument 'rcpt_to': probe takes pool, member"),
     ("status", {"pool": "inbound"}, "unknown argument 'pool': status takes no arguments"),
 ]
 
@@ -112,7 +119,7 @@ async def test_an_unknown_verb_is_told_the_known_ones() -> None:
     with pytest.raises(Refused) as caught:
         await call("explain")
     assert caught.value.code == "unknown_verb"
-    assert caught.value.details == {"known": ["admin", "events", "reload", "status", "version", "weight"]}
+    assert caught.value.details == {"known": ["admin", "events", "probe", "reload", "status", "version", "weight"]}
 
 
 def test_a_mistyped_name_gets_the_likely_one_and_all() -> None:

@@ -60,6 +60,11 @@ class FakeOperator:
         self.asked_once.set()
         return [{"id": 1, "text": "x" * 200_000}]
 
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+        """Note it."""
+        self.asked.append(("probe", pool, member))
+        return {"up": True}
+
     def version(self) -> dict[str, Any]:
         """Fail, as nothing should."""
         raise RuntimeError("a secret detail")
