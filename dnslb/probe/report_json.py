@@ -1,0 +1,67 @@
+"""A probe's report as the JSON object that `dnslb probe --json` prints and the control socket carries."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dnslb.pool.health import Verdict
+from dnslb.probe.transcript import Certificate, Exchange, Report, TlsFacts
+
+GOOD = frozenset({Verdict.OK, Verdict.SLOW})
+"""The verdicts that count as up: the command's exit status is 0."""
+
+_DAY = 86_400
+
+
+def report_json(target_name: str, report: Report) -> dict[str, Any]:
+    """Return all of a report under the name that its target goes by: "POOL/MEMBER", or the host as it was typed."""
+    result = report.result
+    return {
+        "target": target_name,
+        "verdict": result.verdict.value,
+        "up": result.verdict in GOOD,
+        "reason": result.reason,
+        "steps": [_step(exchange) for exchange in report.exchanges],
+        "tls": None if report.tls is None else _tls(report.tls, result.at),
+        "warnings": list(result.warnings),
+        "next": "",
+    }
+
+
+def _step(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "step": exchange.step,
+        "ms": round(exchange.ms, 3),
+        "sent": exchange.sent,
+        "code": exchange.code,
+        "reply": exchange.reply,
+        "where": exchange.where,
+    }
+
+
+def _tls(facts: TlsFacts, at: float) -> dict[str, Any]:
+    seen = {"version": facts.version, "cipher": facts.cipher, "trusted": facts.trusted, "problem": facts.problem}
+    return seen | (dict.fromkeys(_CERTIFICATE) if facts.certificate is None else _certificate(facts.certificate, at))
+
+
+_CERTIFICATE = ("subject", "issuer", "names", "not_before", "not_after", "days_left", "fingerprint", "key_hash")
+
+
+def _certificate(certificate: Certificate, at: float) -> dict[str, Any]:
+    return {
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "names": list(certificate.names),
+        "not_before": _rfc3339(certificate.not_before),
+        "not_after": _rfc3339(certificate.not_after),
+        "days_left": round((certificate.not_after - at) / _DAY, 2),
+        "fingerprint": certificate.fingerprint,
+        "key_hash": certificate.key_hash,
+    }
+
+
+def _rfc3339(at: float) -> str | None:
+    """Return a Unix time as text, None for one that the calendar does not reach (a certificate may say anything)."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None
