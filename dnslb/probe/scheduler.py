@@ -89,6 +89,11 @@ class AdaptiveTrigger(BaseTrigger):
         return max(base + timedelta(seconds=jittered(interval)), now + SOONEST)
 
 
+async def probe_wholly(target: Target) -> ProbeResult:
+    """Probe a member in all aspects of its recipe."""
+    return (await probe(target, frozenset(target.recipe.intervals))).result
+
+
 class Scheduler:
     """Probes each target in its own rhythm and reports each result.
 
@@ -106,7 +111,7 @@ class Scheduler:
         on_result: OnResult,
         *,
         concurrency: int,
-        run_probe: Callable[[Target], Awaitable[ProbeResult]] = probe,
+        run_probe: Callable[[Target], Awaitable[ProbeResult]] = probe_wholly,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._on_result = on_result

@@ -3,80 +3,90 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
-from dnslb.pool.health import ProbeResult, Verdict
-from dnslb.probe.conversation import converse
-from dnslb.probe.recipe import Kind, Target
-from dnslb.probe.tcp import connect, connect_failure, source_for
-from dnslb.probe.verdict import Ending, Event, Judgement, Scene, Step, effect_of, judge
+from dnslb.pool.health import Aspect, Effect, ProbeResult, State, Verdict
+from dnslb.probe.conversation import Finding, Visit
+from dnslb.probe.recipe import Target
+from dnslb.probe.transcript import Report
+from dnslb.probe.verdict import TOLERATED, Ending, Event, Judgement, Scene, aspect_of, effect_of, judge
+
+SEVERITY = {
+    State.DOWN: 5,
+    State.DRAINING: 4,
+    State.BUSY: 3,
+    State.DEGRADED: 2,
+    None: 1,
+    State.UP: 0,
+}
+"""Of several things that were found, the one whose effect is worst decides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one address showed. `latency` is seconds from the connect to the greeting's last line, None without one."""
+class Opinion:
+    """A finding with the worst of what is to be thought of it."""
 
-    address: IPv4Address | IPv6Address
+    finding: Finding
     ending: Ending
-    latency: float | None = None
+    judgement: Judgement
+    effect: Effect
+
+    @property
+    def weight(self) -> tuple[int, bool]:
+        """How bad it is."""
+        return SEVERITY.get(self.effect.state, 0), self.judgement.verdict is not Verdict.OK
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether this host could not even try."""
+        return self.ending.event is Event.NO_ROUTE
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the addresses that follow need not be asked."""
+        serves = self.effect.state is State.UP or self.effect is TOLERATED
+        return not serves and not self.says_nothing
 
 
-async def probe(target: Target) -> ProbeResult:
-    """Talk to the member's addresses in order, one at a time; the first that fails decides.
+async def probe(target: Target, aspects: frozenset[Aspect]) -> Report:
+    """Talk to the member's addresses in order, one at a time, of `aspects`; the first that fails decides.
 
     An address that this host has no route to says nothing as long as another one says something. `recipe.timeout`
     bounds each conversation. Network failures become verdicts; what is raised is a bug or a shortage of this process.
     """
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    findings: list[Finding] = []
+    started = asyncio.get_running_loop().time()
+    opinions: list[Opinion] = []
     for address in target.addresses:
-        findings.append(await _try(address, target))
-        if _verdict(findings[-1], target).verdict is not Verdict.OK and not _is_ours(findings[-1]):
+        opinions.append(_opinion(await Visit(target, address, aspects).pay(), target))
+        if opinions[-1].is_final:
             break
-    judgement = _verdict(_decisive(findings), target)
-    latency = max((finding.latency for finding in findings if finding.latency is not None), default=None)
-    return ProbeResult(
-        verdict=judgement.verdict,
-        reason=judgement.reason,
-        effect=effect_of(judgement.verdict, target.recipe),
+    return _report(opinions, asyncio.get_running_loop().time() - started)
+
+
+def _opinion(finding: Finding, target: Target) -> Opinion:
+    scene = Scene(finding.where, target.recipe.timeout, finding.source, target.host, finding.greeting_lines)
+    candidates = []
+    for ending in finding.endings:
+        judgement = judge(ending, scene)
+        candidates.append(
+            Opinion(finding, ending, judgement, effect_of(judgement.verdict, target.recipe, ending.event))
+        )
+    return max(candidates, key=lambda opinion: opinion.weight)
+
+
+def _report(opinions: list[Opinion], took: float) -> Report:
+    telling = [opinion for opinion in opinions if not opinion.says_nothing] or opinions[:1]
+    worst = max(telling, key=lambda opinion: opinion.weight)
+    latency = max((it.finding.latency for it in telling if it.finding.latency is not None), default=None)
+    result = ProbeResult(
+        verdict=worst.judgement.verdict,
+        reason=worst.judgement.reason,
+        effect=worst.effect,
         latency_ms=None if latency is None else latency * 1000,
-        duration_s=loop.time() - started,
+        duration_s=took,
         at=time.time(),
+        aspect=aspect_of(worst.ending),
+        examined=frozenset.intersection(*(it.finding.examined for it in telling)),
+        warnings=tuple(warning for it in telling for warning in it.finding.warnings),
     )
-
-
-def _is_ours(finding: Finding) -> bool:
-    return finding.ending.event is Event.NO_ROUTE
-
-
-def _decisive(findings: list[Finding]) -> Finding:
-    """Return the last that says something of the member (all before it are well), else the first that says why not."""
-    return next((finding for finding in reversed(findings) if not _is_ours(finding)), findings[0])
-
-
-def _verdict(finding: Finding, target: Target) -> Judgement:
-    return judge(finding.ending, Scene(where(finding.address, target.port), target.recipe.timeout))
-
-
-def where(address: IPv4Address | IPv6Address, port: int) -> str:
-    """Write an address and port as people do: 192.0.2.1:25, [2001:db8::1]:25."""
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"  # noqa: PLR2004 - IP's version is its name
-
-
-async def _try(address: IPv4Address | IPv6Address, target: Target) -> Finding:
-    """One conversation with one address, bounded as a whole by the recipe's timeout."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    deadline = started + target.recipe.timeout
-    source = source_for(address, target.recipe.source)
-    try:
-        async with asyncio.timeout_at(deadline):
-            sock = await connect(address, target.port, source)
-    except OSError as error:
-        return Finding(address, connect_failure(error, source))
-    if target.recipe.kind is Kind.TCP:
-        sock.close()
-        return Finding(address, Ending(Event.CONNECTED, Step.CONNECT))
-    ending, greeted_at = await converse(sock, target.recipe.ehlo, deadline)
-    return Finding(address, ending, None if greeted_at is None else greeted_at - started)
+    exchanges = tuple(exchange for it in opinions for exchange in it.finding.exchanges)
+    return Report(result, exchanges, worst.finding.tls)
