@@ -1,8 +1,8 @@
-"""Reading a zone's master file (RFC 1035 section 5): the only module that imports dnspython.
+"""Reading a zone's master file (RFC 1035 section 5).
 
-dnspython reads the record data. Entries, owners, TTLs and directives are read here, since dnspython's own reader stops
-at the first error, names the line after it, opens $INCLUDE relative to the working directory and drops names outside
-the zone without a word.
+dnspython, which only dnslb.probe.tlsa imports too, reads the record data. Entries, owners, TTLs and directives are read
+here, since dnspython's own reader stops at the first error, names the line after it, opens $INCLUDE relative to the
+working directory and drops names outside the zone without a word.
 """
 
 import os
