@@ -5,18 +5,16 @@ from difflib import get_close_matches
 
 from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
-from dnslb.config.building import effective_port, record_count
+from dnslb.config.building import record_count
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
+from dnslb.config.probes import FAMILIES, check_probes
 from dnslb.config.reading import Draft, PoolDraft
+from dnslb.config.recipes import effective_port
 from dnslb.config.report import Report
-from dnslb.config.schema import MemberTable, ProbeTable, ServerTable, ServiceTable
+from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
 from dnslb.config.zones import ServedZone
 from dnslb.pool.member import Policy
-from dnslb.probe.recipe import Kind
-
-_NOT_PROBED = ("starttls", "verify", "rcpt_to", "mail_from", "ca_file", "capabilities", "proxy", "auth")
-_FAMILIES = {4: "IPv4", 6: "IPv6"}
 
 
 def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) -> None:
@@ -25,8 +23,7 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
         _check_listeners(draft.server, report)
     if "zone" not in report.raw:
         report.error(("zone",), 'missing, expected at least one [zone."NAME"]')
-    for name, probe in draft.probes.items():
-        _check_probe(probe, ("probe", name), report)
+    check_probes(draft, report)
     for name, pool in draft.pools.items():
         _check_pool(name, pool, draft, report)
     for index, service in draft.services.items():
@@ -45,19 +42,6 @@ def _check_listeners(server: ServerTable, report: Report) -> None:
             seen.add(where)
     if server.http in seen:
         report.error(("server", "http"), "this address and port answer DNS over TCP already (listen)")
-
-
-def _check_probe(probe: ProbeTable, path: KeyPath, report: Report) -> None:
-    if probe.kind is Kind.TCP and probe.port is None:
-        report.error((*path, "port"), "missing, a tcp probe needs one: expected a port from 1 to 65535")
-    for version, family in _FAMILIES.items():
-        if sum(source.version == version for source in probe.source) > 1:
-            report.error((*path, "source"), f"more than one {family} address, expected at most one per family")
-    # The defaults are what switches each of these off.
-    written = [key for key in _NOT_PROBED if getattr(probe, key) != ProbeTable.model_fields[key].default]
-    if written:
-        verb = "is" if len(written) == 1 else "are"
-        report.warn(path, f"{', '.join(written)} {verb} read but not yet probed in this version")
 
 
 def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> None:
@@ -94,7 +78,7 @@ def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report)
 
 def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Report) -> None:
     lists = {member.name: {address.version for address in member.addresses} for member in members}
-    for version, family in _FAMILIES.items():
+    for version, family in FAMILIES.items():
         lacking = [name for name, versions in lists.items() if version not in versions]
         if lacking and len(lacking) < len(lists):
             verb = "has" if len(lacking) == 1 else "have"

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from dnslb.config.building import settings_of
 from dnslb.config.crosscheck import crosscheck
+from dnslb.config.passwords import read_passwords
 from dnslb.config.positions import Positions
 from dnslb.config.problem import ConfigError, Problem
 from dnslb.config.reading import read_draft
 from dnslb.config.report import Report
 from dnslb.config.settings import Settings
+from dnslb.config.targets import check_targets
 from dnslb.config.zones import read_zones
 
 DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
@@ -34,7 +36,7 @@ def find(explicit: Path | None) -> Path:
 
 
 def load(path: Path) -> Settings:
-    """Read a configuration file and its zones.
+    """Read a configuration file, its zones and the files that its probes need.
 
     Raise ConfigError with all problems of all files. Relative paths in the file are relative to it.
     """
@@ -42,10 +44,12 @@ def load(path: Path) -> Settings:
     report = _report(path, text)
     draft = read_draft(path, report)
     zones = read_zones(draft, report)
+    passwords = read_passwords(draft, report)
     crosscheck(draft, zones, report)
+    check_targets(draft, zones, passwords, report)
     if report.problems:
         raise ConfigError(tuple(sorted(dict.fromkeys(report.problems), key=lambda found: _order(found, str(path)))))
-    return settings_of(draft, zones, tuple(report.warnings))
+    return settings_of(draft, zones, passwords, tuple(report.warnings))
 
 
 def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:

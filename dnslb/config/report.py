@@ -36,6 +36,10 @@ class Report:
         self.error(path, message)
         self._broken.add(path)
 
+    def is_broken(self, path: KeyPath) -> bool:
+        """Return whether the value at the path is known to be wrong, so that nothing should be concluded from it."""
+        return path in self._broken
+
     def warn(self, path: KeyPath, message: str) -> None:
         """Note something that works, and that may yet surprise."""
         line = self.positions.line(path)

@@ -17,10 +17,12 @@ HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_
 Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
 FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
+DurationOrNone: TypeAlias = Annotated[float, PlainValidator(values.duration_or_none)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
 Host: TypeAlias = Annotated[str, PlainValidator(values.host)]
 Ehlo: TypeAlias = Annotated[str, PlainValidator(values.ehlo)]
 Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
+Keyword: TypeAlias = Annotated[str, PlainValidator(values.keyword)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
 Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
 _PORT = "a port from 1 to 65535"
@@ -55,7 +57,7 @@ class ZoneTable(Table):
 class AuthTable(Table):
     """The auth of a probe."""
 
-    user: str = Field(min_length=1, description="a user name")
+    user: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", description="a user name")
     password_file: FilePath = Field(description="the path of a file with the password")
 
 
@@ -72,14 +74,18 @@ class ProbeTable(Table):
     fall: int = Field(default=3, ge=1, le=1000, description="a number of probes from 1 to 1000")
     ehlo: Ehlo | None = None
     source: list[Address] = Field(default=[], description="a list of local addresses, at most one per family")
-    starttls: Annotated[StartTls, PlainValidator(values.one_of(StartTls))] = StartTls.OFF
+    starttls: Annotated[StartTls, PlainValidator(values.one_of(StartTls))] = StartTls.OPPORTUNISTIC
     verify: Annotated[Verify, PlainValidator(values.one_of(Verify))] = Verify.NONE
     rcpt_to: Mailbox = ""
     mail_from: Mailbox = ""
     ca_file: FilePath | None = None
-    capabilities: list[str] = Field(default=[], description="a list of EHLO keywords")
+    capabilities: list[Keyword] = Field(default=[], description="a list of EHLO keywords")
     proxy: bool = Field(default=False, description="true or false")
     auth: AuthTable | None = Field(default=None, description='{ user = "...", password_file = "..." }')
+    tls_interval: Duration = 60.0
+    certificate_interval: Duration = 900.0
+    recipient_interval: Duration = 60.0
+    auth_interval: Duration = 300.0
 
 
 class PoolTable(Table):
@@ -89,6 +95,7 @@ class PoolTable(Table):
     policy: Annotated[Policy, PlainValidator(values.one_of(Policy, "source-hash", "latency"))] = Policy.WEIGHTED
     all_down: Annotated[AllDown, PlainValidator(values.one_of(AllDown))] = AllDown.SERVE_ALL
     min_healthy: float = Field(default=0.0, ge=0, le=1, description="a fraction from 0 to 1")
+    slow_start: DurationOrNone = 120.0
     member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
 
 

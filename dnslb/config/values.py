@@ -17,23 +17,39 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 _EHLO = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[A-Za-z0-9:.-]+\])\Z")
-_MAILBOX = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+\Z")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
+_DOMAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*|{_QUOTED})@({_DOMAIN}(?:\.{_DOMAIN})*|\[[A-Za-z0-9:.-]+\])\Z")
+_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
+_MAX_LOCAL, _MAX_DOMAIN = 64, 255
 
 Word = TypeVar("Word", bound=StrEnum)
 
 
 def duration(value: object) -> float:
     """Return the seconds of "500ms", "10s", "2m", "1h" or a number of seconds."""
-    if isinstance(value, str) and (match := _DURATION.match(value)):
-        seconds = float(match.group(1)) * _UNITS[match.group(2)]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    else:
-        raise ValueError('expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds')
+    seconds = _seconds(value)
     # Not a number compares false, and an integer may be too large for a float.
     if not 0 < seconds <= MAX_DURATION:
         raise ValueError("expected a duration above 0 and up to 24h")
     return float(seconds)
+
+
+def duration_or_none(value: object) -> float:
+    """Return what `duration` does, 0 for "0", "0s" or 0: none."""
+    seconds = 0.0 if value == "0" else _seconds(value)
+    if not 0 <= seconds <= MAX_DURATION:
+        raise ValueError("expected a duration up to 24h, or 0 for none")
+    return float(seconds)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        return float(match.group(1)) * _UNITS[match.group(2)]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise ValueError('expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds')
 
 
 def endpoint(value: object) -> Endpoint:
@@ -124,10 +140,25 @@ def ehlo(value: object) -> str:
 
 
 def mailbox(value: object) -> str:
-    """Return a mail address, or "" for none."""
-    if not isinstance(value, str) or (value and not _MAILBOX.match(value)):
+    """Return a mail address (RFC 5321 4.1.2, in ASCII), or "" for none."""
+    if value == "":
+        return ""
+    match = _MAILBOX.match(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError('expected a mail address, as in "postmaster@example.org", or ""')
-    return value
+    # RFC 5321 4.5.3.1: longer ones a server may refuse for that alone.
+    if len(match.group(1)) > _MAX_LOCAL or len(match.group(2)) > _MAX_DOMAIN:
+        raise ValueError(f"expected at most {_MAX_LOCAL} octets before the @ and {_MAX_DOMAIN} behind it")
+    return match.group()
+
+
+def keyword(value: object) -> str:
+    """Return an EHLO keyword in upper case (RFC 5321 4.1.1.1)."""
+    if isinstance(value, str) and _KEYWORD.match(value):
+        return value.upper()
+    if isinstance(value, str) and (bare := value.strip().partition(" ")[0]) != value and _KEYWORD.match(bare):
+        raise ValueError(f'expected a keyword without parameters: "{bare.upper()}"')
+    raise ValueError('expected an EHLO keyword of letters, digits and -, as in "PIPELINING"')
 
 
 def records(value: object) -> int | None:

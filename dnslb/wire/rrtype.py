@@ -14,6 +14,7 @@ OPT = 41
 DS = 43
 RRSIG = 46
 NSEC = 47
+TLSA = 52
 IXFR = 251
 AXFR = 252
 ANY = 255
@@ -33,7 +34,7 @@ COUNTED = {
     SRV: "SRV",
     DS: "DS",
     48: "DNSKEY",
-    52: "TLSA",
+    TLSA: "TLSA",
     65: "HTTPS",
     257: "CAA",
     ANY: "ANY",

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from dnslb.answer.service import Preference, Service, ServiceType
 from dnslb.config import ConfigError, Endpoint, Problem, find, load
 from dnslb.pool.member import AllDown, Policy
-from dnslb.probe.recipe import Kind, Recipe, Target
+from dnslb.probe.recipe import Auth, Kind, Recipe, StartTls, Target, Verify
 from dnslb.wire.name import from_text
 
 EXAMPLE = Path(__file__).parents[2] / "zones" / "dnslb.toml"
@@ -109,28 +110,45 @@ def test_the_example_is_right_and_complete() -> None:
 
 
 def test_every_key_that_is_documented_is_known(write: Write) -> None:
-    """A file with every key is accepted; what this version does not act on is said in one line."""
+    """A file with every key is accepted without a warning, and what it says of probing reaches the recipe."""
     Path("lb.example.org.zone").write_text(ZONE)
+    trustme.CA().cert_pem.write_to_path("ca.pem")
+    Path("probe.secret").write_text("secret\n")
+    Path("probe.secret").chmod(0o600)
     settings = load(write((Path(__file__).parent / "everything.toml").read_text()))
-    (warning,) = settings.warnings
-    assert warning == (
-        "dnslb.toml:13: probe.inbound: starttls, rcpt_to, ca_file, capabilities, auth are read but not yet probed in "
-        "this version"
+    assert settings.warnings == ()
+    source = (ip_address("192.0.2.5"), ip_address("2001:db8::5"))
+    assert settings.targets[0].recipe == Recipe(
+        "inbound",
+        Kind.SMTP,
+        25,
+        10.0,
+        10.0,
+        2,
+        3,
+        "probe.lb.example.org",
+        source,
+        StartTls.OPPORTUNISTIC,
+        Verify.NONE,
+        Path("ca.pem"),
+        ("PIPELINING",),
+        auth=Auth("probe", "secret"),
+        rcpt_to="postmaster@example.org",
     )
-    assert settings.targets[0].recipe.source == (ip_address("192.0.2.5"), ip_address("2001:db8::5"))
 
 
 def test_defaults(write: Write) -> None:
     """What the file leaves out has the defaults that the contract names."""
     settings = load(write())
     apex = from_text("lb.example.org")
-    recipe = Recipe("inbound", Kind.SMTP, 25, 10.0, 10.0, 2, 3, "probe.lb.example.org", ())
+    recipe = Recipe("inbound", Kind.SMTP, 25, 10.0, 10.0, 2, 3, "probe.lb.example.org", starttls=StartTls.OPPORTUNISTIC)
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.WEIGHTED, AllDown.SERVE_ALL, 0.0)
+    assert pool.slow_start == 120.0
     assert [(member.weight, member.tier, member.host) for member in pool.members] == [(1, 1, ""), (1, 1, "")]
     assert settings.targets == (
-        Target("inbound", "mx1", (ip_address("192.0.2.11"),), 25, recipe),
-        Target("inbound", "mx2", (ip_address("192.0.2.12"),), 25, recipe),
+        Target("inbound", "mx1", (ip_address("192.0.2.11"),), 25, recipe, "mx1.lb.example.org", ()),
+        Target("inbound", "mx2", (ip_address("192.0.2.12"),), 25, recipe, "mx2.lb.example.org", ()),
     )
     assert settings.services == (
         Service(from_text("mx.lb.example.org"), apex, ServiceType.ADDRESS, "inbound", 2, 30),
@@ -150,12 +168,14 @@ def test_everything_can_be_said(write: Write) -> None:
         config,
         'kind = "smtp"',
         'kind = "submission"\nport = 26\ninterval = "500ms"\ntimeout = 2\nrise = 4\nfall = 5\nehlo = "me.example"\n'
-        'source = ["192.0.2.5", "2001:db8::5"]',
+        'source = ["192.0.2.5", "2001:db8::5"]\nstarttls = "require"\nverify = "name"\n'
+        'rcpt_to = "a@b.example"\nmail_from = "c@d.example"\ncapabilities = ["size", "PIPELINING", "SIZE"]\n'
+        'proxy = true\ntls_interval = 1\ncertificate_interval = "2s"\nrecipient_interval = "3s"',
     )
     config = changed(
         config,
         'probe = "inbound"',
-        'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5',
+        'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5\nslow_start = "0"',
     )
     config = changed(
         config, 'name = "mx2"', 'name = "mx2"\nweight = 0\ntier = 7\nhost = "Out.lb.Example.org."\nport = 2525'
@@ -164,10 +184,30 @@ def test_everything_can_be_said(write: Write) -> None:
     settings = load(write(config))
     target = settings.targets[1]
     source = (ip_address("192.0.2.5"), ip_address("2001:db8::5"))
-    assert target.recipe == Recipe("inbound", Kind.SUBMISSION, 26, 0.5, 2.0, 4, 5, "me.example", source)
-    assert target.port == 2525
+    assert target.recipe == Recipe(
+        "inbound",
+        Kind.SUBMISSION,
+        26,
+        0.5,
+        2.0,
+        4,
+        5,
+        "me.example",
+        source,
+        StartTls.REQUIRE,
+        Verify.NAME,
+        capabilities=("SIZE", "PIPELINING"),
+        proxy=True,
+        rcpt_to="a@b.example",
+        mail_from="c@d.example",
+        tls_interval=1.0,
+        certificate_interval=2.0,
+        recipient_interval=3.0,
+    )
+    assert (target.port, target.host) == (2525, "out.lb.example.org")
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.ROUND_ROBIN, AllDown.SERVFAIL, 0.5)
+    assert pool.slow_start == 0.0
     assert (pool.members[1].weight, pool.members[1].tier, pool.members[1].host) == (0, 7, "out.lb.example.org")
     mail = settings.services[1]
     assert (mail.records, mail.ttl, mail.preference) == (1, 0, Preference.EQUAL)
@@ -184,6 +224,44 @@ def test_durations(write: Write, text: str, seconds: float) -> None:
     """A duration has a unit, or is a number of seconds."""
     settings = load(write(changed(CONFIG, 'kind = "smtp"', f'kind = "smtp"\ninterval = {text}')))
     assert settings.targets[0].recipe.interval == seconds
+
+
+@pytest.mark.parametrize(("text", "seconds"), [('"0"', 0.0), ('"0s"', 0.0), ("0", 0.0), ('"90s"', 90.0)])
+def test_a_slow_start_may_be_none(write: Write, text: str, seconds: float) -> None:
+    """A pool without slow start says 0, with or without a unit."""
+    settings = load(write(changed(CONFIG, 'probe = "inbound"', f'probe = "inbound"\nslow_start = {text}')))
+    assert settings.pools["inbound"].slow_start == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "starttls"),
+    [
+        ("smtp", 25, StartTls.OPPORTUNISTIC),
+        ("submission", 587, StartTls.OPPORTUNISTIC),
+        ("lmtp", 24, StartTls.OPPORTUNISTIC),
+        ("smtps", 465, StartTls.OFF),
+    ],
+)
+def test_each_kind_has_its_port_and_its_way_to_tls(write: Write, kind: str, port: int, starttls: StartTls) -> None:
+    """STARTTLS is tried where it is offered, and is nothing to ask for where TLS comes first."""
+    recipe = load(write(changed(CONFIG, '"smtp"', f'"{kind}"'))).targets[0].recipe
+    assert (recipe.kind, recipe.port, recipe.starttls) == (kind, port, starttls)
+
+
+def test_no_aspect_comes_more_often_than_the_session(write: Write) -> None:
+    """A long interval lifts the defaults of the intervals of single aspects, without an error."""
+    recipe = load(write(changed(CONFIG, '"smtp"', '"smtp"\ninterval = "10m"'))).targets[0].recipe
+    assert (recipe.tls_interval, recipe.recipient_interval, recipe.auth_interval) == (600.0, 600.0, 600.0)
+    assert recipe.certificate_interval == 900.0
+
+
+@pytest.mark.parametrize(
+    "mailbox", ["a.b+c@example.org", '"a b@c"@example.org', "x@[192.0.2.1]", "x@[IPv6:2001:db8::1]", "_@a_b.example"]
+)
+def test_mailboxes_in_all_their_forms(write: Write, mailbox: str) -> None:
+    """A sentinel may have any form that RFC 5321 4.1.2 knows in ASCII."""
+    recipe = load(write(changed(CONFIG, '"smtp"', f"\"smtp\"\nrcpt_to = '{mailbox}'"))).targets[0].recipe
+    assert recipe.rcpt_to == mailbox
 
 
 def test_a_zone_below_another_takes_its_names(write: Write) -> None:
