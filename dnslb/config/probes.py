@@ -1,6 +1,5 @@
 """What must hold within a probe's table, and of the files that it names."""
 
-import ssl
 import stat
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from dnslb.config.recipes import sees_tls
 from dnslb.config.report import Report
 from dnslb.config.schema import ProbeTable
 from dnslb.probe.recipe import Kind, StartTls, Verify
+from dnslb.probe.tls import client_context
 
 FAMILIES = {4: "IPv4", 6: "IPv6"}
 _GREET_WAIT = 6.0
@@ -100,8 +100,8 @@ def _check_anchors(probe: ProbeTable, path: KeyPath, directory: Path, report: Re
         # Not a FIFO or a device: reading one might never end.
         fault = "" if stat.S_ISREG(file.stat().st_mode) else f"{file} is not a file"
         if not fault:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except ssl.SSLError:
+            client_context(verify=True, ca_file=file)
+    except ValueError:
         fault = f"{file} has no certificate, expected trust anchors in PEM format"
     except OSError as error:
         fault = f"cannot read {file}: {error.strerror}"
