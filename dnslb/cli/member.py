@@ -23,12 +23,13 @@ class Target:
         return f"{self.pool}/{self.member}"
 
 
-class _TargetType(click.ParamType[Target]):
+class TargetType(click.ParamType[Target]):
     """POOL/MEMBER."""
 
     name = "POOL/MEMBER"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Target:
+        """Return the member that is meant; fail with an example of how to write one."""
         # A member's name is a DNS label and has no slash.
         pool, _slash, member = str(value).rpartition("/")
         if not pool or not member:
@@ -50,7 +51,7 @@ class _WeightType(click.ParamType[int | None]):
         return int(str(value))
 
 
-_target = click.argument("target", type=_TargetType(), metavar="POOL/MEMBER")
+_target = click.argument("target", type=TargetType(), metavar="POOL/MEMBER")
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why: others see it in `dnslb events`.")
 
 

@@ -46,8 +46,13 @@ def emit(text: str) -> None:
 
 
 def emit_json(value: object) -> None:
-    """Print a value as JSON, indented."""
-    emit(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON, indented. What the output's encoding may not have is escaped."""
+    emit(json.dumps(value, indent=2, ensure_ascii=not unicode_shown()))
+
+
+def unicode_shown() -> bool:
+    """Return whether the output can hold any character."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
@@ -90,7 +95,7 @@ def share(fraction: float) -> str:
 
 def bar(fraction: float) -> str:
     """Return a share as a bar of at most ten blocks, at least one if it is not nothing."""
-    block = "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
+    block = "█" if unicode_shown() else "#"
     return block * (max(1, round(fraction * _BAR)) if fraction > 0 else 0)
 
 

@@ -1,0 +1,112 @@
+"""The object of `dnslb probe --json` as text: the transcript, what TLS showed, the verdict."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import click
+
+from dnslb.cli.output import plain, unicode_shown
+
+_MOST_LINES = 40
+_MOST_LETTERS = 300
+_GOOD = {"ok"}
+_DOUBTFUL = {"slow", "busy", "storage", "draining", "probe_limited", "probe_blocked", "unknown"}
+
+
+def text_of(seen: Mapping[str, Any]) -> str:
+    """Return all of a report for people: what happened first, what it means last."""
+    parts = [*_conversations(seen["steps"]), *_certificate(seen["tls"]), _outcome(seen)]
+    return "\n\n".join(parts)
+
+
+def _conversations(steps: list[dict[str, Any]]) -> Iterator[str]:
+    for where, group in groupby(steps, key=lambda step: step.get("where", "")):
+        yield "\n".join([click.style(plain(where), bold=True), *(line for step in group for line in _exchange(step))])
+
+
+def _exchange(step: Mapping[str, Any]) -> Iterator[str]:
+    """Return what was sent, and what came back after how long."""
+    said, heard, neither = _marks()
+    time = f"{step['ms']:9.1f} ms"
+    if step["sent"]:
+        yield f"{'':12}  {said} {_line(step['sent'])}"
+    first, *rest = _lines(step["reply"])
+    if step["code"]:
+        yield f"{time}  {heard} {step['code']} {first}".rstrip()
+    else:
+        yield f"{time}  {neither} {_event(step['step'], first)}"
+    yield from (f"{'':12}  {'':{len(heard)}}     {line}" for line in rest)
+
+
+_DONE = {"connect": "connected", "proxy": "PROXY header sent", "tls": "TLS begins"}
+_EVENTS = {
+    "refused": "the connection is refused",
+    "silence": "no answer in time",
+    "unreachable": "out of reach",
+    "no route": "no route from here",
+    "eof": "the server hangs up",
+    "reset": "the server resets the connection",
+}
+
+
+def _event(step: str, reply: str) -> str:
+    """Return what happened where no reply came: a word of dnslb's own, or octets that are none."""
+    return f"{step}: {_EVENTS.get(reply, reply)}" if reply else _DONE.get(step, step)
+
+
+def _lines(reply: str) -> list[str]:
+    """Return the lines of a reply, made harmless: a server decides neither where they end nor how many there are."""
+    lines = reply.split("\n")
+    shown = [_line(line.rstrip("\r")) for line in lines[:_MOST_LINES]]
+    return [*shown, f"({len(lines) - _MOST_LINES} more lines)"] if len(lines) > _MOST_LINES else shown
+
+
+def _line(text: str) -> str:
+    shown = plain(text)
+    return shown if len(shown) <= _MOST_LETTERS else shown[:_MOST_LETTERS] + "..."
+
+
+def _marks() -> tuple[str, str, str]:
+    """Return the signs for what we said, what the server said, and what neither said."""
+    return ("→", "←", "·") if unicode_shown() else ("->", "<-", "--")
+
+
+def _certificate(tls: Mapping[str, Any] | None) -> Iterator[str]:
+    if tls is None:
+        return
+    facts = {"TLS": f"{tls['version']}, {tls['cipher']}"}
+    if tls.get("subject") is not None:
+        facts |= {
+            "subject": tls["subject"],
+            "issuer": tls["issuer"],
+            "names": ", ".join(tls["names"]) or "none",
+            "valid": _validity(tls),
+            "TLSA": f"3 1 1 {tls['key_hash']}",
+        }
+    yield _listed(facts | {"trust": _trust(tls)})
+
+
+def _validity(tls: Mapping[str, Any]) -> str:
+    days = tls["days_left"]
+    left = f"{days:.0f} days left" if days >= 0 else f"expired {-days:.0f} days ago"
+    return f"{tls['not_before'][:10]} to {tls['not_after'][:10]} ({left})"
+
+
+def _trust(tls: Mapping[str, Any]) -> str:
+    if tls["trusted"] is None:
+        return tls["problem"] or "not examined"
+    return "chain and name are right" if tls["trusted"] else f"no: {tls['problem']}"
+
+
+def _outcome(seen: Mapping[str, Any]) -> str:
+    verdict = seen["verdict"]
+    colour = "green" if verdict in _GOOD else "yellow" if verdict in _DOUBTFUL else "red"
+    lines = [("verdict", click.style(verdict, fg=colour, bold=True)), ("reason", plain(seen["reason"]))]
+    lines += [("warning", plain(warning)) for warning in seen.get("warnings", [])]
+    lines += [("next", plain(seen.get("next", "")))]
+    return "\n".join(f"{label:<8} {value}" for label, value in lines if value)
+
+
+def _listed(facts: Mapping[str, str]) -> str:
+    return "\n".join(f"{label:<8} {_line(value)}" for label, value in facts.items())
