@@ -13,9 +13,9 @@ def client_context(*, verify: bool, ca_file: Path | None = None) -> ssl.SSLConte
     """Return the context for a probe's handshakes, the same object each time: building one costs 20 ms.
 
     With `verify` the chain must lead to a certificate in `ca_file` (of the system, or in SSL_CERT_FILE, without one)
-    and the name must fit; OpenSSL then wants a host name, and a handshake without one is a ValueError. Without
-    `verify` any certificate will do, and `ca_file` is not looked at. A changed file is read anew at the next call.
-    Raises OSError if `ca_file` cannot be opened and ValueError if there is no certificate in it.
+    and the name must fit; a handshake without a host name is a ValueError. Without `verify` any certificate will do,
+    and `ca_file` is not looked at. A changed file is read anew at the next call. Raises OSError if `ca_file` cannot be
+    opened and ValueError if there is no certificate in it.
     """
     return _trusting(ca_file, _anchors_now(ca_file)) if verify else _credulous()
 
@@ -53,23 +53,44 @@ def _anchors_now(ca_file: Path | None) -> tuple[Path, int, int, int] | None:
     return path, now.st_ino, now.st_mtime_ns, now.st_size
 
 
+class _Demanding(ssl.SSLContext):
+    """A context that also sees that there is a name to verify: given none, OpenSSL lets every certificate pass."""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature is the library's
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Begin a handshake, as asyncio does. Raises ValueError without a host name."""
+        if not server_hostname:
+            raise ValueError("the certificate cannot be verified without a host name")
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+
+@lru_cache(maxsize=16)
+def _trusting(ca_file: Path | None, _edition: tuple[Path, int, int, int] | None) -> ssl.SSLContext:
+    """Build a context; `_edition` only tells the cache when the anchors are others."""
+    context = _Demanding(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Senders of mail take authorities' certificates that RFC 5280 would not: no VERIFY_X509_STRICT, on any Python.
+    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    if ca_file is None:
+        context.load_default_certs()
+        return context
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError as error:
+        raise ValueError(f"{ca_file} holds no certificate in PEM form") from error
+    return context
+
+
 @lru_cache(maxsize=1)
 def _credulous() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-@lru_cache(maxsize=16)
-def _trusting(ca_file: Path | None, _edition: tuple[Path, int, int, int] | None) -> ssl.SSLContext:
-    """Build a context; `_edition` only tells the cache when the anchors are others."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        raise ValueError(f"{ca_file} holds no certificate in PEM form") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The same on every Python: from 3.13 on VERIFY_X509_STRICT would refuse what the senders of mail take.
-    context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

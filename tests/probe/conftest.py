@@ -62,7 +62,7 @@ def certificates(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
         not_yet_valid=server_context(authority.issue_cert(HOST, not_before=FAR_OFF)),
         wrong_name=server_context(authority.issue_cert("other.example.net")),
         unknown_ca=server_context(trustme.CA().issue_cert(HOST)),
-        self_signed=_self_signed(directory / "self-signed.pem"),
+        self_signed=serving(homemade(HOST, x509.SubjectAlternativeName([x509.DNSName(HOST)])), directory / "own.pem"),
         ca_file=ca_file,
     )
 
@@ -74,15 +74,21 @@ def server_context(issued: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def _self_signed(file: Path) -> ssl.SSLContext:
-    """Return what a mail server's package makes at its installation; trustme makes no such leaf."""
+def homemade(common_name: str, *extensions: x509.ExtensionType) -> bytes:
+    """Return a key and the certificate that it has signed for itself, in PEM, with only what is asked for in it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    dated = builder.serial_number(1).not_valid_before(LONG_AGO).not_valid_after(FAR_OFF)
-    certificate = dated.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    builder = builder.serial_number(1).not_valid_before(LONG_AGO).not_valid_after(FAR_OFF)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(secret + certificate.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    return secret + builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def serving(pem: bytes, file: Path) -> ssl.SSLContext:
+    """Return a server's context with a key and a certificate in PEM, which Python takes from a file only."""
+    file.write_bytes(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context

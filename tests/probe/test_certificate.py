@@ -6,14 +6,11 @@ from base64 import b64decode
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
 
 from dnslb.probe.certificate import days_left, fault_of_dates, fits, key_info, parse, read
 from dnslb.probe.transcript import Certificate
-from tests.probe.conftest import EXPIRY, FAR_OFF, HOST, LONG_AGO
+from tests.probe.conftest import EXPIRY, HOST, LONG_AGO, homemade
 
 DAY = 86400
 COMPRESSED = b64decode(
@@ -38,15 +35,10 @@ def named(*names: str) -> Certificate:
     return Certificate("", "", names, 0.0, 0.0, "", "")
 
 
-def homemade(common_name: str, *extensions: x509.ExtensionType) -> bytes:
-    """Return a certificate with only what the test wants in it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(LONG_AGO).not_valid_after(FAR_OFF)
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=False)
-    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+def own(common_name: str, *extensions: x509.ExtensionType) -> bytes:
+    """Return a self-signed certificate with only what the test wants in it."""
+    pem = homemade(common_name, *extensions)
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
 def test_names_dates_and_hashes_are_those_of_the_certificate(authority: trustme.CA) -> None:
@@ -72,13 +64,13 @@ def test_subject_and_issuer_are_one_line_each(authority: trustme.CA) -> None:
 def test_the_common_name_counts_only_where_there_is_no_other() -> None:
     """A certificate from before the subject alternative names still has a name (RFC 6125 6.4.4)."""
     other = x509.SubjectAlternativeName([x509.DNSName("other.example.org")])
-    assert read(homemade(HOST)).names == (HOST,)
-    assert read(homemade(HOST, other)).names == ("other.example.org",)
+    assert read(own(HOST)).names == (HOST,)
+    assert read(own(HOST, other)).names == ("other.example.org",)
 
 
 def test_what_would_disturb_a_terminal_is_not_repeated() -> None:
     """Escape sequences and line ends in a certificate reach no terminal and no log."""
-    facts = read(homemade("mx1\r\n\x1b[2Jgone"))
+    facts = read(own("mx1\r\n\x1b[2Jgone"))
     assert facts.names == ("mx1???[2Jgone",)
     assert facts.subject.isprintable()
 
@@ -101,6 +93,22 @@ def test_a_broken_certificate_is_only_ever_a_value_error(authority: trustme.CA) 
             assert "cannot be read" in str(error)  # noqa: PT017 - most octets may be changed, and these are not
             refused += 1
     assert refused > 50
+
+
+def test_oddities_do_not_warn_of_themselves() -> None:
+    """Warnings are errors here: a name that is too long or the serial number 0 is no matter for our own log."""
+    with pytest.warns(UserWarning, match="length"):
+        long = own("m" * 65)
+    assert read(long).names == ("m" * 65,)
+    numbered = own(HOST).replace(bytes.fromhex("a003020102020101"), bytes.fromhex("a003020102020100"))
+    assert read(numbered).names == (HOST,)
+
+
+def test_names_that_break_the_rules_are_told_in_a_sentence() -> None:
+    """A name that is not ASCII breaks RFC 5280; OpenSSL lets it pass, and cryptography finds it late."""
+    broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes.fromhex("30058203fffefd"))
+    with pytest.raises(ValueError, match=r"\Athe certificate cannot be read: "):
+        read(own(HOST, broken))
 
 
 def test_the_same_certificate_is_read_once(authority: trustme.CA) -> None:
