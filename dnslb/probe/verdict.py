@@ -1,12 +1,15 @@
 """How a conversation ended -> one word and a sentence for people. A table and no I/O.
 
-The rules are read from the top and the first that fits decides, so a narrower rule stands above a wider one.
+The rules are read from the top and the first that fits decides, so a narrower rule stands above a wider one. The
+words in them are those of Postfix (smtpd, postscreen, postgrey), Exim, OpenSMTPD, Dovecot, Exchange, KumoMTA and
+Stalwart, as their sources and programs hold them.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 
 from dnslb.pool.health import Aspect, Effect, Patience, State, Verdict
@@ -14,6 +17,12 @@ from dnslb.probe.recipe import Kind, Recipe, StartTls, Verify
 
 TEXT_LIMIT = 160
 """How many characters of a server's own words a reason repeats."""
+
+READ_LIMIT = 2000
+"""How many characters of a server's own words the rules look at."""
+
+SLOW_GREETING = 2.0
+"""Seconds to a greeting from which on a server counts as slow: the shortest pause that postscreen makes on purpose."""
 
 
 class Step(StrEnum):
@@ -115,85 +124,515 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the table: what must have happened, and what follows. `codes` matters to replies only."""
+    """One line of the table: what must have happened, and what follows.
+
+    What is left out does not matter, but for `codes`: without, the event is no reply. `enhanced` are the beginnings of
+    an enhanced status code, one of which must fit. `words` are sought in what the server said, put on one line.
+    `names_us` asks that it names our own address, `slower_than` that the step took longer (seconds), `teased` that the
+    greeting had several lines (as postscreen's has), `upgraded` that it happened inside of STARTTLS.
+    """
 
     event: Event
     steps: frozenset[Step]
-    codes: range
     verdict: Verdict
     sentence: str
+    codes: range = range(1)
+    enhanced: tuple[str, ...] = ("",)
+    words: re.Pattern[str] | None = None
+    names_us: bool = False
+    slower_than: float = -1.0
+    teased: bool = False
+    upgraded: bool = False
 
-    def fits(self, ending: Ending) -> bool:
-        """Whether this line speaks of such an ending."""
-        return ending.event is self.event and ending.step in self.steps and ending.code in self.codes
+    def fits(self, ending: Ending, scene: Scene, line: str) -> bool:
+        """Whether this rule speaks of such an ending. `line` is its text on one line."""
+        return (
+            ending.event is self.event
+            and ending.step in self.steps
+            and ending.code in self.codes
+            and ending.took > self.slower_than
+            and (not self.upgraded or ending.upgraded)
+            and (not self.teased or scene.greeting_lines > 1)
+            and ending.enhanced.startswith(self.enhanced)
+            and (self.words is None or self.words.search(line) is not None)
+            and (not self.names_us or names(scene.source, line))
+        )
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 CONNECT = frozenset({Step.CONNECT})
-GREETING = frozenset({Step.GREETING})
-HELLO = frozenset({Step.EHLO, Step.HELO})
-TALK = GREETING | HELLO
+GREETING = frozenset({Step.PROXY, Step.GREETING})
+HELLO = frozenset({Step.EHLO, Step.HELO, Step.LHLO})
+STARTTLS = frozenset({Step.STARTTLS})
+TLS = frozenset({Step.TLS})
+AUTH = frozenset({Step.AUTH})
+MAIL = frozenset({Step.MAIL})
+RCPT = frozenset({Step.RCPT})
+QUIT = frozenset({Step.QUIT})
+ENVELOPE = MAIL | RCPT
+COMMANDS = HELLO | STARTTLS | AUTH | ENVELOPE
+TALK = GREETING | COMMANDS
 ANY_STEP = frozenset(Step)
 
-NO_CODE = range(1)
-READY = range(220, 221)
 DONE = range(250, 251)
+ACCEPTED = range(250, 253)
+"""A recipient may be taken (250), forwarded (251) or taken unseen (252): RFC 5321 3.4, 3.5.3."""
+LOGGED_IN = range(235, 236)
+CLOSING = range(421, 422)
 TRANSIENT = range(400, 500)
 PERMANENT = range(500, 600)
+LOGIN_FIRST = range(530, 531)
+UNAVAILABLE = range(550, 555)
 ANY_CODE = range(-99, 1000)  # what a number of three characters can be
 
-RULES = (
-    Rule(Event.CONNECTED, CONNECT, NO_CODE, Verdict.OK, ""),
-    Rule(Event.REPLY, HELLO, DONE, Verdict.OK, ""),
-    Rule(Event.REFUSED, CONNECT, NO_CODE, Verdict.REFUSED, "{where} refuses connections"),
-    Rule(Event.SILENCE, CONNECT, NO_CODE, Verdict.TIMEOUT, "{where} does not answer connection attempts ({timeout})"),
+LEAVING = _words(
+    r"shutting down",
+    r"(system|server|service) shut ?down",
+    r"going down",
+    r"\bdraining\b",
+    r"\bSIGTERM\b",
+    r"maintenance",
+)
+PER_CLIENT = _words(
+    r"too (many|much) [^.;]{0,60}\bfrom\b",  # Postfix "too many connections from ...", Exim "... from this IP address"
+    r"too many (syntax or protocol |invalid )?(errors|commands)",
+    r"rate limit",
+    r"submission rate for this client",  # Exchange
+    r"too many messages in this connection",
+)
+FULL = _words(
+    r"insufficient (system|disk)",  # Postfix "Insufficient system storage", Exchange "Insufficient system resources"
+    r"space shortage",  # Exim
+    r"mail system full",  # Stalwart, RFC 3463 3.4
+    r"(disk|file ?system|spool) (is )?full",
+    r"(no|out of|not enough) (disk )?(space|storage)",
+)
+GREYLISTED = _words(r"gr[ae]y-?list", r"postgrey")
+VERIFYING = _words(r"verification in progress")
+COME_AGAIN = _words(r"try (it )?(again|later)", r"\bretry\b", r"come back later")
+BROKEN_INSIDE = _words(
+    r"service unavailable",  # Postfix: "451 4.7.1 Service unavailable - try again later" is a milter that is gone
+    r"temporary (lookup|internal|local|error|failure)",
+    r"local (problem|error|configuration)",
+    r"configuration (error|problem)",
+)
+NO_SUCH = _words(
+    r"relay access denied",
+    r"(relaying|relay) (is )?(denied|not permitted|not allowed|prohibited)",
+    r"unable to relay",
+    r"(user|recipient|mailbox|address)( is)? (unknown|unavailable|not found|doesn't exist|does not exist)",
+    r"(unknown|no such|invalid) (user|recipient|mailbox|address)",
+    r"user doesn't exist",
+    r"mailbox unavailable",
+    r"unrouteable",
+    r"not (a )?local",
+    r"undeliverable address",
+    r"nullmx",
+)
+SENDER = _words(
+    r"sender (address )?(rejected|denied|refused|verify failed|not allowed|must)",
+    r"bad sender",
+    r"as this sender",  # Exchange 5.7.60
+    r"\b(spf|dmarc)\b",
+)
+UNKNOWN_CLIENT = _words(r"authentication (is )?required", r"not authenticated", r"must authenticate", r"STARTTLS")
+CLIENT = _words(
+    r"client host rejected",
+    r"unverified client host",
+    r"helo command rejected",
+    r"blocked (using|by|for|due|because)",
+    r"(you|client|host|address|ip|server|\]) (is|are|has been|have been) (\w{1,20} )?"
+    r"(blocked|banned|listed|black ?listed|deny ?listed|rejected|not allowed)",
+    r"(block|black|deny)[ -]?list",
+    r"spamhaus|spamcop|barracudacentral|\bdnsbl\b|\brbl\b",
+    r"banned",
+    r"poor reputation",
+    r"not (allowed|authori[sz]ed|permitted) to connect",
+    r"reverse (dns|hostname|lookup)|\bptr\b",
+)
+POSTSCREEN = _words(
+    r"protocol error",  # 521 and 550 5.5.1: a client that failed its tests before
+    r"service currently unavailable",  # 521 and 550 5.3.2: in the deny list
+    r"break rules, too",  # 521 5.7.0
+    r"synchroni[sz]ation",  # Postfix 3.9 and Exim: 554, to one that talks before its turn
+)
+OUR_NAME = _words(r"syntax: (ehlo|helo|lhlo)", r"syntactically invalid", r"invalid domain name", r"requires domain")
+WEB = _words(r"^HTTP/", r"^<(!doctype )?html", r"400 bad request")
+TLS_RECORD = _words(r"^[\x14-\x17]\x03")
+SHELL = _words(r"^SSH-")
+MAILBOX = _words(r"^\* (OK|PREAUTH|BYE)\b", r"^\+OK\b", r"^-ERR\b")
+NO_TLS_THERE = _words(r"wrong.version.number", r"record.layer.failure", r"unknown.protocol", r"http.request")
+PIPELINING = _words(r"\bPIPELINING\b")
+
+_GREETS = "{where} greets with {code} {text}"
+_ANSWERS = "{where} answers {step} with {code} {text}"
+_HOLDS_OFF = "{where} holds off the probe's own address, which says nothing of other clients: {code} {text}"
+_BLOCKS = "{where} turns away the probe, which says nothing of other clients: {code} {text}"
+_REFUSES_SENDER = "{where} refuses the probe's sender, which says nothing of others: {code} {text}"
+_WANTS_LOGIN = "{where} wants TLS or a login before it takes mail from the probe: {code} {text}"
+_SOFT_BOUNCE = (
+    "{where} refuses the sentinel recipient for now (soft_bounce or defer_unauth_destination in Postfix): {code} {text}"
+)
+_REJECTS_DOMAIN = "{where} refuses the sentinel recipient for good, as it would for real senders: {code} {text}"
+_DOES_NOT_GREET = "{where} does not greet in SMTP: {text}"
+
+WELL = (
+    Rule(
+        Event.REPLY,
+        HELLO,
+        Verdict.SLOW,
+        "{where} took {took} to greet, after a first line at once: a pause as postscreen makes for new clients",
+        DONE,
+        slower_than=SLOW_GREETING,
+        teased=True,
+    ),
+    Rule(Event.REPLY, HELLO | MAIL, Verdict.SLOW, "{where} took {took} to greet", DONE, slower_than=SLOW_GREETING),
+    Rule(Event.REPLY, RCPT, Verdict.SLOW, "{where} took {took} to greet", ACCEPTED, slower_than=SLOW_GREETING),
+    Rule(Event.REPLY, AUTH, Verdict.SLOW, "{where} took {took} to greet", LOGGED_IN, slower_than=SLOW_GREETING),
+    Rule(Event.REPLY, HELLO | MAIL, Verdict.OK, "", DONE),
+    Rule(Event.REPLY, RCPT, Verdict.OK, "", ACCEPTED),
+    Rule(Event.REPLY, AUTH, Verdict.OK, "", LOGGED_IN),
+    Rule(Event.CONNECTED, CONNECT, Verdict.OK, ""),
+    *(Rule(event, QUIT, Verdict.OK, "", ANY_CODE) for event in Event),
+)
+"""What is as it should be. How a server answers QUIT changes nothing: all was said before."""
+
+NETWORK = (
+    Rule(Event.REFUSED, CONNECT, Verdict.REFUSED, "{where} refuses connections"),
+    Rule(Event.SILENCE, CONNECT, Verdict.TIMEOUT, "{where} does not answer connection attempts ({timeout})"),
     Rule(
         Event.SILENCE,
         GREETING,
-        NO_CODE,
         Verdict.TIMEOUT,
         "{where} accepts connections but sends no complete greeting within {timeout}",
     ),
     Rule(
         Event.SILENCE,
         HELLO,
-        NO_CODE,
+        Verdict.TLS_BROKEN,
+        "{where} does not answer {step} inside of STARTTLS within the {timeout} of the conversation",
+        upgraded=True,
+    ),
+    Rule(
+        Event.SILENCE,
+        HELLO,
         Verdict.TIMEOUT,
         "{where} greets but does not answer {step} within the {timeout} of the conversation",
     ),
-    Rule(Event.UNREACHABLE, CONNECT, NO_CODE, Verdict.TIMEOUT, "{where} cannot be reached: {text}"),
-    Rule(Event.NO_ROUTE, CONNECT, NO_CODE, Verdict.TIMEOUT, "there is no route from here to {where}: {text}"),
-    Rule(Event.EOF, GREETING, NO_CODE, Verdict.CLOSED, "{where} closes the connection before its greeting ends"),
-    Rule(Event.EOF, HELLO, NO_CODE, Verdict.CLOSED, "{where} closes the connection instead of answering {step}"),
+    Rule(
+        Event.SILENCE,
+        COMMANDS,
+        Verdict.TIMEOUT,
+        "{where} does not answer {step} within the {timeout} of the conversation",
+    ),
+    Rule(Event.UNREACHABLE, CONNECT, Verdict.TIMEOUT, "{where} cannot be reached: {text}"),
+    Rule(Event.NO_ROUTE, CONNECT, Verdict.TIMEOUT, "there is no route from here to {where}: {text}"),
+    Rule(
+        Event.EOF,
+        GREETING,
+        Verdict.CLOSED,
+        "{where} closes the connection before its greeting ends (as TCP wrappers and fail2ban do, and listeners that "
+        "expect a PROXY header)",
+    ),
     Rule(
         Event.RESET,
         CONNECT | GREETING,
-        NO_CODE,
         Verdict.CLOSED,
-        "{where} resets the connection before its greeting ends",
+        "{where} resets the connection before its greeting ends (as TCP wrappers and fail2ban do, and listeners that "
+        "expect a PROXY header)",
     ),
-    Rule(Event.RESET, HELLO, NO_CODE, Verdict.CLOSED, "{where} resets the connection instead of answering {step}"),
-    Rule(Event.GARBAGE, GREETING, NO_CODE, Verdict.NOT_SMTP, "{where} does not greet in SMTP: {text}"),
-    Rule(Event.GARBAGE, HELLO, NO_CODE, Verdict.NOT_SMTP, "{where} does not answer {step} in SMTP: {text}"),
-    Rule(Event.REPLY, GREETING, TRANSIENT, Verdict.BUSY, "{where} greets with {code} {text}"),
-    Rule(Event.REPLY, HELLO, TRANSIENT, Verdict.BUSY, "{where} answers {step} with {code} {text}"),
-    Rule(Event.REPLY, GREETING, PERMANENT, Verdict.REJECTING, "{where} greets with {code} {text}"),
-    Rule(Event.REPLY, HELLO, PERMANENT, Verdict.REJECTING, "{where} answers {step} with {code} {text}"),
+    Rule(
+        Event.EOF,
+        HELLO,
+        Verdict.TLS_BROKEN,
+        "{where} closes the connection instead of answering {step} inside of STARTTLS",
+        upgraded=True,
+    ),
+    Rule(
+        Event.RESET,
+        HELLO,
+        Verdict.TLS_BROKEN,
+        "{where} resets the connection instead of answering {step} inside of STARTTLS",
+        upgraded=True,
+    ),
+    Rule(Event.EOF, COMMANDS, Verdict.CLOSED, "{where} closes the connection instead of answering {step}"),
+    Rule(Event.RESET, COMMANDS, Verdict.CLOSED, "{where} resets the connection instead of answering {step}"),
+)
+"""What the network or the operating system says."""
+
+NOISE = (
+    Rule(
+        Event.GARBAGE,
+        GREETING,
+        Verdict.NOT_SMTP,
+        "{where} does not greet in SMTP: this looks like a TLS port (kind = smtps?): {text}",
+        words=TLS_RECORD,
+    ),
+    Rule(Event.GARBAGE, GREETING, Verdict.NOT_SMTP, f"{_DOES_NOT_GREET} (a web server answers there)", words=WEB),
+    Rule(Event.GARBAGE, GREETING, Verdict.NOT_SMTP, f"{_DOES_NOT_GREET} (an SSH server answers there)", words=SHELL),
+    Rule(
+        Event.GARBAGE,
+        GREETING,
+        Verdict.NOT_SMTP,
+        f"{_DOES_NOT_GREET} (an IMAP or POP3 server answers there)",
+        words=MAILBOX,
+    ),
+    Rule(Event.GARBAGE, GREETING, Verdict.NOT_SMTP, _DOES_NOT_GREET),
+    Rule(
+        Event.GARBAGE,
+        HELLO,
+        Verdict.TLS_BROKEN,
+        "{where} does not answer {step} in SMTP inside of STARTTLS: {text}",
+        upgraded=True,
+    ),
+    Rule(Event.GARBAGE, ANY_STEP, Verdict.NOT_SMTP, "{where} does not answer {step} in SMTP: {text}"),
+    Rule(Event.EARLY, ANY_STEP, Verdict.NOT_SMTP, "{where} speaks before its turn, at {step}: {text}"),
+    Rule(Event.FLOOD, ANY_STEP, Verdict.NOT_SMTP, "{where} sends more at {step} than any mail server would: {text}"),
+)
+"""What is no SMTP (RFC 5321 4.2, 4.3.1)."""
+
+SECURITY = (
+    Rule(
+        Event.TLS_FAILED,
+        TLS,
+        Verdict.TLS_BROKEN,
+        "{where} does not speak TLS when it should: {text}",
+        words=NO_TLS_THERE,
+    ),
+    Rule(Event.TLS_FAILED, ANY_STEP, Verdict.TLS_BROKEN, "no TLS with {where}: {text}"),
+    Rule(
+        Event.SILENCE,
+        TLS,
+        Verdict.TLS_BROKEN,
+        "{where} does not finish the TLS handshake within the {timeout} of the conversation",
+    ),
+    Rule(Event.EOF, TLS, Verdict.TLS_BROKEN, "{where} closes the connection during the TLS handshake"),
+    Rule(Event.RESET, TLS, Verdict.TLS_BROKEN, "{where} resets the connection during the TLS handshake"),
+    Rule(Event.UNTRUSTED, ANY_STEP, Verdict.TLS_INVALID, "the certificate of {where} does not hold for {host}: {text}"),
+    Rule(Event.EXPIRED, ANY_STEP, Verdict.TLS_INVALID, "the certificate of {where} is not valid now: {text}"),
+    Rule(Event.EXPIRING, ANY_STEP, Verdict.TLS_INVALID, "the certificate of {where} is about to expire: {text}"),
+)
+"""Handshakes and certificates."""
+
+OFFERS = (
+    Rule(
+        Event.LACKING,
+        HELLO,
+        Verdict.PROBE_LIMITED,
+        "{where} does not offer {text}, after a greeting of several lines: this is postscreen's stand-in, which new "
+        "clients get to see",
+        words=PIPELINING,
+        teased=True,
+    ),
+    Rule(Event.LACKING, STARTTLS | TLS, Verdict.TLS_BROKEN, "{where} does not offer STARTTLS: {text}"),
+    Rule(Event.LACKING, AUTH, Verdict.AUTH_FAILED, "{where} cannot be logged in to: it lacks {text}"),
+    Rule(Event.LACKING, ANY_STEP, Verdict.REJECTING, "{where} does not offer what it should: {text}"),
+)
+"""What a server should offer and does not."""
+
+CLOSINGS = (
     Rule(
         Event.REPLY,
         GREETING,
-        ANY_CODE,
-        Verdict.NOT_SMTP,
-        "{where} greets with {code}, which is no SMTP greeting: {text}",
+        Verdict.DRAINING,
+        "{where} is going away: it greets with {code} {text}",
+        CLOSING,
+        words=LEAVING,
     ),
     Rule(
         Event.REPLY,
-        HELLO,
-        ANY_CODE,
-        Verdict.NOT_SMTP,
-        "{where} answers {step} with {code}, which SMTP does not know there: {text}",
+        COMMANDS,
+        Verdict.DRAINING,
+        "{where} is going away: it answers {step} with {code} {text}",
+        CLOSING,
+        words=LEAVING,
     ),
 )
+"""A server that says goodbye to all (RFC 5321 3.8)."""
 
+LIMITS = (
+    Rule(
+        Event.REPLY,
+        TALK,
+        Verdict.PROBE_LIMITED,
+        "{where} limits the probe, which says nothing of other clients: {code} {text}",
+        TRANSIENT,
+        words=PER_CLIENT,
+    ),
+    Rule(
+        Event.REPLY,
+        GREETING | HELLO,
+        Verdict.PROBE_LIMITED,
+        "{where} limits the probe's connections, which says nothing of other clients: {code} {text}",
+        CLOSING,
+        ("4.7.",),
+        words=_words(r"too many connections"),
+    ),
+    Rule(
+        Event.REPLY,
+        COMMANDS,
+        Verdict.PROBE_LIMITED,
+        "postscreen stands before {where} and has tested the probe as a new client: {code} {text}",
+        TRANSIENT,
+        words=_words(r"service unavailable - try again"),
+        teased=True,
+    ),
+    Rule(
+        Event.REPLY,
+        ENVELOPE,
+        Verdict.PROBE_LIMITED,
+        "postscreen stands before {where} and has tested the probe as a new client: {code} {text}",
+        TRANSIENT,
+        ("4.3.2",),
+        words=_words(r"service currently unavailable"),
+    ),
+)
+"""What hits the probe as a client of its own, and nobody else."""
+
+SHORTAGES = (
+    Rule(
+        Event.REPLY,
+        TALK,
+        Verdict.STORAGE,
+        "{where} has no room for mail: it answers {step} with {code} {text}",
+        TRANSIENT,
+        words=FULL,
+    ),
+    Rule(
+        Event.REPLY,
+        TALK,
+        Verdict.STORAGE,
+        "{where} has no room for mail: it answers {step} with {code} {text}",
+        range(450, 460),
+        ("4.3.1",),
+    ),
+)
+"""No room (RFC 3463 3.4: X.3.1 is the mail system, X.2.2 and X.3.4 are the mailbox and the message)."""
+
+TEMPORARY = (
+    Rule(Event.REPLY, ENVELOPE, Verdict.OK, "", TRANSIENT, words=GREYLISTED),
+    Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",)),
+    Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",)),
+    Rule(Event.REPLY, TALK, Verdict.PROBE_LIMITED, _HOLDS_OFF, CLOSING, names_us=True),
+    Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, CLOSING),
+    Rule(Event.REPLY, COMMANDS, Verdict.BUSY, _ANSWERS, CLOSING),
+    Rule(Event.REPLY, STARTTLS, Verdict.TLS_BROKEN, "{where} cannot start TLS now: {code} {text}", TRANSIENT),
+    Rule(
+        Event.REPLY,
+        AUTH,
+        Verdict.BUSY,
+        "{where} cannot check logins now (what it asks for passwords may be gone): {code} {text}",
+        TRANSIENT,
+    ),
+    Rule(Event.REPLY, RCPT, Verdict.OK, "", TRANSIENT, words=VERIFYING),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, TRANSIENT, words=SENDER),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, TRANSIENT, ("4.1.7", "4.1.8")),
+    Rule(Event.REPLY, RCPT, Verdict.BUSY, _SOFT_BOUNCE, TRANSIENT, words=NO_SUCH),
+    Rule(Event.REPLY, RCPT, Verdict.BUSY, _SOFT_BOUNCE, TRANSIENT, ("4.1.",)),
+    Rule(Event.REPLY, TALK, Verdict.PROBE_BLOCKED, _BLOCKS, TRANSIENT, words=CLIENT),
+    Rule(Event.REPLY, ENVELOPE, Verdict.BUSY, _ANSWERS, TRANSIENT, words=BROKEN_INSIDE),
+    Rule(Event.REPLY, RCPT, Verdict.OK, "", TRANSIENT, words=COME_AGAIN),
+    Rule(Event.REPLY, TALK, Verdict.PROBE_LIMITED, _HOLDS_OFF, TRANSIENT, names_us=True),
+    Rule(Event.REPLY, RCPT, Verdict.OK, "", TRANSIENT, ("4.2.", "4.7.")),
+    Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT),
+    Rule(Event.REPLY, COMMANDS, Verdict.BUSY, _ANSWERS, TRANSIENT),
+)
+"""Not now. To greylist a stranger's recipient is to accept it: the member is well."""
+
+NOT_FOR_US = (
+    Rule(Event.REPLY, GREETING | HELLO | MAIL, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=POSTSCREEN),
+    Rule(Event.REPLY, GREETING | HELLO | MAIL, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=CLIENT),
+    Rule(Event.REPLY, GREETING | HELLO | MAIL, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, names_us=True),
+    Rule(
+        Event.REPLY,
+        HELLO,
+        Verdict.PROBE_BLOCKED,
+        "{where} does not like the probe's EHLO name: {code} {text}",
+        PERMANENT,
+        words=OUR_NAME,
+    ),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, LOGIN_FIRST),
+    Rule(Event.REPLY, MAIL, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, PERMANENT, words=UNKNOWN_CLIENT),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, PERMANENT, words=SENDER),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, PERMANENT, ("5.1.7", "5.1.8")),
+    Rule(
+        Event.REPLY,
+        RCPT,
+        Verdict.PROBE_BLOCKED,
+        "{where} has no room in the sentinel's own mailbox: {code} {text}",
+        PERMANENT,
+        ("5.2.2",),
+    ),
+    Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _REJECTS_DOMAIN, PERMANENT, words=NO_SUCH),
+    Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _REJECTS_DOMAIN, PERMANENT, ("5.1.",)),
+    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=POSTSCREEN),
+    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=CLIENT),
+    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, names_us=True),
+    Rule(Event.REPLY, AUTH, Verdict.PROBE_BLOCKED, _BLOCKS, UNAVAILABLE, words=CLIENT),
+    Rule(Event.REPLY, AUTH, Verdict.PROBE_BLOCKED, _BLOCKS, UNAVAILABLE, names_us=True),
+)
+"""Never for the probe, which need not be never for others; and the sentinel, where others bounce."""
+
+FINAL = (
+    Rule(Event.REPLY, GREETING, Verdict.REJECTING, _GREETS, PERMANENT),
+    Rule(Event.REPLY, HELLO | MAIL, Verdict.REJECTING, _ANSWERS, PERMANENT),
+    Rule(Event.REPLY, STARTTLS, Verdict.TLS_BROKEN, "{where} does not start TLS: {code} {text}", ANY_CODE),
+    Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _REJECTS_DOMAIN, PERMANENT),
+    Rule(
+        Event.REPLY,
+        AUTH,
+        Verdict.AUTH_FAILED,
+        "{where} does not accept the probe's account: {code} {text}",
+        range(535, 536),
+    ),
+    Rule(
+        Event.REPLY,
+        AUTH,
+        Verdict.AUTH_FAILED,
+        "{where} does not let this account log in like this (534: too weakly, 538: without TLS): {code} {text}",
+        range(534, 539),
+    ),
+    Rule(
+        Event.REPLY,
+        AUTH,
+        Verdict.AUTH_FAILED,
+        "{where} has no logins of this kind on this port: {code} {text}",
+        range(500, 505),
+    ),
+    Rule(Event.REPLY, AUTH, Verdict.AUTH_FAILED, "{where} does not let the probe log in: {code} {text}", ANY_CODE),
+    Rule(
+        Event.REPLY,
+        GREETING,
+        Verdict.NOT_SMTP,
+        "{where} greets with {code}, which is no SMTP greeting: {text}",
+        ANY_CODE,
+    ),
+    Rule(
+        Event.REPLY,
+        COMMANDS,
+        Verdict.NOT_SMTP,
+        "{where} answers {step} with {code}, which SMTP does not know there: {text}",
+        ANY_CODE,
+    ),
+)
+"""What is left of the replies."""
+
+RULES = (
+    *WELL,
+    *NETWORK,
+    *SECURITY,
+    *NOISE,
+    *OFFERS,
+    *CLOSINGS,
+    *LIMITS,
+    *SHORTAGES,
+    *TEMPORARY,
+    *NOT_FOR_US,
+    *FINAL,
+)
 
 EFFECTS: Mapping[Verdict, Effect] = MappingProxyType(
     {
@@ -227,17 +666,39 @@ def judge(ending: Ending, scene: Scene) -> Judgement:
 
     An ending that no rule speaks of is no information about the member, and its verdict is `unknown`.
     """
-    rule = next((rule for rule in RULES if rule.fits(ending)), None)
+    line = " ".join(ending.text[:READ_LIMIT].split())
+    rule = next((rule for rule in RULES if rule.fits(ending, scene, line)), None)
     if rule is None:
         return Judgement(Verdict.UNKNOWN, f"{scene.where}: no rule for {ending.event} at {ending.step}")
     sentence = rule.sentence.format(
         where=scene.where,
         timeout=f"{scene.timeout:g} s",
+        took=f"{ending.took:.1f} s",
+        host=scene.host or scene.where,
         step=ending.step,
         code=ending.code,
         text=legible(ending.text),
     )
     return Judgement(rule.verdict, sentence.rstrip(" :"))
+
+
+def names(address: str, line: str) -> bool:
+    """Whether a line holds this IP address, however it is written. False for "", an address that is not known."""
+    if not address:
+        return False
+    found = (*_IPV4.findall(line), *_IPV6.findall(line.lower().replace("ipv6:", " ")))
+    return ip_address(address) in map(_parsed, found)
+
+
+_IPV4 = re.compile(r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]|\.[0-9])")
+_IPV6 = re.compile(r"(?<![0-9a-z:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![0-9a-z:])")
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def aspect_of(ending: Ending) -> Aspect:
@@ -263,16 +724,88 @@ _ASPECTS = {
 def effect_of(verdict: Verdict, recipe: Recipe, event: Event | None = None) -> Effect:
     """Return what a verdict does to a member that is probed by this recipe.
 
-    `event` tells a certificate that soon expires from one that has: senders take it still, whatever the policy.
+    `event` is what led to the verdict. What a lost packet can cause needs more patience than what was said in words,
+    and a certificate that soon expires is taken by senders still, whatever the policy.
     """
-    certain = recipe.verify is not Verify.NONE and event is not Event.EXPIRING
-    demanded = {
-        Verdict.TLS_BROKEN: recipe.verify is not Verify.NONE
-        or recipe.starttls is StartTls.REQUIRE
-        or recipe.kind is Kind.SMTPS,
-        Verdict.TLS_INVALID: certain,
+    effect = EFFECTS[verdict] if _is_demanded(verdict, recipe) and event is not Event.EXPIRING else TOLERATED
+    doubtful = event in _DOUBTFUL and effect.patience is Patience.CONFIRM
+    return replace(effect, patience=Patience.FALL) if doubtful else effect
+
+
+_DOUBTFUL = frozenset({Event.SILENCE, Event.EOF, Event.RESET})
+
+
+def _is_demanded(verdict: Verdict, recipe: Recipe) -> bool:
+    verified = recipe.verify is not Verify.NONE
+    if verdict is Verdict.TLS_BROKEN:
+        return verified or recipe.starttls is StartTls.REQUIRE or recipe.kind is Kind.SMTPS
+    return verified or verdict is not Verdict.TLS_INVALID
+
+
+def advice(verdict: Verdict, step: Step) -> str:
+    """Return what a person can do next, in plain words; "" where nothing is to be done."""
+    return ADVICE_AT.get((verdict, step)) or ADVICE[verdict]
+
+
+ADVICE: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.OK: "",
+        Verdict.SLOW: "Look at its load, at the DNS resolver it asks for client names, and at the number of its SMTP "
+        "processes (Postfix: default_process_limit); if postscreen makes the pause, allow the probe's address "
+        "(deploy/postfix/).",
+        Verdict.BUSY: "Look at its load and its logs. It gets little new mail until it recovers, none if it lasts.",
+        Verdict.STORAGE: "Free disk space for its queue (Postfix: queue_minfree, Exim: check_spool_space), or memory.",
+        Verdict.DRAINING: "Nothing, if it is meant to stop. It comes back into answers when it greets with 220 again.",
+        Verdict.REFUSED: "See whether the mail server runs and listens on this address and port, and whether a "
+        "firewall or fail2ban rejects the probe's address (deploy/fail2ban/).",
+        Verdict.TIMEOUT: "See whether the host is up, and whether a firewall drops packets from the probe's address.",
+        Verdict.CLOSED: "Look into its log for the probe's address: TCP wrappers, fail2ban (deploy/fail2ban/), a "
+        "process that dies, or a listener that expects a PROXY header (proxy = true).",
+        Verdict.NOT_SMTP: "See whether port and kind are right: 25 smtp, 587 submission, 465 smtps, 24 lmtp.",
+        Verdict.REJECTING: "Look into its log for the refusal; if it is meant for the probe alone, allow the probe's "
+        "address (deploy/).",
+        Verdict.REJECTS_DOMAIN: "Make it accept the sentinel recipient (Postfix: relay_domains, "
+        "virtual_mailbox_domains; Exim: domainlist relay_to_domains), or name a recipient in rcpt_to that it should "
+        "accept. Real mail bounces there.",
+        Verdict.TLS_BROKEN: "Look into its log for TLS errors: certificate and key files that do not fit or cannot be "
+        "read, and protocol versions older than TLS 1.2.",
+        Verdict.TLS_INVALID: "Renew or replace the certificate, and reload the mail server; with DANE, publish the "
+        "TLSA record of a new key before it is used.",
+        Verdict.AUTH_FAILED: "Set the probe's account right (auth in the probe). Failed logins can get the probe "
+        "banned, so it tries again only seldom.",
+        Verdict.PROBE_LIMITED: "Allow the probe's address: smtpd_client_event_limit_exceptions and "
+        "postscreen_access_list in Postfix, smtp_reserve_hosts in Exim (deploy/). Until then nothing is known of the "
+        "member, and its state stays as it was.",
+        Verdict.PROBE_BLOCKED: "Allow the probe's address on the member and in what guards it (deploy/), and give it a "
+        "name in reverse DNS. Until then nothing is known of the member, and its state stays as it was.",
+        Verdict.UNKNOWN: "The probe itself failed; look into dnslb's log.",
     }
-    return EFFECTS[verdict] if demanded.get(verdict, True) else TOLERATED
+)
+
+ADVICE_AT: Mapping[tuple[Verdict, Step], str] = MappingProxyType(
+    {
+        (Verdict.TIMEOUT, Step.GREETING): "See whether all its SMTP processes are busy or hang (on DNS, on a disk). A "
+        "port that waits for the client to speak first looks the same: TLS (kind = smtps) or PROXY (proxy = true).",
+        (Verdict.TIMEOUT, Step.PROXY): "See whether the listener expects a PROXY header at all (proxy = false).",
+        (
+            Verdict.CLOSED,
+            Step.CONNECT,
+        ): "See whether a firewall or fail2ban resets connections from the probe's address (deploy/fail2ban/).",
+        (Verdict.TLS_BROKEN, Step.STARTTLS): "Switch STARTTLS on (Postfix: smtpd_tls_security_level = may, with "
+        "smtpd_tls_chain_files), and look into its log for certificate files that cannot be read.",
+        (Verdict.PROBE_BLOCKED, Step.MAIL): "Give the probe a sender that the member takes (mail_from), or an account "
+        "(auth) and TLS (starttls), or allow its address (deploy/).",
+        (
+            Verdict.PROBE_BLOCKED,
+            Step.RCPT,
+        ): "Allow the probe's address on the member (deploy/); if it asks for TLS or a "
+        "login, set starttls or auth in the probe, or leave rcpt_to out.",
+        (Verdict.BUSY, Step.AUTH): "Look at what it asks for passwords: Dovecot's auth socket, LDAP, SQL.",
+        (Verdict.BUSY, Step.RCPT): "Look into its log for why it defers the sentinel: soft_bounce, a lookup table or a "
+        "policy service that does not answer.",
+    }
+)
+"""Where the step tells more than the verdict alone."""
 
 
 def legible(text: str) -> str:
