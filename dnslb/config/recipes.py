@@ -6,12 +6,11 @@ from pathlib import Path
 from dnslb.config.reading import Draft
 from dnslb.config.schema import MemberTable, ProbeTable
 from dnslb.config.zones import ServedZone, zone_of
-from dnslb.probe.recipe import Auth, Kind, Recipe, StartTls, Tlsa
+from dnslb.probe.recipe import PORTS, Auth, Kind, Recipe, StartTls, Tlsa
 from dnslb.wire.name import WILDCARD, ancestors, from_text, to_text
 from dnslb.wire.rrtype import CNAME, TLSA
 from dnslb.zone.rrset import RRset
 
-_PORTS = {Kind.SMTP: 25, Kind.SUBMISSION: 587, Kind.SMTPS: 465, Kind.LMTP: 24}
 _MAX_ALIASES = 8
 
 
@@ -54,7 +53,7 @@ def effective_port(member: MemberTable, probe: ProbeTable) -> int:
 
 
 def _port(probe: ProbeTable) -> int:
-    return probe.port or _PORTS.get(probe.kind, 0)
+    return probe.port or PORTS.get(probe.kind, 0)
 
 
 def starttls_of(probe: ProbeTable) -> StartTls:

@@ -1,9 +1,11 @@
 """What the configuration says of a probe: one conversation with a member, its schedule and thresholds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from types import MappingProxyType
 
 from dnslb.pool.health import Aspect
 
@@ -16,6 +18,10 @@ class Kind(StrEnum):
     SMTPS = "smtps"
     LMTP = "lmtp"
     TCP = "tcp"
+
+
+PORTS: Mapping[Kind, int] = MappingProxyType({Kind.SMTP: 25, Kind.SUBMISSION: 587, Kind.SMTPS: 465, Kind.LMTP: 24})
+"""The port of each kind where none is named; a plain connection has none (RFC 5321 4.5.4.2, 6409, 8314, 2033)."""
 
 
 class StartTls(StrEnum):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from dnslb.pool.health import Aspect, Effect, ProbeResult, State, Verdict
 from dnslb.probe.conversation import Finding, Visit
-from dnslb.probe.recipe import Target
+from dnslb.probe.recipe import Kind, Recipe, Target, Tlsa, Verify
+from dnslb.probe.tlsa import lookup
 from dnslb.probe.transcript import Report
-from dnslb.probe.verdict import TOLERATED, Ending, Event, Judgement, Scene, aspect_of, effect_of, judge
+from dnslb.probe.verdict import TOLERATED, Ending, Event, Judgement, aspect_of, effect_of, judge
 
 SEVERITY = {
     State.DOWN: 5,
@@ -50,27 +51,41 @@ class Opinion:
 async def probe(target: Target, aspects: frozenset[Aspect]) -> Report:
     """Talk to the member's addresses in order, one at a time, of `aspects`; the first that fails decides.
 
+    The session is always examined. `result.examined` is what all addresses were examined of: less than was asked for
+    where a conversation ended before, and more where it had to be (TLS, to get to the recipient). Aspects that the
+    recipe does not speak of count as examined, for nothing can be wrong with them; the recipient of a recipe with an
+    account is only examined together with AUTH.
+
     An address that this host has no route to says nothing as long as another one says something. `recipe.timeout`
     bounds each conversation. Network failures become verdicts; what is raised is a bug or a shortage of this process.
     """
     started = asyncio.get_running_loop().time()
+    tlsa = await _tlsa(target, aspects)
     opinions: list[Opinion] = []
     for address in target.addresses:
-        opinions.append(_opinion(await Visit(target, address, aspects).pay(), target))
+        opinions.append(_opinion(await Visit(target, address, aspects, tlsa).pay(), target.recipe))
         if opinions[-1].is_final:
             break
     return _report(opinions, asyncio.get_running_loop().time() - started)
 
 
-def _opinion(finding: Finding, target: Target) -> Opinion:
-    scene = Scene(finding.where, target.recipe.timeout, finding.source, target.host, finding.greeting_lines)
-    candidates = []
-    for ending in finding.endings:
-        judgement = judge(ending, scene)
-        candidates.append(
-            Opinion(finding, ending, judgement, effect_of(judgement.verdict, target.recipe, ending.event))
-        )
-    return max(candidates, key=lambda opinion: opinion.weight)
+async def _tlsa(target: Target, aspects: frozenset[Aspect]) -> tuple[Tlsa, ...] | None:
+    """Return the records to hold certificates against, None if they are not needed or cannot be had."""
+    recipe = target.recipe
+    shakes_hands = recipe.kind is Kind.SMTPS or aspects - {Aspect.SESSION}
+    if target.tlsa is None and recipe.verify is Verify.DANE and shakes_hands:
+        return await lookup(target.host, target.port)
+    return target.tlsa
+
+
+def _opinion(finding: Finding, recipe: Recipe) -> Opinion:
+    """Return the worst that is to be thought of an address."""
+    return max((_thought(finding, ending, recipe) for ending in finding.endings), key=lambda it: it.weight)
+
+
+def _thought(finding: Finding, ending: Ending, recipe: Recipe) -> Opinion:
+    judgement = judge(ending, finding.scene)
+    return Opinion(finding, ending, judgement, effect_of(judgement.verdict, recipe, ending.event))
 
 
 def _report(opinions: list[Opinion], took: float) -> Report:
@@ -89,4 +104,4 @@ def _report(opinions: list[Opinion], took: float) -> Report:
         warnings=tuple(warning for it in telling for warning in it.finding.warnings),
     )
     exchanges = tuple(exchange for it in opinions for exchange in it.finding.exchanges)
-    return Report(result, exchanges, worst.finding.tls)
+    return Report(result, exchanges, worst.finding.tls, worst.ending.step.value)

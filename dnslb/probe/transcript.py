@@ -58,8 +58,13 @@ class TlsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One probe of one member: what counts, and what led to it. `tls` is that of the address that decided."""
+    """One probe of one member: what counts, and what led to it.
+
+    `tls` is that of the address that decided, and `step` the step that the verdict speaks of (as in Exchange), "" if
+    there was no conversation.
+    """
 
     result: ProbeResult
     exchanges: tuple[Exchange, ...] = ()
     tls: TlsFacts | None = None
+    step: str = ""
