@@ -8,7 +8,7 @@ import pytest
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.report_json import report_json
 from dnslb.probe.transcript import Certificate, Exchange, Report, TlsFacts
-from dnslb.probe.verdict import EFFECTS
+from dnslb.probe.verdict import ADVICE, EFFECTS, Step, advice
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 DAY = 86_400
@@ -81,6 +81,17 @@ def test_a_date_that_no_calendar_has_costs_nothing_but_itself(at: float) -> None
     """A certificate may say any year; Python's calendar ends with 9999."""
     facts = replace(FACTS, certificate=replace(CERTIFICATE, not_after=at))
     assert report_json("mx1", Report(a_result(Verdict.OK), tls=facts))["tls"]["not_after"] is None
+
+
+def test_what_to_do_next_depends_on_the_step() -> None:
+    """A silent port is another matter than one that accepts and does not greet."""
+    silent = report_json("mx1", Report(a_result(Verdict.TIMEOUT), step="connect"))
+    mute = report_json("mx1", Report(a_result(Verdict.TIMEOUT), step="greeting"))
+    assert (silent["next"], mute["next"]) == (
+        advice(Verdict.TIMEOUT, Step.CONNECT),
+        advice(Verdict.TIMEOUT, Step.GREETING),
+    )
+    assert report_json("mx1", Report(a_result(Verdict.UNKNOWN)))["next"] == ADVICE[Verdict.UNKNOWN]
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))

@@ -6,11 +6,12 @@ import threading
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 from dnslb.cli.probe.place import Place
 from dnslb.pool.health import Aspect, ProbeResult, Verdict
-from dnslb.probe.conversation import where
 from dnslb.probe.recipe import Recipe, Target, Verify
+from dnslb.probe.report_json import report_json
 from dnslb.probe.smtp import probe
 from dnslb.probe.transcript import Report, TlsFacts
 from dnslb.probe.verdict import EFFECTS
@@ -22,46 +23,41 @@ class _NoAddress(Exception):  # noqa: N818 -- an answer of the resolver, and no 
     """A name has no address; the text says why."""
 
 
-def examine(place: Place, recipe: Recipe, host: str, family: int | None) -> Report:
-    """Probe all addresses of a place in all aspects.
+def examine(place: Place, recipe: Recipe, host: str, family: int | None) -> dict[str, Any]:
+    """Probe all addresses of a place in all aspects; return the object of `dnslb probe --json`.
 
     `host` is the name for SNI and the certificate, "" for none. A name that does not resolve is verdict `unknown`.
     """
     try:
         addresses = (place.address,) if place.address else _addresses(place, recipe.timeout, family)
     except _NoAddress as error:
-        return _unknown(str(error))
+        return _unresolved(place, str(error))
     target = Target("", place.typed, addresses, recipe.port, recipe, host=host)
-    return asyncio.run(_examine(target))
+    return report_json(place.typed, asyncio.run(_examine(target)))
+
+
+def _unresolved(place: Place, reason: str) -> dict[str, Any]:
+    result = ProbeResult(Verdict.UNKNOWN, reason, EFFECTS[Verdict.UNKNOWN], None, 0.0, time.time())
+    hint = "Check the name, and what this machine resolves names with."
+    member = "" if "." in place.name else " A member of a pool is written POOL/MEMBER."
+    return report_json(place.typed, Report(result)) | {"next": hint + member}
 
 
 async def _examine(target: Target) -> Report:
     report = await probe(target, frozenset(target.recipe.intervals))
     if report.tls is None or report.tls.trusted is not None or not target.host:
         return report
-    return replace(report, tls=await _second_look(target, report.tls, report.exchanges[-1].where))
+    return replace(report, tls=await _second_look(target) or report.tls)
 
 
-async def _second_look(target: Target, tls: TlsFacts, place: str) -> TlsFacts:
-    """Return the facts with what policy did not ask for: whether chain and name are right.
+async def _second_look(target: Target) -> TlsFacts | None:
+    """Return what the certificate is worth although no policy asks: whether chain and name are right.
 
-    In a conversation of its own, as OpenSSL tells it only to those who end the handshake for it.
+    In conversations of their own, as OpenSSL tells it only to those who end the handshake for it.
     """
-    addresses = tuple(address for address in target.addresses if where(address, target.port) == place)
     recipe = replace(target.recipe, verify=Verify.NAME, rcpt_to="", auth=None, capabilities=())
-    strict = replace(target, addresses=addresses, recipe=recipe)
-    report = await probe(strict, frozenset({Aspect.SESSION, Aspect.TLS, Aspect.CERTIFICATE}))
-    if report.tls is not None and report.tls.trusted is not None:
-        return replace(tls, trusted=report.tls.trusted, problem=report.tls.problem)
-    return (
-        tls
-        if report.result.verdict is not Verdict.TLS_INVALID
-        else replace(tls, trusted=False, problem=report.result.reason)
-    )
-
-
-def _unknown(reason: str) -> Report:
-    return Report(ProbeResult(Verdict.UNKNOWN, reason, EFFECTS[Verdict.UNKNOWN], None, 0.0, time.time()))
+    report = await probe(replace(target, recipe=recipe), frozenset({Aspect.SESSION, Aspect.TLS, Aspect.CERTIFICATE}))
+    return None if report.tls is None or report.tls.trusted is None else report.tls
 
 
 def _addresses(place: Place, timeout: float, family: int | None) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -83,7 +79,7 @@ def _addresses(place: Place, timeout: float, family: int | None) -> tuple[IPv4Ad
     thread.start()
     thread.join(timeout)
     if not found:
-        raise _NoAddress(fault[0] + ("" if "." in place.name else " (a member of a pool is written POOL/MEMBER)"))
+        raise _NoAddress(fault[0])
     return tuple(dict.fromkeys(found))
 
 

@@ -79,7 +79,7 @@ _WISHES = (
     click.option(
         "--verify",
         type=click.Choice(Verify, case_sensitive=False),
-        help="What the certificate must be for a good verdict.",
+        help="What the verdict demands of it.  [default: none]",
     ),
     click.option("--ca-file", type=_FILE, metavar="FILE", help="Trust anchors (PEM) instead of the system's."),
     click.option("--host", type=_Value("host"), metavar="NAME", help="The name to ask for by TLS.  [default: HOST]"),
@@ -131,7 +131,7 @@ def probe(
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
     try:
         seen = _seen(target, Wishes(**options), config, control)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         raise click.exceptions.Exit(_INTERRUPTED) from None
     emit_json(seen) if as_json else emit(text_of(seen))
     if not seen["up"]:
@@ -159,11 +159,10 @@ def _seen_alone(place: Place, wishes: Wishes) -> dict[str, Any]:
     recipe = recipe_of(place, wishes, _auth(wishes))
     # asyncio, TLS and the rest: nothing that a question to the daemon should wait for.
     from dnslb.cli.probe.alone import examine  # noqa: PLC0415 -- see above
-    from dnslb.probe.report_json import report_json  # noqa: PLC0415 -- see above
 
     _check_anchors(wishes.ca_file)
     with waiting(f"{place.typed} (at most {wishes.timeout or TIMEOUT:g} s for each address)"):
-        return report_json(place.typed, examine(place, recipe, wishes.host or place.name, wishes.family))
+        return examine(place, recipe, wishes.host or place.name, wishes.family)
 
 
 def _check_anchors(ca_file: Path | None) -> None:

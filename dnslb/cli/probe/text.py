@@ -10,6 +10,8 @@ from dnslb.cli.output import plain, unicode_shown
 
 _MOST_LINES = 40
 _MOST_LETTERS = 300
+_EXACT = 10
+"""Days of validity; fewer are told with a decimal."""
 _GOOD = {"ok"}
 _DOUBTFUL = {"slow", "busy", "storage", "draining", "probe_limited", "probe_blocked", "unknown"}
 
@@ -89,8 +91,10 @@ def _certificate(tls: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _validity(tls: Mapping[str, Any]) -> str:
     days = tls["days_left"]
-    left = f"{days:.0f} days left" if days >= 0 else f"expired {-days:.0f} days ago"
-    return f"{tls['not_before'][:10]} to {tls['not_after'][:10]} ({left})"
+    number = f"{abs(days):.{0 if abs(days) >= _EXACT else 1}f}"
+    left = f"{number} days left" if days >= 0 else f"expired {number} days ago"
+    first, last = (str(tls[name])[:10] for name in ("not_before", "not_after"))
+    return f"{first} to {last} ({left})"
 
 
 def _trust(tls: Mapping[str, Any]) -> str:

@@ -7,13 +7,12 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from dnslb.cli.probe.place import Place
-from dnslb.probe.recipe import Auth, Kind, Recipe, StartTls, Verify
+from dnslb.probe.recipe import PORTS, Auth, Kind, Recipe, StartTls, Verify
 
 TIMEOUT = 10.0
 """Seconds for the conversation with one address, as in the configuration."""
 
-_PORTS = {Kind.SMTP: 25, Kind.SUBMISSION: 587, Kind.SMTPS: 465, Kind.LMTP: 24}
-_KINDS = {465: Kind.SMTPS, 587: Kind.SUBMISSION, 24: Kind.LMTP}
+_KINDS = {port: kind for kind, port in PORTS.items()}
 _CONVERSATION = ("starttls", "verify", "ca_file", "rcpt_to", "mail_from", "ehlo", "capability", "auth_user", "host")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
@@ -59,7 +58,7 @@ def kind_of(place: Place, wishes: Wishes) -> Kind:
 
 def port_of(place: Place, kind: Kind) -> int:
     """Return the port to connect to; 0 where a plain connection is wanted and no port named."""
-    return place.port or _PORTS.get(kind, 0)
+    return place.port or PORTS.get(kind, 0)
 
 
 def contradiction(place: Place, wishes: Wishes) -> str:
@@ -103,6 +102,8 @@ def _of_rest(wishes: Wishes) -> str:
         return "--auth-password-file needs --auth-user"
     if wishes.mail_from and not wishes.rcpt_to:
         return "--mail-from is said only before a recipient: add --rcpt-to"
+    if wishes.auth_user and not wishes.auth_user.isprintable():
+        return "--auth-user: expected printable characters"
     if len({source.version for source in wishes.source}) < len(wishes.source):
         return "--source: expected at most one address for each of IPv4 and IPv6"
     return ""
