@@ -10,7 +10,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 HOST = "mx1.example.org"
@@ -74,16 +74,21 @@ def server_context(issued: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def homemade(common_name: str, *extensions: x509.ExtensionType) -> bytes:
-    """Return a key and the certificate that it has signed for itself, in PEM, with only what is asked for in it."""
+def homemade(common_name: str, *extensions: x509.ExtensionType, signer: bytes = b"") -> bytes:
+    """Return a key and its certificate in PEM, with only what is asked for in it.
+
+    It is signed by its own key, or by the one in `signer`, whose certificate has to have the same name.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(LONG_AGO).not_valid_after(FAR_OFF)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
+    signing = load_pem_private_key(signer, None) if signer else key
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return secret + builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+    return secret + builder.sign(signing, SHA256()).public_bytes(Encoding.PEM)
 
 
 def serving(pem: bytes, file: Path) -> ssl.SSLContext:
