@@ -29,10 +29,11 @@ from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, ProbeResult, State, next_probe, observe
+from dnslb.pool.health import Health, NextProbe, State, next_probe, observe
 from dnslb.pool.selection import select
 from dnslb.probe.recipe import Target
 from dnslb.probe.scheduler import Scheduler
+from dnslb.probe.transcript import Report
 from dnslb.publisher import Publication, Publisher
 from dnslb.server import orphans, sockets
 from dnslb.server.counters import Counters
@@ -254,12 +255,13 @@ class Controller:
 
     # Probes
 
-    def _on_result(self, target: Target, result: ProbeResult, lag: float) -> float:
-        """Take one probe's result; return the seconds until the next."""
+    def _on_result(self, target: Target, report: Report, lag: float) -> NextProbe:
+        """Take one probe's report; return when the next is to come and what it is to look at."""
+        result = report.result
         entry = self._roster.get(target.pool, target.member)
         if entry is None or entry.member.addresses != target.addresses:
             # A reload has removed it, or given its name to another server.
-            return target.recipe.interval
+            return NextProbe(target.recipe.interval)
         self._metrics.probe_finished(target.pool, target.member, result, lag)
         before = entry.standing.health
         after = entry.standing.health = observe(before, result, entry.thresholds)
@@ -269,7 +271,7 @@ class Controller:
             self._journal.member_changed((target.pool, target.member), before, after)
         elif after.failures == 1 and after.state is not State.DOWN:
             self._journal.member_suspected((target.pool, target.member), after)
-        return next_probe(after, entry.thresholds).delay
+        return next_probe(after, entry.thresholds)
 
     async def _save_health_regularly(self) -> None:
         while True:

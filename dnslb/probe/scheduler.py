@@ -7,20 +7,25 @@ is due at once (so a job only starts our task, and "one conversation per member"
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from weakref import WeakValueDictionary
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from dnslb.pool.health import ProbeResult, Verdict
-from dnslb.probe.recipe import Target
+from dnslb.pool.health import Aspect, NextProbe, ProbeResult, Verdict
+from dnslb.probe.cadence import Cadence
+from dnslb.probe.recipe import Recipe, Target
 from dnslb.probe.smtp import probe
+from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
 
 Key = tuple[str, str]
@@ -38,33 +43,41 @@ NEWCOMER_SPREAD = 1.0
 
 SOONEST = timedelta(milliseconds=50)
 
-OnResult = Callable[[Target, ProbeResult, float], float]
+OnResult = Callable[[Target, Report, float], NextProbe]
+RunProbe = Callable[[Target, frozenset[Aspect]], Awaitable[Report]]
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """One member's place in the schedule.
+    """One thing that is probed, and its place in the schedule.
 
-    `delay` is what was last asked for until the next probe, `due` the wall time for which the latest one was planned.
-    `probing` is the conversation under way.
+    `readers` are the members that it is probed for: alike in all but pool, name and the recipe's name, and none once
+    they are gone. `locks` are those of its addresses, in the order in which all watches take them. `job` is its name in
+    the library's store. `delay` is what was last asked for until the next probe, `due` the wall time for which the
+    latest one was planned. `probing` is the conversation under way, and `missed` says that it lasted until the next was
+    due.
     """
 
-    target: Target
-    delay: float
+    readers: dict[Key, Target]
+    locks: tuple[asyncio.Lock, ...] = ()
+    job: str = ""
+    cadence: Cadence = field(default_factory=Cadence)
+    delay: float = 0.0
     due: float = 0.0
-    probing: asyncio.Task[None] | None = None
+    missed: bool = False
+    probing: asyncio.Task[Report] | None = None
 
     @property
-    def key(self) -> Key:
-        """Pool and member."""
-        return self.target.pool, self.target.member
+    def target(self) -> Target:
+        """Any of its readers: what is probed is the same for all."""
+        return next(iter(self.readers.values()))
 
     @property
-    def job(self) -> str:
-        """The name of its job in the library's store."""
-        return f"{self.target.pool}/{self.target.member}"
+    def recipe(self) -> Recipe:
+        """How it is probed."""
+        return self.target.recipe
 
 
 class AdaptiveTrigger(BaseTrigger):
@@ -80,7 +93,7 @@ class AdaptiveTrigger(BaseTrigger):
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return the time after `previous_fire_time`, the one that is being served now."""
-        interval = self._watch.target.recipe.interval
+        interval = self._watch.recipe.interval
         base = now
         if previous_fire_time is not None:
             self._watch.due = previous_fire_time.timestamp()
@@ -89,21 +102,18 @@ class AdaptiveTrigger(BaseTrigger):
         return max(base + timedelta(seconds=jittered(interval)), now + SOONEST)
 
 
-async def probe_wholly(target: Target) -> ProbeResult:
-    """Probe a member in all aspects of its recipe."""
-    return (await probe(target, frozenset(target.recipe.intervals))).result
-
-
 class Scheduler:
     """Probes each target in its own rhythm and reports each result.
 
-    `on_result(target, result, lag)` is called in the event loop with the seconds that the probe started late, and
-    returns the seconds until this member's next probe, measured from the start of the one reported. A delay of the
-    recipe's interval or more is jittered by 5 %; a shorter one, which confirms a change, is kept exactly, so that the
-    answers 1 s and 2 s probe 1 s and 3 s after the first failure. A conversation that outlasts a confirming
-    delay is followed at once, one that outlasts the interval at the next beat. There is never more than one per target,
-    and never more than `concurrency` in all. When members stall, so many of them keep all others waiting: it should be
-    as large as there are descriptors for.
+    Targets that ask the same of the same addresses share one conversation, whose report each of them gets; addresses
+    that several conversations lead to are only ever in one of them at a time.
+
+    `on_result(target, report, lag)` is called in the event loop, once for each target, with the seconds that the probe
+    started late. It returns what comes next: the least delay and all the aspects that are asked for count. The delay is
+    measured from the start of the probe reported. One of the recipe's interval or more is jittered by 5 %; a shorter
+    one, which confirms a change, is kept exactly, so that the answers 1 s and 2 s probe 1 s and 3 s after the first
+    failure. A conversation that outlasts its delay is followed at once. There are never more than `concurrency` in all.
+    When members stall, so many of them keep all others waiting: it should be as large as there are descriptors for.
     """
 
     def __init__(
@@ -111,14 +121,19 @@ class Scheduler:
         on_result: OnResult,
         *,
         concurrency: int,
-        run_probe: Callable[[Target], Awaitable[ProbeResult]] = probe_wholly,
+        run_probe: RunProbe = probe,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._on_result = on_result
         self._run_probe = run_probe
         self._wall = wall
         self._places = asyncio.Semaphore(concurrency)
-        self._watches: dict[Key, Watch] = {}
+        self._watches: dict[Target, Watch] = {}
+        """By what is probed."""
+        self._watch_of: dict[Key, Watch] = {}
+        self._locks: WeakValueDictionary[tuple[bytes, int], asyncio.Lock] = WeakValueDictionary()
+        """By address and port. Watches hold them, so that they go with the last one that needs them."""
+        self._numbers = itertools.count()
         self._guard: asyncio.Task[None] | None = None
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it writes lines per run
         self._clockwork = AsyncIOScheduler(
@@ -127,52 +142,69 @@ class Scheduler:
 
     async def start(self, targets: Iterable[Target]) -> None:
         """Begin: each target's first probe is at a random moment of its interval."""
-        for target in targets:
-            self._watch(target, target.recipe.interval)
+        for subject, readers in by_subject(targets).items():
+            self._watch(subject, readers, subject.recipe.interval)
         self._clockwork.start()
         self._guard = asyncio.create_task(self._guard_clock(), name="probe clock guard")
 
     async def replace(self, targets: Iterable[Target]) -> None:
         """Go on with these targets.
 
-        Those that are the same keep their rhythm; new and changed ones are probed soon, and probes
-        of removed and changed ones have ended, unreported, when this returns.
+        Those that are the same keep their rhythm; new and changed ones are probed soon, also where others already share
+        their conversation. Probes of removed and changed ones have ended, unreported, when this returns; one that
+        others share goes on for those.
         """
-        wanted = {(target.pool, target.member): target for target in targets}
-        gone = [watch for key, watch in self._watches.items() if wanted.get(key) != watch.target]
-        await self._forget(gone)
-        for key, target in wanted.items():
-            if key not in self._watches:
-                self._watch(target, min(NEWCOMER_SPREAD, target.recipe.interval))
+        wanted = by_subject(targets)
+        await self._forget([subject for subject in self._watches if subject not in wanted])
+        for subject, readers in wanted.items():
+            if subject in self._watches:
+                self._admit(self._watches[subject], readers)
+            else:
+                self._watch(subject, readers, min(NEWCOMER_SPREAD, subject.recipe.interval))
+        self._watch_of = {key: watch for watch in self._watches.values() for key in watch.readers}
 
     async def first_round(self, deadline: float, targets: Iterable[Target]) -> set[Key]:
-        """Probe these targets now and return pool and member of those that were done within `deadline` seconds.
+        """Probe all aspects of these targets now; return pool and member of those done within `deadline` seconds.
 
         The others go on and report when they end. Targets that are not scheduled are left out. Afterwards the regular
         probes are spread over the interval.
         """
-        keys = [(target.pool, target.member) for target in targets]
-        probes = {
-            self._begin(self._watches[key], self._wall(), spread=True): key for key in keys if key in self._watches
-        }
+        probes: dict[asyncio.Task[Report], set[Key]] = {}
+        for key in ((target.pool, target.member) for target in targets):
+            if watch := self._watch_of.get(key):
+                probes.setdefault(self._begin(watch, self._wall(), whole=True, spread=True), set()).add(key)
         if not probes:
             return set()
         done, _ = await asyncio.wait(probes, timeout=deadline)
-        return {probes[task] for task in done if not task.cancelled()}
+        return {key for task in done if not task.cancelled() for key in probes[task]}
+
+    async def probe_now(self, key: Key) -> Report:
+        """Probe all aspects of a member now, or after the conversation under way, and return what was reported.
+
+        Raises KeyError if there is no such member, or a reload has removed it meanwhile.
+        """
+        while (under_way := self._watch_of[key].probing) is not None:
+            await asyncio.wait({under_way})
+        task = self._begin(self._watch_of[key], self._wall(), whole=True, spread=False)
+        await asyncio.wait({task})  # and not the task itself: it goes on when who asked has gone
+        if task.cancelled():
+            raise KeyError(key)
+        return task.result()
 
     async def stop(self) -> None:
         """End all probes and return when they have ended. No result is reported after that."""
         if self._guard is not None:
             self._guard.cancel()
             await asyncio.gather(self._guard, return_exceptions=True)
-        await self._forget(list(self._watches.values()))
+        await self._forget(list(self._watches))
         if self._clockwork.running:
             self._clockwork.shutdown()
             await asyncio.sleep(0)  # it takes effect one turn of the loop later
 
-    def _watch(self, target: Target, spread: float) -> None:
-        watch = Watch(target, target.recipe.interval)
-        self._watches[watch.key] = watch
+    def _watch(self, subject: Target, readers: dict[Key, Target], spread: float) -> None:
+        watch = Watch(readers, self._locks_of(subject), f"watch {next(self._numbers)}", delay=subject.recipe.interval)
+        self._watches[subject] = watch
+        self._watch_of |= dict.fromkeys(readers, watch)
         self._clockwork.add_job(
             self._fire,
             AdaptiveTrigger(watch),
@@ -181,9 +213,24 @@ class Scheduler:
             next_run_time=self._from_now(drawn(0, spread)),
         )
 
-    async def _forget(self, watches: list[Watch]) -> None:
+    def _admit(self, watch: Watch, readers: dict[Key, Target]) -> None:
+        """Let a watch have these readers from now on; newcomers among them need to hear of all aspects, and soon."""
+        known, watch.readers = watch.readers, readers
+        if not readers.keys() <= known.keys():
+            watch.cadence = Cadence()
+            self._move(watch, drawn(0, min(NEWCOMER_SPREAD, watch.recipe.interval)))
+
+    def _locks_of(self, subject: Target) -> tuple[asyncio.Lock, ...]:
+        """Return the locks in one order for all, or two watches could wait for each other for ever."""
+        places = sorted({(address.packed, subject.port) for address in subject.addresses})
+        return tuple(self._locks.setdefault(place, asyncio.Lock()) for place in places)
+
+    async def _forget(self, subjects: Iterable[Target]) -> None:
+        watches = [self._watches.pop(subject) for subject in subjects]
         for watch in watches:
-            del self._watches[watch.key]
+            for key in watch.readers:
+                del self._watch_of[key]
+            watch.readers = {}
             self._clockwork.remove_job(watch.job)
         probing = [watch.probing for watch in watches if watch.probing is not None]
         for task in probing:
@@ -192,61 +239,74 @@ class Scheduler:
 
     async def _fire(self, watch: Watch) -> None:
         """Start the probe that is due; a coroutine, for the library runs anything else in a thread."""
-        if self._current(watch) and watch.probing is None:
-            self._begin(watch, watch.due, spread=False)
-
-    def _begin(self, watch: Watch, due: float, *, spread: bool) -> asyncio.Task[None]:
-        """Start a probe, or return the one under way."""
+        if not watch.readers:
+            return
         if watch.probing is None:
-            watch.probing = asyncio.create_task(self._probe(watch, due, spread=spread), name=f"probe {watch.job}")
+            self._begin(watch, watch.due, whole=False, spread=False)
+        else:
+            watch.missed = True
+
+    def _begin(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> asyncio.Task[Report]:
+        """Start a probe, of all aspects if it is to be `whole`, or return the one under way."""
+        if watch.probing is None:
+            watch.missed = False
+            watch.probing = asyncio.create_task(self._probe(watch, due, whole=whole, spread=spread))
         return watch.probing
 
-    async def _probe(self, watch: Watch, due: float, *, spread: bool) -> None:
-        async with self._places:
-            started = time.monotonic()
+    async def _probe(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> Report:
+        target, intervals = watch.target, watch.recipe.intervals
+        async with AsyncExitStack() as held:
+            for lock in watch.locks:
+                await held.enter_async_context(lock)
+            await held.enter_async_context(self._places)  # last: who waits for an address takes no place
+            began = asyncio.get_running_loop().time()
             lag = max(0.0, self._wall() - due)
-            result = await self._result_of(watch.target)
-        if not self._current(watch):
-            return  # it ended in the very moment in which it was cancelled
+            aspects = frozenset(intervals) if whole else watch.cadence.wanted(intervals, began)
+            report = await self._report_of(target, aspects)
         watch.probing = None
-        self._ask_for_delay(watch, result, lag)
-        self._plan(watch, time.monotonic() - started, spread=spread)
+        if watch.readers:  # else it ended in the very moment in which it was cancelled
+            watch.cadence = watch.cadence.after(intervals, aspects, report.result, began, drawn(0, 1))
+            self._tell(watch, report, lag)
+            self._plan(watch, asyncio.get_running_loop().time() - began, spread=spread)
+        return report
 
-    async def _result_of(self, target: Target) -> ProbeResult:
+    async def _report_of(self, target: Target, aspects: frozenset[Aspect]) -> Report:
         """Probe; a bug in it is logged, is no information about the member, and does not end the schedule."""
         started = time.monotonic()
         try:
-            return await self._run_probe(target)
+            return await self._run_probe(target, aspects)
         except Exception:
             log.exception("probe_broken", pool=target.pool, member=target.member)
         reason = "the probe itself failed; the log says how"
-        return ProbeResult(
-            Verdict.UNKNOWN, reason, EFFECTS[Verdict.UNKNOWN], None, time.monotonic() - started, self._wall()
-        )
+        effect, duration = EFFECTS[Verdict.UNKNOWN], time.monotonic() - started
+        return Report(ProbeResult(Verdict.UNKNOWN, reason, effect, None, duration, self._wall()))
 
-    def _ask_for_delay(self, watch: Watch, result: ProbeResult, lag: float) -> None:
-        watch.delay = watch.target.recipe.interval
+    def _tell(self, watch: Watch, report: Report, lag: float) -> None:
+        """Report to all readers and note what they ask for."""
+        wishes = [self._wish_of(target, report, lag) for target in watch.readers.values()]
+        watch.delay = min(wish.delay for wish in wishes)
+        watch.cadence = replace(watch.cadence, asked=frozenset().union(*(wish.aspects for wish in wishes)))
+
+    def _wish_of(self, target: Target, report: Report, lag: float) -> NextProbe:
         try:
-            watch.delay = self._on_result(watch.target, result, lag)
+            return self._on_result(target, report, lag)
         except Exception:
-            log.exception("probe_result_not_taken", pool=watch.target.pool, member=watch.target.member)
+            log.exception("probe_result_not_taken", pool=target.pool, member=target.member)
+        return NextProbe(target.recipe.interval)
 
     def _plan(self, watch: Watch, elapsed: float, *, spread: bool) -> None:
         """Set the next probe, `elapsed` seconds after the last one started."""
-        interval = watch.target.recipe.interval
+        interval = watch.recipe.interval
         if watch.delay < interval:
             self._move(watch, max(0.0, watch.delay - elapsed))
         elif spread:
             self._move(watch, drawn(0, watch.delay))
-        elif watch.delay > interval:
+        elif watch.delay > interval or watch.missed:
             self._move(watch, max(0.0, jittered(watch.delay) - elapsed))
         # else the trigger has already set it
 
     def _move(self, watch: Watch, wait: float) -> None:
         self._clockwork.modify_job(watch.job, next_run_time=self._from_now(wait))
-
-    def _current(self, watch: Watch) -> bool:
-        return self._watches.get(watch.key) is watch
 
     def _from_now(self, wait: float) -> datetime:
         return datetime.fromtimestamp(self._wall() + wait, UTC)
@@ -265,6 +325,18 @@ class Scheduler:
     def _spread_anew(self) -> None:
         for watch in self._watches.values():
             self._move(watch, drawn(0, watch.delay))
+
+
+def by_subject(targets: Iterable[Target]) -> Mapping[Target, dict[Key, Target]]:
+    """Gather targets by what is probed: each under one in which all that is only a name is left out."""
+    nameless: dict[int, Recipe] = {}
+    subjects: dict[Target, dict[Key, Target]] = {}
+    for target in targets:
+        if (recipe := nameless.get(id(target.recipe))) is None:
+            recipe = nameless[id(target.recipe)] = replace(target.recipe, name="")
+        subject = replace(target, pool="", member="", recipe=recipe)
+        subjects.setdefault(subject, {})[target.pool, target.member] = target
+    return subjects
 
 
 def jittered(seconds: float) -> float:

@@ -1,0 +1,76 @@
+"""How deep the next probe of a member goes: which of its aspects are due. Times and draws are arguments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from dnslb.pool.health import Aspect, ProbeResult, Verdict
+
+VARIATION = 0.1
+"""Intervals of single aspects vary by this fraction either way, so that deep probes of many members drift apart."""
+
+NEAREST = 0.5
+"""An aspect is examined by the probe that is nearest to its time: up to this part of the probes' interval early."""
+
+EARLIEST_RETRY = 0.9
+"""The part of the probes' interval after which one counts as the next in their own pace, which varies a little."""
+
+LOGIN_PAUSE = 3600.0
+"""Seconds without a login after a refused one. fail2ban bans an address that fails 5 times in 10 minutes, and servers
+lock an account after a few failures: a wrong password must not shut out the prober, or whoever uses its account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """When the aspects of one member are next to be examined. The empty one asks for all of them.
+
+    `due` is the time (seconds of the event loop's clock) from which a probe examines an aspect, without those that were
+    never examined. `retry_at` is the time before which nothing is examined just because it is due. `asked` are the
+    aspects that the next probe examines anyway.
+    """
+
+    due: Mapping[Aspect, float] = field(default_factory=dict)
+    retry_at: float = -inf
+    asked: frozenset[Aspect] = frozenset()
+
+    def wanted(self, intervals: Mapping[Aspect, float], now: float) -> frozenset[Aspect]:
+        """Return what a probe that begins now has to examine, of those aspects that have an interval.
+
+        A login is never made for being asked for, only when it is due.
+        """
+        aspects = (self.asked & intervals.keys()) - {Aspect.AUTH} | {Aspect.SESSION}
+        if now < self.retry_at:
+            return aspects
+        return aspects | {aspect for aspect in intervals if self.due.get(aspect, -inf) <= now}
+
+    def after(
+        self,
+        intervals: Mapping[Aspect, float],
+        wanted: frozenset[Aspect],
+        result: ProbeResult,
+        began: float,
+        draw: float,
+    ) -> "Cadence":
+        """Return the cadence after a probe that began at `began` and had to examine `wanted`.
+
+        `draw` is a random number from 0 to 1. What was not reached stays due, but is tried again in the probes' own
+        pace at the earliest.
+        """
+        pace = intervals[Aspect.SESSION]
+        seen = result.examined & intervals.keys() - {Aspect.SESSION}
+        due = {**self.due, **{aspect: self._next(aspect, intervals, began, draw) for aspect in seen}}
+        if result.verdict is Verdict.AUTH_FAILED and Aspect.AUTH in due:
+            due[Aspect.AUTH] = max(due[Aspect.AUTH], began + LOGIN_PAUSE)
+        reached = wanted <= result.examined
+        return Cadence(due, self.retry_at if reached else began + EARLIEST_RETRY * pace)
+
+    def _next(self, aspect: Aspect, intervals: Mapping[Aspect, float], began: float, draw: float) -> float:
+        """Return when an aspect is due again: with a regular probe, not with one that confirms a change meanwhile.
+
+        One that was examined for the first time, or much too late, is so together with those of many other members:
+        its next time is anywhere in its interval.
+        """
+        pace = intervals[Aspect.SESSION]
+        in_rhythm = began - self.due.get(aspect, -inf) <= 2 * pace
+        part = 1 + VARIATION * (2 * draw - 1) if in_rhythm else draw
+        return began + max(NEAREST * pace, part * intervals[aspect] - NEAREST * pace)

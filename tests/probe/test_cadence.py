@@ -1,0 +1,125 @@
+"""Which aspects of a member are due: first, in rhythm, not reached, asked for, and after a refused login."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnslb.pool.health import Aspect, ProbeResult, Verdict
+from dnslb.probe.cadence import LOGIN_PAUSE, Cadence
+from dnslb.probe.verdict import EFFECTS
+
+SESSION = frozenset({Aspect.SESSION})
+ALL = frozenset(Aspect)
+EVERY = {
+    Aspect.SESSION: 10.0,
+    Aspect.TLS: 60.0,
+    Aspect.CERTIFICATE: 900.0,
+    Aspect.AUTH: 300.0,
+    Aspect.RECIPIENT: 60.0,
+}
+MIDDLE = 0.5
+
+
+def found(examined: frozenset[Aspect] = ALL, verdict: Verdict = Verdict.OK) -> ProbeResult:
+    """Build the result of a probe that came to look at these aspects."""
+    return ProbeResult(verdict, "", EFFECTS[verdict], 1.0, 0.1, 0.0, examined=examined)
+
+
+def in_rhythm() -> Cadence:
+    """Return the cadence of a member whose second deep probe began at 0, with no variation."""
+    due = dict.fromkeys(ALL - SESSION, 0.0)
+    return Cadence(due).after(EVERY, ALL, found(), 0.0, MIDDLE)
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_a_first_probe_examines_all(now: float) -> None:
+    """A member of which nothing is known is looked at in every way that its recipe speaks of, and in no other."""
+    assert Cadence().wanted(EVERY, now) == ALL
+    assert Cadence().wanted({Aspect.SESSION: 10.0, Aspect.TLS: 60.0}, now) == {Aspect.SESSION, Aspect.TLS}
+
+
+def test_each_aspect_comes_in_its_own_interval() -> None:
+    """Between their times only the session is examined; an aspect comes with the probe that is nearest to its time."""
+    cadence = in_rhythm()
+    assert cadence.wanted(EVERY, 10.0) == SESSION
+    assert cadence.wanted(EVERY, 54.0) == SESSION
+    assert cadence.wanted(EVERY, 56.0) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
+    assert cadence.wanted(EVERY, 300.0) == ALL - {Aspect.CERTIFICATE}
+    assert cadence.wanted(EVERY, 900.0) == ALL
+
+
+def test_what_was_examined_is_due_after_its_interval_again() -> None:
+    """An aspect that another one's probe examined in passing counts as examined, the others stay due."""
+    cadence = in_rhythm().after(EVERY, ALL, found(SESSION | {Aspect.TLS}), 60.0, MIDDLE)
+    assert cadence.wanted(EVERY, 100.0) == SESSION | {Aspect.RECIPIENT}
+    assert cadence.wanted(EVERY, 116.0) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
+
+
+def test_the_second_deep_probe_is_anywhere_in_the_interval() -> None:
+    """Members that were all examined at the start do not all come again at the same time."""
+    times = [Cadence().after(EVERY, ALL, found(), 0.0, draw).due[Aspect.TLS] for draw in (0.0, 0.5, 1.0)]
+    assert times == [5.0, 25.0, 55.0]
+
+
+@given(st.floats(min_value=0, max_value=1), st.floats(min_value=0.1, max_value=100))
+def test_what_was_just_examined_is_not_due_with_a_confirming_probe(draw: float, interval: float) -> None:
+    """Neither the first spread nor an interval shorter than the probes' own makes a confirming probe a deep one."""
+    first = Cadence().after({**EVERY, Aspect.TLS: interval}, ALL, found(), 0.0, draw)
+    assert first.wanted(EVERY, 3.0) == SESSION
+
+
+def test_deep_probes_that_were_late_are_spread_again() -> None:
+    """After a time in which nothing was reached, many members are examined at once; that does not become a habit."""
+    cadence = Cadence({Aspect.TLS: 0.0})
+    late = [cadence.after(EVERY, ALL, found(), 1000.0, draw).due[Aspect.TLS] for draw in (0.0, 1.0)]
+    assert late == [1005.0, 1055.0]
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_the_rhythm_varies_a_little(draw: float) -> None:
+    """A regular interval is kept to a tenth, and not drawn anew as a whole."""
+    due = Cadence({Aspect.TLS: 0.0}).after(EVERY, ALL, found(), 0.0, draw).due[Aspect.TLS]
+    assert due == pytest.approx(60.0 - 5.0, abs=6.0 + 1e-9)
+    assert (due < 55.0) == (draw < MIDDLE) or draw == pytest.approx(MIDDLE)
+
+
+def test_what_was_not_reached_stays_due_in_the_probes_own_pace() -> None:
+    """A conversation that ends early is followed by confirming ones that do not go deep; the next regular one does."""
+    cadence = in_rhythm().after(EVERY, ALL, found(SESSION), 60.0, MIDDLE)
+    assert cadence.wanted(EVERY, 61.0) == SESSION
+    assert cadence.wanted(EVERY, 63.0) == SESSION
+    assert cadence.wanted(EVERY, 69.5) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
+
+
+def test_a_shallow_probe_does_not_lift_the_pause() -> None:
+    """A confirming probe that reached all that it had to reach does not bring the deep ones forward."""
+    cadence = in_rhythm().after(EVERY, ALL, found(SESSION), 60.0, MIDDLE)
+    assert cadence.after(EVERY, SESSION, found(SESSION), 61.0, MIDDLE).wanted(EVERY, 63.0) == SESSION
+
+
+def test_what_is_asked_for_is_examined_before_its_time() -> None:
+    """What has failed is looked at in the confirming probe, if the recipe speaks of it, and once for one asking."""
+    cadence = Cadence(in_rhythm().due, asked=frozenset({Aspect.RECIPIENT}))
+    assert cadence.wanted(EVERY, 1.0) == SESSION | {Aspect.RECIPIENT}
+    assert cadence.wanted({Aspect.SESSION: 10.0}, 1.0) == SESSION
+    assert cadence.after(EVERY, SESSION, found(SESSION), 1.0, MIDDLE).wanted(EVERY, 2.0) == SESSION
+
+
+def test_no_login_is_made_for_being_asked_for() -> None:
+    """A login comes in its own cadence only: failed ones get the prober banned."""
+    assert Cadence(in_rhythm().due, asked=ALL).wanted(EVERY, 1.0) == ALL - {Aspect.AUTH}
+
+
+def test_after_a_refused_login_there_is_none_for_an_hour() -> None:
+    """Neither its interval nor good probes in between bring the next login forward."""
+    cadence = in_rhythm().after(EVERY, ALL, found(ALL, Verdict.AUTH_FAILED), 300.0, MIDDLE)
+    cadence = cadence.after(EVERY, SESSION, found(SESSION), 310.0, MIDDLE)
+    assert Aspect.AUTH not in cadence.wanted(EVERY, 300.0 + LOGIN_PAUSE - 1)
+    assert Aspect.AUTH in cadence.wanted(EVERY, 300.0 + LOGIN_PAUSE)
+
+
+def test_a_longer_interval_than_the_pause_is_kept() -> None:
+    """Who logs in once a day does so after a refused login too."""
+    daily = {**EVERY, Aspect.AUTH: 86400.0}
+    cadence = Cadence({Aspect.AUTH: 0.0}).after(daily, ALL, found(ALL, Verdict.AUTH_FAILED), 0.0, MIDDLE)
+    assert Aspect.AUTH not in cadence.wanted(daily, 2 * LOGIN_PAUSE)
