@@ -1,14 +1,23 @@
-"""How much of its weight a member is published with, and why not all of it."""
+"""How much of its weight a member is published with, and why not all of it.
 
+Three things take some away, and the one that takes most decides: what its last verdict says (busy, broken TLS), a slow
+start after a return, and greetings that come much later than those of the pool's other members. Senders choose anew for
+each connection, so a member that is twice as slow holds them twice as long: without less weight it would not get less.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
+
+from dnslb.pool.health import AT_WORK, Health
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
     """The part of its weight, in percent (1..100), that a member counts with.
 
-    `why` is a phrase for people, "" when it is all. `slow` says that the member is being spared because it greets so
-    much later than the others of its pool.
+    `why` is a phrase for people, "" when it is all or follows from the member's state. `slow` says that the member is
+    being spared because it greets so much later than the others of its pool.
     """
 
     percent: int = 100
@@ -17,3 +26,68 @@ class Portion:
 
 
 WHOLE = Portion()
+
+_LEAST = 10
+_STEP = 10
+_LAST_STEP = (WHOLE.percent - _LEAST) // _STEP
+_DEAD_BAND = 10
+"""A slow member's weight follows its greetings by so many points at least: answers should not change each probe."""
+_FAST_ENOUGH_MS = 500.0
+_TOLERATED_RATIO = 2.0
+
+
+def portion_of(health: Health, median_ms: float | None, slow_start: float, now: float, before: Portion) -> Portion:
+    """Return the part of its weight that a member has earned.
+
+    `median_ms` is the pool's (see `median_of`), None where there is nothing to compare with. `slow_start` is the pool's
+    ramp in seconds, `now` Unix time, `before` what was returned for this member last. Members that are not at work keep
+    all of their weight: if they are published at all, nothing better is left.
+    """
+    if health.state not in AT_WORK:
+        return WHOLE
+    said = Portion(health.percent)
+    return min(said, _ramped(health, slow_start, now), _slowed(health, median_ms, before), key=attrgetter("percent"))
+
+
+def next_step_in(health: Health, slow_start: float, now: float) -> float | None:
+    """Return the seconds until a slow start takes its next step, None if there is none under way."""
+    step = _step(health, slow_start, now)
+    if step >= _LAST_STEP or health.returned_at is None:
+        return None
+    return max(0.0, health.returned_at + slow_start * (step + 1) / _LAST_STEP - now)
+
+
+def median_of(healths: Iterable[Health]) -> float | None:
+    """Return the lower median of the smoothed greetings of members at work, None if fewer than two have any."""
+    known = sorted(
+        health.smoothed_ms for health in healths if health.state in AT_WORK and health.smoothed_ms is not None
+    )
+    return known[(len(known) - 1) // 2] if len(known) > 1 else None
+
+
+def _ramped(health: Health, slow_start: float, now: float) -> Portion:
+    step = _step(health, slow_start, now)
+    return WHOLE if step >= _LAST_STEP else Portion(_LEAST + _STEP * step, "slow start")
+
+
+def _step(health: Health, slow_start: float, now: float) -> int:
+    """Return how many steps of the ramp have been taken."""
+    if health.returned_at is None or slow_start <= 0:
+        return _LAST_STEP
+    # A clock that was set back starts the ramp anew, at worst.
+    age = max(0.0, now - health.returned_at)
+    return min(int(age * _LAST_STEP / slow_start), _LAST_STEP)
+
+
+def _slowed(health: Health, median_ms: float | None, before: Portion) -> Portion:
+    if median_ms is None or health.smoothed_ms is None:
+        return WHOLE
+    target = max(_FAST_ENOUGH_MS, _TOLERATED_RATIO * median_ms)
+    if health.smoothed_ms <= target:
+        return WHOLE
+    percent = max(_LEAST, int(100 * target / health.smoothed_ms))
+    held = before if before.slow else WHOLE
+    if abs(percent - held.percent) < _DEAD_BAND:
+        return held
+    why = f"it greets after {health.smoothed_ms:.0f} ms, where {median_ms:.0f} ms is usual in its pool"
+    return Portion(percent, why, slow=True)

@@ -1,0 +1,62 @@
+"""When half of a pool falls at once, the prober is the likelier suspect: its falls are held for one round.
+
+A story: mx1 of three dies, and is out. mx2 fails a second later. That is two of three within one round, so the pool is
+frozen: mx2 stays in, and so does mx3 when it fails as well, while somebody looks at them another way. mx1 stays out. A
+round later they are asked again; who still fails falls now, with no second delay, until a round has passed without a
+fall. In a pool of two the death of one is one death: it is out at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from dnslb.pool.health import Health
+
+_TOGETHER = 2
+"""So many falls make a suspicion, and at least half of the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a pool remembers of its falls. All times are Unix times.
+
+    `falls` are the members that fell, or would have, and when. Until `frozen_until` falls are held; until `armed_from`
+    they are not held any more, since that has been done.
+    """
+
+    falls: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    frozen_until: float = 0.0
+    armed_from: float = 0.0
+
+
+def judge_fall(guard: Guard, member: str, size: int, at: float, round_s: float) -> tuple[Guard, bool]:
+    """Return what is remembered after a fall, and whether it is held.
+
+    `member` is about to go from taking mail to down at Unix time `at`, in a pool of `size` members that are probed once
+    in `round_s` seconds.
+    """
+    recent = {name: then for name, then in guard.falls.items() if at - round_s < then <= at}
+    noted = replace(guard, falls=MappingProxyType({**recent, member: at}))
+    if _within(at, guard.frozen_until, round_s):
+        return noted, True
+    if _within(at, guard.armed_from, 2 * round_s):
+        return replace(noted, armed_from=at + round_s), False
+    if len(noted.falls) < max(_TOGETHER, size / 2):
+        return noted, False
+    return replace(noted, frozen_until=at + round_s, armed_from=at + 2 * round_s), True
+
+
+def held(before: Health, fallen: Health) -> Health:
+    """Return the health of a member whose fall is held: in its place as before, with all that was found."""
+    return replace(
+        fallen,
+        state=before.state,
+        since=before.since,
+        percent=before.percent,
+        returned_at=before.returned_at,
+    )
+
+
+def _within(at: float, until: float, length: float) -> bool:
+    """Whether a span of time is running; one that begins in the future is of a clock that was set back since."""
+    return until - length <= at < until
