@@ -24,12 +24,16 @@ _CHANGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 @dataclass(frozen=True, slots=True)
 class MemberReading:
-    """One member as it is answered now. `share` is a fraction of 1, `weight` the effective one."""
+    """One member as it is answered now.
+
+    `share` is a fraction of 1, `weight` the effective one. `certificate_expires` is Unix time, None without TLS.
+    """
 
     up: bool
     published: bool
     share: float
-    weight: int
+    weight: float
+    certificate_expires: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,16 @@ def _member_families(pools: Mapping[str, PoolReading]) -> Iterator[Metric]:
     yield gauge("dnslb_member_up", "1 if probes find the member up.", lambda member: float(member.up))
     yield gauge("dnslb_member_published", "1 if answers may hold the member.", lambda member: float(member.published))
     yield gauge("dnslb_member_share", "Fraction of new connections sent to it.", lambda member: member.share)
-    yield gauge("dnslb_member_weight", "Weight that counts now.", lambda member: float(member.weight))
+    yield gauge("dnslb_member_weight", "Weight that counts now.", lambda member: member.weight)
+    expiries = [
+        (labels, member.certificate_expires) for labels, member in members if member.certificate_expires is not None
+    ]
+    yield _gauge(
+        "dnslb_member_certificate_expires_seconds",
+        "Unix time at which its certificate ends.",
+        ("pool", "member"),
+        expiries,
+    )
 
 
 def _counter(

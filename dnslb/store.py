@@ -76,6 +76,7 @@ class EventKind(StrEnum):
     STOP = "stop"
     WORKER = "worker"
     PANIC = "panic"
+    ALERT = "alert"
 
 
 @dataclass(frozen=True, slots=True)

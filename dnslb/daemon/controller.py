@@ -25,15 +25,14 @@ from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.journal import Journal
+from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Roster, Standing, still_believed
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, NextProbe, State, next_probe, observe
+from dnslb.pool.health import Health
 from dnslb.pool.selection import select
-from dnslb.probe.recipe import Target
 from dnslb.probe.scheduler import Scheduler
-from dnslb.probe.transcript import Report
 from dnslb.publisher import Publication, Publisher
 from dnslb.server import orphans, sockets
 from dnslb.server.counters import Counters
@@ -115,7 +114,15 @@ class Controller:
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
-        self._scheduler = Scheduler(self._on_result, concurrency=descriptors.for_probes(descriptor_limit))
+        self._observer = Observer(
+            roster=lambda: self._roster,
+            pools=lambda: self._settings.pools,
+            publisher=self._publisher,
+            journal=self._journal,
+            metrics=self._metrics,
+            spawn=self._spawn,
+        )
+        self._scheduler = Scheduler(self._observer.take, concurrency=descriptors.for_probes(descriptor_limit))
 
     async def run(self) -> None:
         """Start, serve until told to stop, and stop; an error of the start is raised when all is undone."""
@@ -154,6 +161,7 @@ class Controller:
         # Not before: until now they are the ones who answer.
         self._end_left_behind()
         self._spawn(self._save_health_regularly())
+        self._spawn(self._observer.ramp())
         # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat it.
         await self._journal.settle()
         self._journal.started(self._listening, self._publisher.generation)
@@ -219,6 +227,7 @@ class Controller:
             publisher=self._publisher,
             store=self._store,
             status=self._status,
+            probe=self._scheduler.probe_now,
             reload=self._reload,
             changing=self._changing,
         )
@@ -254,24 +263,6 @@ class Controller:
         task.add_done_callback(self._tasks.discard)
 
     # Probes
-
-    def _on_result(self, target: Target, report: Report, lag: float) -> NextProbe:
-        """Take one probe's report; return when the next is to come and what it is to look at."""
-        result = report.result
-        entry = self._roster.get(target.pool, target.member)
-        if entry is None or entry.member.addresses != target.addresses:
-            # A reload has removed it, or given its name to another server.
-            return NextProbe(target.recipe.interval)
-        self._metrics.probe_finished(target.pool, target.member, result, lag)
-        before = entry.standing.health
-        after = entry.standing.health = observe(before, result, entry.thresholds)
-        if (after.state, after.verdict) != (before.state, before.verdict):
-            self._publisher.touch(target.pool, found_at=asyncio.get_running_loop().time())
-        if after.state is not before.state:
-            self._journal.member_changed((target.pool, target.member), before, after)
-        elif after.failures == 1 and after.state is not State.DOWN:
-            self._journal.member_suspected((target.pool, target.member), after)
-        return next_probe(after, entry.thresholds)
 
     async def _save_health_regularly(self) -> None:
         while True:

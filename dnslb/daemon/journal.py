@@ -110,6 +110,29 @@ class Journal:
         self.event(EventKind.STATE, text, pool=pool, member=member, **facts)
         self.health({key: after})
 
+    def member_alerted(self, key: Key, health: Health) -> None:
+        """Tell of what a person has to mend at a member, or at the probe that asks it."""
+        pool, member = key
+        _log.warning("member_alert", pool=pool, member=member, verdict=health.verdict, reason=health.reason)
+        text = f"{member}: {health.verdict}: {health.reason}"
+        self.event(EventKind.ALERT, text, pool=pool, member=member, verdict=health.verdict)
+
+    def member_warned(self, key: Key, text: str) -> None:
+        """Tell of what will need a person soon."""
+        pool, member = key
+        _log.warning("member_warning", pool=pool, member=member, text=text)
+        self.event(EventKind.ALERT, f"{member}: {text}", pool=pool, member=member)
+
+    def prober_suspected(self, pool: str, findings: Mapping[str, str], seconds: float) -> None:
+        """Tell that members fail together, which may be the fault of who probes them; `findings` by member."""
+        _log.error("prober_suspected", pool=pool, frozen_seconds=seconds, second_look=dict(findings))
+        looks = "; ".join(f"{member} ({look})" for member, look in findings.items())
+        text = (
+            f"half of pool {pool} or more fails at the same time, so the fault may be here: its answers stay as they"
+            f" are for {seconds:g} s. A bare connection says: {looks}"
+        )
+        self.event(EventKind.ALERT, text, pool=pool, second_look=dict(findings))
+
     def published(self, publication: Publication) -> None:
         """Tell which pools' answers have changed, and which pools have begun or ceased to panic."""
         if publication.serials:

@@ -14,8 +14,10 @@ from dnslb.config import ConfigError
 from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
 from dnslb.daemon import report
-from dnslb.daemon.roster import Entry
+from dnslb.daemon.roster import Entry, Key
 from dnslb.pool.admin import Admin, AdminState
+from dnslb.probe.report_json import report_json
+from dnslb.probe.transcript import Report
 from dnslb.publisher import Publisher
 from dnslb.store import Event, EventKind, Store, StoreError
 
@@ -41,6 +43,7 @@ class Operations:
         publisher: Publisher,
         store: Store,
         status: Callable[[], dict[str, Any]],
+        probe: Callable[[Key], Awaitable[Report]],
         reload: Callable[[str], Awaitable[Reloaded]],
         changing: asyncio.Lock,
     ) -> None:
@@ -48,6 +51,7 @@ class Operations:
         self._publisher = publisher
         self._store = store
         self._status = status
+        self._probe = probe
         self._reload = reload
         self._changing = changing
 
@@ -140,9 +144,9 @@ class Operations:
         return [event.as_json() for event in found]
 
     async def probe(self, pool: str, member: str) -> dict[str, Any]:
-        """Refuse: the scheduler cannot be asked for a probe yet."""
+        """Probe a member now, in all its aspects; what is found counts like any probe."""
         self._entry(pool, member)
-        raise Refused(Code.REFUSED, "not available yet: a member of a pool cannot be probed on demand")
+        return report_json(f"{pool}/{member}", await self._probe((pool, member)))
 
     def version(self) -> dict[str, Any]:
         """Return what runs."""

@@ -10,13 +10,14 @@ from typing import Any
 from dnslb.answer import tally
 from dnslb.answer.service import Service
 from dnslb.answer.variants import service_shares
-from dnslb.daemon.roster import Entry, Roster
+from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import MemberReading, PoolReading, Reading
 from dnslb.pool.admin import AdminState
-from dnslb.pool.health import State
+from dnslb.pool.health import State, Verdict
 from dnslb.pool.member import Pool
 from dnslb.pool.rotation import shares
 from dnslb.pool.selection import Selection, best_tier
+from dnslb.probe.transcript import TlsFacts
 from dnslb.wire import name
 
 
@@ -46,12 +47,14 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
     """Return one member's status."""
     selection = view.selections[pool.name]
     member_name = entry.member.name
+    standing = entry.standing
+    state, verdict, reason = _found(standing)
     published = member_name in {choice.member.name for choice in selection.published}
     return {
-        "admin": entry.standing.admin.state,
-        "state": entry.standing.health.state,
-        "verdict": entry.standing.health.verdict,
-        "reason": entry.standing.health.reason,
+        "admin": standing.admin.state,
+        "state": state,
+        "verdict": verdict,
+        "reason": reason,
         "published": published,
         "rule": selection.reasons.get(member_name, ""),
         "weight": entry.member.weight,
@@ -60,17 +63,45 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "share_of": share_of(view, pool.name),
         "tier": entry.member.tier,
         "addresses": [str(address) for address in entry.member.addresses],
-        "since": rfc3339(entry.standing.health.since),
-        "last_probe": rfc3339(entry.standing.health.last_probe),
-        "latency_ms": None if entry.standing.health.latency_ms is None else round(entry.standing.health.latency_ms, 3),
-        "admin_reason": entry.standing.admin.reason,
-        "admin_who": entry.standing.admin.who,
-        "admin_since": rfc3339(entry.standing.admin.since or None),
+        "since": rfc3339(standing.health.since),
+        "last_probe": rfc3339(standing.health.last_probe),
+        "latency_ms": _milliseconds(standing.health.latency_ms),
+        "smoothed_ms": _milliseconds(standing.health.smoothed_ms),
+        "warnings": sorted(standing.warnings),
+        "certificate": None if standing.tls is None else _certificate_json(standing.tls),
+        "admin_reason": standing.admin.reason,
+        "admin_who": standing.admin.who,
+        "admin_since": rfc3339(standing.admin.since or None),
         "drain": _drain_json(entry),
     }
 
 
-def weight_of(pool: Pool, entry: Entry) -> int:
+def _found(standing: Standing) -> tuple[State, Verdict, str]:
+    """Return what probes say: a member that is up, and slow beside the others of its pool, is degraded."""
+    health, portion = standing.health, standing.portion
+    if health.state is State.UP and portion.slow:
+        return State.DEGRADED, Verdict.SLOW, portion.why
+    return health.state, health.verdict, health.reason
+
+
+def _milliseconds(latency: float | None) -> float | None:
+    return None if latency is None else round(latency, 3)
+
+
+def _certificate_json(tls: TlsFacts) -> dict[str, Any] | None:
+    certificate = tls.certificate
+    if certificate is None:
+        return None
+    return {
+        "names": list(certificate.names),
+        "not_after": rfc3339(certificate.not_after),
+        "key_hash": certificate.key_hash,
+        "trusted": tls.trusted,
+        "problem": tls.problem,
+    }
+
+
+def weight_of(pool: Pool, entry: Entry) -> float:
     """Return the weight that counts now."""
     return entry.candidate().effective_weight(pool.policy)
 
@@ -165,7 +196,12 @@ def _pool_reading(view: View, pool: Pool) -> PoolReading:
             published=entry.member.name in published,
             share=float(share.get(entry.member.name, 0)),
             weight=weight_of(pool, entry),
+            certificate_expires=_expiry(entry.standing.tls),
         )
         for entry in view.roster.entries(pool.name)
     }
     return PoolReading(selection.panic, members)
+
+
+def _expiry(tls: TlsFacts | None) -> float | None:
+    return None if tls is None or tls.certificate is None else tls.certificate.not_after

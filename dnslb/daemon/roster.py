@@ -7,8 +7,10 @@ from typing import Self
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds
 from dnslb.pool.member import Member, Pool
+from dnslb.pool.portion import WHOLE, Portion
 from dnslb.pool.selection import Candidate
 from dnslb.probe.recipe import Target
+from dnslb.probe.transcript import TlsFacts
 
 Key = tuple[str, str]
 """Pool and member."""
@@ -19,10 +21,17 @@ REMEMBERED_SECONDS = 300.0
 
 @dataclass(slots=True)
 class Standing:
-    """Both axes of a member's state: the only thing about a member that changes while the configuration stays."""
+    """Both axes of a member's state: the only thing about a member that changes while the configuration stays.
+
+    `portion` is the part of its weight that it counts with. `tls` is what its last handshake showed, `warnings` what
+    its probes say that does not change its health yet.
+    """
 
     admin: Admin
     health: Health
+    portion: Portion = WHOLE
+    tls: TlsFacts | None = None
+    warnings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ class Entry:
 
     def candidate(self) -> Candidate:
         """Return the member as the selection wants it."""
-        return Candidate(self.member, self.standing.admin, self.standing.health)
+        return Candidate(self.member, self.standing.admin, self.standing.health, self.standing.portion)
 
 
 class Roster:
@@ -99,6 +108,10 @@ class Roster:
     def unknown(self) -> set[Key]:
         """Return the members that no probe has told anything of."""
         return {key for key, entry in self._entries.items() if entry.standing.health.state is State.UNKNOWN}
+
+    def items(self) -> Iterable[tuple[Key, Entry]]:
+        """Return all members with their entries."""
+        return self._entries.items()
 
     def keys(self) -> set[Key]:
         """Return all members."""

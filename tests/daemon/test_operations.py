@@ -14,7 +14,9 @@ from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, State, Thresholds
+from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.probe.transcript import Report
+from dnslb.probe.verdict import EFFECTS
 from dnslb.publisher import Publisher
 from dnslb.store import Event, Store, StoreError
 from tests.conftest import member, pool
@@ -62,12 +64,17 @@ class Stage:
             publisher=self.publisher,
             store=cast("Store", self.store),
             status=dict,
+            probe=self._probe,
             reload=self._reload,
             changing=self.changing,
         )
 
     async def _distribute(self, _message: Snapshot | Change) -> None:
         await asyncio.sleep(0)
+
+    async def _probe(self, _key: tuple[str, str]) -> Report:
+        found = ProbeResult(Verdict.OK, "", EFFECTS[Verdict.OK], 3.0, 0.1, 0.0)
+        return Report(found)
 
     async def _reload(self, _who: str) -> Reloaded:
         raise NotImplementedError
@@ -155,3 +162,11 @@ async def test_the_same_word_again_does_not_begin_anew(stage: Stage) -> None:
     again = await stage.operations.set_admin(POOL.name, "mx1", AdminState.DRAIN, "new disk", "bob")
     assert again["drain"]["since"] == first["drain"]["since"]
     assert again["admin_reason"] == "new disk"
+
+
+async def test_a_probe_on_demand_is_told_in_full(stage: Stage) -> None:
+    """What the command prints, for a member that there is; nobody is probed for a name that there is not."""
+    told = await stage.operations.probe("inbound", "mx1")
+    assert (told["target"], told["verdict"], told["up"]) == ("inbound/mx1", "ok", True)
+    with pytest.raises(Refused):
+        await stage.operations.probe("inbound", "mx9")

@@ -1,0 +1,191 @@
+"""What follows from a probe's result: health, weight, alerts, and doubt in the prober itself."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from dnslb.daemon.journal import Journal
+from dnslb.daemon.observer import Observer
+from dnslb.daemon.roster import Entry, Roster, Standing
+from dnslb.metrics import Metrics, Reading
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.probe.recipe import Kind, Recipe, Target
+from dnslb.probe.transcript import Report
+from dnslb.probe.verdict import EFFECTS
+from dnslb.store import Event, EventKind, Store
+from tests.conftest import member, pool
+
+if TYPE_CHECKING:
+    from dnslb.publisher import Publisher
+
+RECIPE = Recipe("in", Kind.SMTP, 25, interval=10, timeout=5, rise=1, fall=1, ehlo="probe.test")
+START = 1_000_000.0
+
+
+class Events:
+    """A store that keeps events only."""
+
+    def __init__(self) -> None:
+        self.kept: list[Event] = []
+
+    async def add_events(self, events: list[Event]) -> None:
+        """Take events."""
+        self.kept += events
+
+    async def save_health(self, _changes: object) -> None:
+        """Take health."""
+
+
+class Touched:
+    """Who was to be published."""
+
+    def __init__(self) -> None:
+        self.pools: list[str] = []
+
+    def touch(self, pool: str, *, found_at: float | None) -> None:
+        """Note a pool."""
+        assert found_at is not None
+        self.pools.append(pool)
+
+
+class Stage:
+    """An observer of one pool whose members are up, with a clock that the test turns."""
+
+    def __init__(self, *names: str, slow_start: float = 0.0) -> None:
+        members = [member(name, f"127.0.0.{number}") for number, name in enumerate(names, 1)]
+        self.pool = replace(pool(*members), slow_start=slow_start)
+        thresholds = Thresholds(RECIPE.rise, RECIPE.fall, RECIPE.interval)
+        self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in members}
+        entries = {("inbound", each.name): Entry(each, thresholds, self.standings[each.name]) for each in members}
+        self.now = START
+        self.events = Events()
+        self.journal = Journal(cast("Store", self.events))
+        self.publisher = Touched()
+        self._tasks: list[asyncio.Task[None]] = []
+        roster = Roster(entries)
+        self.observer = Observer(
+            roster=lambda: roster,
+            pools=lambda: {"inbound": self.pool},
+            publisher=cast("Publisher", self.publisher),
+            journal=self.journal,
+            metrics=Metrics(lambda: Reading({}, {}, 1, {})),
+            spawn=self._spawn,
+            wall=lambda: self.now,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def told(self, kind: EventKind) -> list[str]:
+        """Return the texts of all events of a kind, once all tasks have ended."""
+        await asyncio.gather(*self._tasks)
+        await self.journal.settle()
+        return [event.text for event in self.events.kept if event.kind is kind]
+
+    def find(self, name: str, verdict: Verdict, *, ms: float | None = None, warnings: tuple[str, ...] = ()) -> Standing:
+        """Let a probe find something; return what is known then. Port 1 of loopback refuses connections."""
+        result = ProbeResult(verdict, str(verdict), EFFECTS[verdict], ms, 0.1, self.now, warnings=warnings)
+        address = self.pool.members[list(self.standings).index(name)].addresses
+        self.observer.take(Target("inbound", name, address, 1, RECIPE), Report(result), 0.0)
+        return self.standings[name]
+
+
+async def test_a_member_that_fails_is_down_and_its_pool_published() -> None:
+    """And somebody is told why."""
+    stage = Stage("mx1", "mx2", "mx3")
+    assert stage.find("mx1", Verdict.REFUSED).health.state is State.DOWN
+    assert stage.publisher.pools == ["inbound"]
+    assert await stage.told(EventKind.STATE) == ["mx1 is down (was up): refused"]
+
+
+async def test_a_result_that_changes_nothing_publishes_nothing() -> None:
+    """A thousand good probes cost no answer table."""
+    stage = Stage("mx1", "mx2")
+    stage.find("mx1", Verdict.OK, ms=4.0)
+    stage.publisher.pools.clear()
+    stage.find("mx1", Verdict.OK, ms=4.0)
+    assert stage.publisher.pools == []
+
+
+async def test_a_result_for_a_server_that_is_configured_no_more_is_dropped() -> None:
+    """A reload may have given the name to another address while the probe was under way."""
+    stage = Stage("mx1", "mx2")
+    result = ProbeResult(Verdict.REFUSED, "", EFFECTS[Verdict.REFUSED], None, 0.1, START)
+    elsewhere = Target("inbound", "mx1", (ip_address("127.0.0.99"),), 1, RECIPE)
+    asked = stage.observer.take(elsewhere, Report(result), 0.0)
+    assert (asked.delay, asked.aspects) == (RECIPE.interval, frozenset())
+    assert stage.standings["mx1"].health == Health(State.UP)
+
+
+async def test_when_half_a_pool_falls_together_the_prober_is_suspect() -> None:
+    """The answers stay for a round, a bare connection is tried, and people are told; then the failure counts."""
+    stage = Stage("mx1", "mx2", "mx3")
+    assert stage.find("mx1", Verdict.TIMEOUT).health.state is State.DOWN
+    stage.now += 1
+    assert stage.find("mx2", Verdict.TIMEOUT).health.state is State.UP
+    assert stage.find("mx3", Verdict.TIMEOUT).health.state is State.UP
+    (alert,) = await stage.told(EventKind.ALERT)
+    assert "half of pool inbound or more fails at the same time" in alert
+    assert "mx1 (127.0.0.1: Connection refused); mx2" in alert
+    stage.now += RECIPE.interval + 1
+    assert stage.find("mx2", Verdict.TIMEOUT).health.state is State.DOWN
+    assert stage.find("mx3", Verdict.TIMEOUT).health.state is State.DOWN
+
+
+async def test_members_that_fall_one_after_the_other_are_believed() -> None:
+    """An hour apart they have nothing in common."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for name in ("mx1", "mx2"):
+        assert stage.find(name, Verdict.TIMEOUT).health.state is State.DOWN
+        stage.now += 3600
+    assert await stage.told(EventKind.ALERT) == []
+
+
+async def test_a_member_far_slower_than_its_pool_gets_less() -> None:
+    """It is published with a part of its weight, for it would hold every sender up that comes to it."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for name in ("mx1", "mx2"):
+        stage.find(name, Verdict.OK, ms=5.0)
+    assert stage.find("mx3", Verdict.SLOW, ms=5000.0).portion.percent == 10
+    assert stage.standings["mx3"].portion.slow
+    assert stage.standings["mx1"].portion.percent == 100
+
+
+async def test_a_member_that_comes_back_begins_with_a_tenth() -> None:
+    """Its weight rises by steps, without waiting for probes, until it is whole."""
+    stage = Stage("mx1", "mx2", "mx3", slow_start=100.0)
+    stage.find("mx1", Verdict.REFUSED)
+    stage.now += 3600
+    assert stage.find("mx1", Verdict.OK).portion.percent == 10
+    seen = []
+    for _ in range(10):
+        stage.now += 10
+        stage.observer.raise_weights()
+        seen.append(stage.standings["mx1"].portion.percent)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    assert len(set(seen)) > 5
+
+
+async def test_what_a_person_has_to_mend_is_told_once() -> None:
+    """Not with each probe that finds the same; again when it comes back."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for verdict in (Verdict.PROBE_LIMITED, Verdict.PROBE_LIMITED, Verdict.OK, Verdict.PROBE_LIMITED):
+        stage.find("mx1", verdict)
+    assert await stage.told(EventKind.ALERT) == ["mx1: probe_limited: probe_limited"] * 2
+    assert stage.standings["mx1"].health.state is State.UP
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_warning_is_told_once(times: int) -> None:
+    """A certificate that ends in ten days is news only once."""
+    stage = Stage("mx1", "mx2")
+    for _ in range(times):
+        stage.find("mx1", Verdict.OK, warnings=("its certificate ends in 10 days",))
+    assert await stage.told(EventKind.ALERT) == ["mx1: its certificate ends in 10 days"]
+    assert stage.standings["mx1"].warnings == {"its certificate ends in 10 days"}
