@@ -26,22 +26,30 @@ class Cadence:
 
     `due` is the time (seconds of the event loop's clock) from which a probe examines an aspect, without those that were
     never examined. `retry_at` is the time before which nothing is examined just because it is due. `asked` are the
-    aspects that the next probe examines anyway.
+    aspects that the next probe examines anyway. Before `no_login_before` it does not log in for either reason.
     """
 
     due: Mapping[Aspect, float] = field(default_factory=dict)
     retry_at: float = -inf
     asked: frozenset[Aspect] = frozenset()
+    no_login_before: float = -inf
 
     def wanted(self, intervals: Mapping[Aspect, float], now: float) -> frozenset[Aspect]:
         """Return what a probe that begins now has to examine, of those aspects that have an interval.
 
-        A login is never made for being asked for, only when it is due.
+        Where there is an account, the recipient is examined only in a probe that logs in. So a login is made when it is
+        due, or when the recipient is asked for, but never for being asked for itself.
         """
         aspects = (self.asked & intervals.keys()) - {Aspect.AUTH} | {Aspect.SESSION}
-        if now < self.retry_at:
-            return aspects
-        return aspects | {aspect for aspect in intervals if self.due.get(aspect, -inf) <= now}
+        if Aspect.RECIPIENT in aspects and Aspect.AUTH in intervals:
+            aspects |= {Aspect.AUTH}
+        if now >= self.retry_at:
+            aspects |= {aspect for aspect in intervals if self.due.get(aspect, -inf) <= now}
+        if now < self.no_login_before:
+            aspects -= {Aspect.AUTH}
+        if Aspect.AUTH in intervals and Aspect.AUTH not in aspects:
+            aspects -= {Aspect.RECIPIENT}
+        return aspects
 
     def after(
         self,
@@ -56,13 +64,12 @@ class Cadence:
         `draw` is a random number from 0 to 1. What was not reached stays due, but is tried again in the probes' own
         pace at the earliest.
         """
-        pace = intervals[Aspect.SESSION]
         seen = result.examined & intervals.keys() - {Aspect.SESSION}
-        due = {**self.due, **{aspect: self._next(aspect, intervals, began, draw) for aspect in seen}}
-        if result.verdict is Verdict.AUTH_FAILED and Aspect.AUTH in due:
-            due[Aspect.AUTH] = max(due[Aspect.AUTH], began + LOGIN_PAUSE)
-        reached = wanted <= result.examined
-        return Cadence(due, self.retry_at if reached else began + EARLIEST_RETRY * pace)
+        return Cadence(
+            due={**self.due, **{aspect: self._next(aspect, intervals, began, draw) for aspect in seen}},
+            retry_at=self.retry_at if wanted <= result.examined else began + EARLIEST_RETRY * intervals[Aspect.SESSION],
+            no_login_before=began + LOGIN_PAUSE if result.verdict is Verdict.AUTH_FAILED else self.no_login_before,
+        )
 
     def _next(self, aspect: Aspect, intervals: Mapping[Aspect, float], began: float, draw: float) -> float:
         """Return when an aspect is due again: with a regular probe, not with one that confirms a change meanwhile.

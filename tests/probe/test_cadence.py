@@ -1,5 +1,7 @@
 """Which aspects of a member are due: first, in rhythm, not reached, asked for, and after a refused login."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,10 @@ EVERY = {
     Aspect.SESSION: 10.0,
     Aspect.TLS: 60.0,
     Aspect.CERTIFICATE: 900.0,
-    Aspect.AUTH: 300.0,
     Aspect.RECIPIENT: 60.0,
 }
+LOGGING_IN = {**EVERY, Aspect.AUTH: 300.0}
+"""The same with an account."""
 MIDDLE = 0.5
 
 
@@ -28,13 +31,13 @@ def found(examined: frozenset[Aspect] = ALL, verdict: Verdict = Verdict.OK) -> P
 def in_rhythm() -> Cadence:
     """Return the cadence of a member whose second deep probe began at 0, with no variation."""
     due = dict.fromkeys(ALL - SESSION, 0.0)
-    return Cadence(due).after(EVERY, ALL, found(), 0.0, MIDDLE)
+    return Cadence(due).after(LOGGING_IN, ALL, found(), 0.0, MIDDLE)
 
 
 @given(st.floats(min_value=0, max_value=1e9))
 def test_a_first_probe_examines_all(now: float) -> None:
     """A member of which nothing is known is looked at in every way that its recipe speaks of, and in no other."""
-    assert Cadence().wanted(EVERY, now) == ALL
+    assert Cadence().wanted(LOGGING_IN, now) == ALL
     assert Cadence().wanted({Aspect.SESSION: 10.0, Aspect.TLS: 60.0}, now) == {Aspect.SESSION, Aspect.TLS}
 
 
@@ -44,13 +47,13 @@ def test_each_aspect_comes_in_its_own_interval() -> None:
     assert cadence.wanted(EVERY, 10.0) == SESSION
     assert cadence.wanted(EVERY, 54.0) == SESSION
     assert cadence.wanted(EVERY, 56.0) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
-    assert cadence.wanted(EVERY, 300.0) == ALL - {Aspect.CERTIFICATE}
-    assert cadence.wanted(EVERY, 900.0) == ALL
+    assert cadence.wanted(EVERY, 900.0) == ALL - {Aspect.AUTH}
+    assert in_rhythm().wanted(LOGGING_IN, 300.0) == ALL - {Aspect.CERTIFICATE}
 
 
 def test_what_was_examined_is_due_after_its_interval_again() -> None:
     """An aspect that another one's probe examined in passing counts as examined, the others stay due."""
-    cadence = in_rhythm().after(EVERY, ALL, found(SESSION | {Aspect.TLS}), 60.0, MIDDLE)
+    cadence = in_rhythm().after(EVERY, ALL - {Aspect.AUTH}, found(SESSION | {Aspect.TLS}), 60.0, MIDDLE)
     assert cadence.wanted(EVERY, 100.0) == SESSION | {Aspect.RECIPIENT}
     assert cadence.wanted(EVERY, 116.0) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
 
@@ -85,7 +88,7 @@ def test_the_rhythm_varies_a_little(draw: float) -> None:
 
 def test_what_was_not_reached_stays_due_in_the_probes_own_pace() -> None:
     """A conversation that ends early is followed by confirming ones that do not go deep; the next regular one does."""
-    cadence = in_rhythm().after(EVERY, ALL, found(SESSION), 60.0, MIDDLE)
+    cadence = in_rhythm().after(EVERY, ALL - {Aspect.AUTH}, found(SESSION), 60.0, MIDDLE)
     assert cadence.wanted(EVERY, 61.0) == SESSION
     assert cadence.wanted(EVERY, 63.0) == SESSION
     assert cadence.wanted(EVERY, 69.5) == SESSION | {Aspect.TLS, Aspect.RECIPIENT}
@@ -93,7 +96,7 @@ def test_what_was_not_reached_stays_due_in_the_probes_own_pace() -> None:
 
 def test_a_shallow_probe_does_not_lift_the_pause() -> None:
     """A confirming probe that reached all that it had to reach does not bring the deep ones forward."""
-    cadence = in_rhythm().after(EVERY, ALL, found(SESSION), 60.0, MIDDLE)
+    cadence = in_rhythm().after(EVERY, ALL - {Aspect.AUTH}, found(SESSION), 60.0, MIDDLE)
     assert cadence.after(EVERY, SESSION, found(SESSION), 61.0, MIDDLE).wanted(EVERY, 63.0) == SESSION
 
 
@@ -107,15 +110,27 @@ def test_what_is_asked_for_is_examined_before_its_time() -> None:
 
 def test_no_login_is_made_for_being_asked_for() -> None:
     """A login comes in its own cadence only: failed ones get the prober banned."""
-    assert Cadence(in_rhythm().due, asked=ALL).wanted(EVERY, 1.0) == ALL - {Aspect.AUTH}
+    asked = frozenset({Aspect.TLS, Aspect.AUTH})
+    assert Cadence(in_rhythm().due, asked=asked).wanted(LOGGING_IN, 1.0) == SESSION | {Aspect.TLS}
 
 
-def test_after_a_refused_login_there_is_none_for_an_hour() -> None:
-    """Neither its interval nor good probes in between bring the next login forward."""
-    cadence = in_rhythm().after(EVERY, ALL, found(ALL, Verdict.AUTH_FAILED), 300.0, MIDDLE)
-    cadence = cadence.after(EVERY, SESSION, found(SESSION), 310.0, MIDDLE)
-    assert Aspect.AUTH not in cadence.wanted(EVERY, 300.0 + LOGIN_PAUSE - 1)
-    assert Aspect.AUTH in cadence.wanted(EVERY, 300.0 + LOGIN_PAUSE)
+def test_the_way_to_the_recipient_is_a_login() -> None:
+    """With an account, a recipient that is due waits for the login; one that is in trouble does not."""
+    waiting = Cadence({Aspect.TLS: 100.0, Aspect.CERTIFICATE: 100.0, Aspect.RECIPIENT: 0.0, Aspect.AUTH: 20.0})
+    assert waiting.wanted(LOGGING_IN, 10.0) == SESSION
+    assert waiting.wanted(LOGGING_IN, 20.0) == SESSION | {Aspect.AUTH, Aspect.RECIPIENT}
+    troubled = Cadence(in_rhythm().due, asked=frozenset({Aspect.RECIPIENT}))
+    assert troubled.wanted(LOGGING_IN, 1.0) == SESSION | {Aspect.AUTH, Aspect.RECIPIENT}
+
+
+@given(st.floats(min_value=300, max_value=300 + LOGIN_PAUSE, exclude_max=True))
+def test_after_a_refused_login_there_is_none_for_an_hour(now: float) -> None:
+    """Neither its interval, nor good probes in between, nor a recipient in trouble bring the next login forward."""
+    cadence = in_rhythm().after(LOGGING_IN, ALL, found(ALL, Verdict.AUTH_FAILED), 300.0, MIDDLE)
+    cadence = replace(cadence.after(LOGGING_IN, SESSION, found(SESSION), 310.0, MIDDLE), asked=ALL)
+    assert Aspect.AUTH not in cadence.wanted(LOGGING_IN, now)
+    assert Aspect.RECIPIENT not in cadence.wanted(LOGGING_IN, now)
+    assert Aspect.AUTH in cadence.wanted(LOGGING_IN, 300.0 + LOGIN_PAUSE)
 
 
 def test_a_longer_interval_than_the_pause_is_kept() -> None:
