@@ -1,0 +1,92 @@
+"""The snippets in deploy/ are fit to be copied: what can be said of them without a mail server at hand."""
+
+import re
+from configparser import ConfigParser
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from dnslb.probe.verdict import ADVICE, ADVICE_AT
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+README = DEPLOY / "README.md"
+SNIPPETS = sorted(path for path in DEPLOY.rglob("*/*") if path.is_file())
+PROBES = {ip_address("192.0.2.5"), ip_address("2001:db8::5")}
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:])")
+
+
+def relative(path: Path) -> str:
+    """Name a snippet as the README does."""
+    return path.relative_to(DEPLOY).as_posix()
+
+
+def addresses(path: Path) -> set[object]:
+    """Return the IP addresses that a file names, in patterns too."""
+    text = path.read_text().replace("[.]", ".")
+    return {ip_address(found) for found in ADDRESS.findall(text)}
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=relative)
+def test_a_snippet_is_about_the_probes_alone(path: Path) -> None:
+    """Each names both of the probe's addresses, those of the documentation, and no others but loopback."""
+    named = addresses(path)
+    assert named >= PROBES
+    assert not [address for address in named - PROBES if not any(address in network for network in LOOPBACK)]
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=relative)
+def test_a_snippet_says_what_it_is_for(path: Path) -> None:
+    """A person who finds it on a server in two years can tell where it came from."""
+    assert path.read_text().startswith("# ")
+    assert "dnslb" in path.read_text()
+
+
+def test_the_readme_lists_every_snippet() -> None:
+    """What is there can be found, and what is promised is there."""
+    linked = set(re.findall(r"\]\(([^)]+)\)", README.read_text()))
+    assert linked == {relative(path) for path in SNIPPETS}
+
+
+def test_advice_points_at_what_is_there() -> None:
+    """`dnslb probe` sends nobody to a directory that does not exist."""
+    named = set(re.findall(r"deploy/[a-z0-9_/]*", " ".join([*ADVICE.values(), *ADVICE_AT.values()])))
+    assert {"deploy/", "deploy/postfix/", "deploy/fail2ban/"} <= named
+    assert all((DEPLOY.parent / name).is_dir() for name in named)
+
+
+def test_fail2ban_reads_its_file() -> None:
+    """It is an INI file with fail2ban's one key, and loopback stays ignored."""
+    parser = ConfigParser(interpolation=None)
+    parser.read(DEPLOY / "fail2ban" / "dnslb.local")
+    assert parser["DEFAULT"]["ignoreip"].split() == ["127.0.0.1/8", "::1", *map(str, sorted(PROBES, key=str))]
+
+
+LOGGED = [
+    ("connect from probe.lb.example.org[192.0.2.5]", True),
+    ("disconnect from unknown[2001:db8::5] ehlo=1 quit=1 commands=2", True),
+    ("CONNECT from [192.0.2.5]:40001 to [192.0.2.11]:25", True),
+    ("WHITELISTED [192.0.2.5]:40001", True),
+    ("connect from other.example[192.0.2.55]", False),
+    ("lost connection after EHLO from probe.lb.example.org[192.0.2.5]", False),
+    ("NOQUEUE: reject: RCPT from probe.lb.example.org[192.0.2.5]: 554 5.7.1 Relay access denied", False),
+]
+
+
+@pytest.mark.parametrize(("line", "dropped"), LOGGED)
+def test_the_journal_drops_healthy_probes_only(line: str, dropped: bool) -> None:  # noqa: FBT001 - a case
+    """The patterns fit what Postfix logs of a healthy probe, and nothing that a person has to see."""
+    text = (DEPLOY / "postfix" / "journald.conf").read_text()
+    patterns = re.findall(r"^LogFilterPatterns=~(.*)$", text, re.MULTILINE)
+    assert len(patterns) == 2
+    assert any(re.search(pattern, line) for pattern in patterns) is dropped
+
+
+@pytest.mark.parametrize(("line", "dropped"), LOGGED)
+def test_rsyslog_drops_the_same(line: str, dropped: bool) -> None:  # noqa: FBT001 - a case
+    """Both logs lose the same lines. rsyslog keeps the space between tag and message."""
+    text = (DEPLOY / "postfix" / "rsyslog.conf").read_text()
+    held = any(address in line for address in re.findall(r'\$msg contains "([^"]+)"', text))
+    begun = any(f" {line}".startswith(start) for start in re.findall(r'\$msg startswith "([^"]+)"', text))
+    assert (held and begun) is dropped
