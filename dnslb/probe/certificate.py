@@ -93,9 +93,9 @@ def fits(certificate: Certificate, host: str) -> bool:
     wanted = _a_labels(host)
     if not wanted or _is_address(wanted):
         return False
-    _, dot, parent = wanted.partition(".")
+    _, _, parent = wanted.partition(".")
     names = {name.lower().removesuffix(".") for name in certificate.names}
-    return wanted in names or bool(dot and f"*.{parent}" in names)
+    return wanted in names or f"*.{parent}" in names
 
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:

@@ -38,9 +38,11 @@ def facts(ssl_object: ssl.SSLObject, *, trusted: bool | None = None, problem: st
 def chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
     """Return the certificates that the peer sent, in DER and as sent: the leaf first, and unverified."""
     if sys.version_info >= (3, 13):
-        return tuple(ssl_object.get_unverified_chain())
-    inner = ssl_object._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - public only from Python 3.13 on
-    return tuple(ssl.PEM_cert_to_DER_cert(sent.public_bytes()) for sent in inner.get_unverified_chain() or ())
+        sent = ssl_object.get_unverified_chain()
+    else:
+        inner = ssl_object._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - public only from Python 3.13 on
+        sent = [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in inner.get_unverified_chain() or ()]
+    return tuple(sent)
 
 
 def _anchors_now(ca_file: Path | None) -> tuple[Path, int, int, int] | None:

@@ -51,7 +51,7 @@ async def lookup(host: str, port: int, resolver: dns.asyncresolver.Resolver | No
         )
     except dns.resolver.NXDOMAIN:
         return ()
-    except (dns.exception.DNSException, OSError, UnicodeError):
+    except dns.exception.DNSException:
         return None
     if not answer.response.flags & dns.flags.AD:
         return ()

@@ -21,8 +21,16 @@ COMPRESSED = b64decode(
     "S9TlPy3Ulsj5X4kON4x4+4W6LWaJSOtIxZ9x6wLG300CIQCwehRyhnJexojzNPfhuTwtAeXhjQpTnCOqZTUX5knwxg=="
 )
 """A certificate whose key is a compressed point, made with `openssl ecparam -conv_form compressed`."""
+OLD = b64decode(
+    "MIIBMDCB1wIUMAe4O4fssffaO4NmCCOtCYMjtjcwCgYIKoZIzj0EAwIwGjEYMBYGA1UEAwwPbXgxLmV4YW1wbGUub3JnMCAXDTI2"
+    "MTEyMTAzNDgzMFoYDzIxMjYxMDI4MDM0ODMwWjAaMRgwFgYDVQQDDA9teDEuZXhhbXBsZS5vcmcwWTATBgcqhkjOPQIBBggqhkjO"
+    "PQMBBwNCAAQ85PtG2nrMjJT3eTtEtaA6zSrsY29NwxnXu1e/MEZ1tgsGHaj6v4C7Q3oDpw/qn7Y278CfoQXMdW//nyPoGOzJMAoG"
+    "CCqGSM49BAMCA0gAMEUCIQD0+i6r134x2v3k+t3VuRIwZ1+2fxFZs9L40NtWczIaTAIgcEVjcVMqWeGC+2xo5GmEGqOoQedA/wcQ"
+    "dYMOlO0Mwlk="
+)
+"""A certificate of version 1, which has no field for it, made with `openssl x509 -req`."""
 POINT = bytes.fromhex("3ce4fb46da7acc8c94f7793b44b5a03acd2aec636f4dc319d7bb57bf304675b6")
-"""Its x."""
+"""The x of the key in both."""
 
 
 def der_of(issued: trustme.LeafCert) -> bytes:
@@ -127,6 +135,13 @@ def test_the_key_is_cut_out_as_it_stands() -> None:
     compressed = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d03010703220003") + POINT
     assert key_info(parse(COMPRESSED)) == compressed
     assert read(COMPRESSED).key_hash == hashlib.sha256(compressed).hexdigest()
+
+
+def test_the_key_of_an_old_certificate_is_found() -> None:
+    """Version 1 is the default, and defaults are left out of DER (RFC 5280 4.1.2.1)."""
+    assert parse(OLD).version is x509.Version.v1
+    assert key_info(parse(OLD))[:-64].hex() == "3059301306072a8648ce3d020106082a8648ce3d03010703420004"
+    assert key_info(parse(OLD))[-64:-32] == POINT
 
 
 def test_dates_are_judged_at_the_moment_given() -> None:
