@@ -25,6 +25,7 @@ from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
+from dnslb.pool.portion import Portion
 from dnslb.pool.selection import Candidate, Selection, select
 from dnslb.wire.name import from_text
 from dnslb.zone import master_file
@@ -47,9 +48,10 @@ def pool(
     policy: Policy = Policy.WEIGHTED,
     all_down: AllDown = AllDown.SERVE_ALL,
     min_healthy: float = 0.0,
+    slow_start: float = 0.0,
 ) -> Pool:
     """Return a pool of the given members."""
-    return Pool(name, members, policy, all_down, min_healthy)
+    return Pool(name, members, policy, all_down, min_healthy, slow_start)
 
 
 def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
@@ -63,12 +65,18 @@ def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that
     verdict: Verdict = Verdict.UNKNOWN,
     who: str = "",
     reason: str = "",
+    percent: int = 100,
+    why: str = "",
 ) -> Candidate:
-    """Return a member with what people (`admin`, `runtime_weight`, `who`, `reason`) and probes say of it."""
+    """Return a member with what people (`admin`, `runtime_weight`, `who`, `reason`) and probes say of it.
+
+    `percent` and `why` are its portion.
+    """
     return Candidate(
         member(name, weight=weight, tier=tier),
         Admin(admin, runtime_weight, reason, who),
         Health(state, verdict),
+        Portion(percent, why),
     )
 
 

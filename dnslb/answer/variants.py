@@ -13,6 +13,7 @@ from dnslb.wire import rdata
 _STEP = 10
 """Preferences are 10, 20, 30: room for a static record of the parent zone's administrator in between."""
 _MAX_PREFERENCE = 65535
+_MAX_WEIGHT = 65535
 
 
 class Listed(NamedTuple):
@@ -104,8 +105,15 @@ def _at(choice: Choice, preference: int) -> Listed:
 
 
 def srv_listing(selection: Selection) -> Listing:
-    """Return the one SRV list: priority is the tier and weight the weight (RFC 2782)."""
-    listed = [Listed(choice.member, choice.tier, choice.weight) for choice in selection.published]
+    """Return the one SRV list: priority is the tier and weight the weight (RFC 2782).
+
+    Weights that do not fit into 16 bits are scaled down together; nobody's becomes 0, which would mean hardly ever.
+    """
+    largest = max([_MAX_WEIGHT, *(choice.weight for choice in selection.published)])
+    listed = [
+        Listed(choice.member, choice.tier, max(1, choice.weight * _MAX_WEIGHT // largest))
+        for choice in selection.published
+    ]
     return Listing(listed, [tuple(range(len(listed)))] if listed else [])
 
 
@@ -114,9 +122,11 @@ def service_shares(service: Service, selection: Selection) -> dict[str, Fraction
     choices = best_tier(selection.published)
     if not choices:
         return {}
-    weights = [choice.weight for choice in choices]
     sampled = service.type is ServiceType.ADDRESS or (
         service.type is ServiceType.MX and service.preference is Preference.EQUAL
     )
     listed = (service.records or len(choices)) if sampled else 1
+    weights = [choice.weight for choice in choices]
+    if service.type is ServiceType.SRV:
+        weights = [record.weight for record in srv_listing(selection).records if record.preference == choices[0].tier]
     return {choice.member.name: share for choice, share in zip(choices, shares(weights, listed), strict=True)}

@@ -1,16 +1,19 @@
-"""Which members of a pool are published: a ladder that never leaves a name without an answer by accident.
+"""Which members of a pool are published, and with which weights: a ladder that never leaves a name without an answer.
 
 Rungs, best first; the first one that holds a member is published:
 
-    healthy      ready and up
-    weakened     ready and degraded or busy
+    working      ready and up, degraded or busy, each with the portion of its weight that it has earned
     unprobed     ready and never probed: better than one on its way out, worse than one known to take mail
     leaving      draining by its own word, or drained by an operator and not down
     failed       down (ready or drained): the pool's `all_down` decides
+    rejecting    down because it rejects our domain: mail that comes there bounces, where a dead server only delays it
     maintenance  only when nothing else is left
 
 Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
-published.
+published, but for those that reject our domain.
+
+Where all ready members, two at least, are down by the same answer to a question of ours (the sentinel recipient, the
+login, the certificate), it is rather the question that is wrong: all of them are published, whatever `all_down` says.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +25,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, State
+from dnslb.pool.health import AT_WORK, Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
 from dnslb.pool.portion import WHOLE, Portion
 
@@ -30,24 +33,33 @@ from dnslb.pool.portion import WHOLE, Portion
 class Rung(IntEnum):
     """How good a member is to publish; lower is better."""
 
-    HEALTHY = 1
-    WEAKENED = 2
-    UNPROBED = 3
-    LEAVING = 4
-    FAILED = 5
+    WORKING = 1
+    UNPROBED = 2
+    LEAVING = 3
+    FAILED = 4
+    REJECTING = 5
     MAINTENANCE = 6
 
 
 _RUNG_OF_READY: Mapping[State, Rung] = MappingProxyType(
     {
-        State.UP: Rung.HEALTHY,
-        State.DEGRADED: Rung.WEAKENED,
-        State.BUSY: Rung.WEAKENED,
+        **dict.fromkeys(AT_WORK, Rung.WORKING),
         State.UNKNOWN: Rung.UNPROBED,
         State.DRAINING: Rung.LEAVING,
-        State.DOWN: Rung.FAILED,
     }
 )
+
+_QUESTIONS: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.REJECTS_DOMAIN: "all members reject the sentinel recipient: the sentinel is suspect",
+        Verdict.AUTH_FAILED: "all members reject the probe's login: the account is suspect",
+        Verdict.TLS_INVALID: "all members have a certificate that the probe rejects: what it demands is suspect",
+    }
+)
+"""What a probe asks a member, and what to think if all of them give the same bad answer."""
+
+_WITNESSES = 2
+"""One member alone tells nothing of the question: it may as well be the member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +76,19 @@ class Candidate:
         """Its place on the ladder, weight left aside."""
         if self.admin.state is AdminState.MAINT:
             return Rung.MAINTENANCE
-        if self.admin.state is AdminState.READY:
-            return _RUNG_OF_READY[self.health.state]
-        return Rung.FAILED if self.health.state is State.DOWN else Rung.LEAVING
+        if self.health.state is State.DOWN:
+            return Rung.REJECTING if self.health.shows(Verdict.REJECTS_DOMAIN) else Rung.FAILED
+        return _RUNG_OF_READY[self.health.state] if self.admin.state is AdminState.READY else Rung.LEAVING
 
-    def effective_weight(self, policy: Policy) -> int:
-        """Return the weight that counts: the run-time one before the configured one, all alike with round-robin."""
+    def full_weight(self, policy: Policy) -> int:
+        """Return the run-time weight before the configured one, all alike with round-robin; its portion left aside."""
         weight = self.member.weight if self.admin.weight is None else self.admin.weight
         return min(weight, 1) if policy is Policy.ROUND_ROBIN else weight
+
+    def effective_weight(self, policy: Policy) -> float:
+        """Return the weight that counts: its portion of the full one, an int where that is whole."""
+        whole, rest = divmod(self.full_weight(policy) * self.portion.percent, 100)
+        return whole + rest / 100 if rest else whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +105,10 @@ class Selection:
     """What is published of a pool, and why.
 
     `published` keeps the order of the candidates; empty means SERVFAIL, and only `all_down = servfail` leads there.
-    `healthy_weight` is the weight of the ready members that are up, `total_weight` that of all members whatever their
-    admin state. `reasons` holds a short sentence for each member.
+    Weights mean something only beside each other: they are counted in hundredths where some member gets a portion of
+    its own. `healthy_weight` is the weight of the ready members that are up or degraded, `total_weight` that of all
+    members whatever their admin state, both without portions. `reasons` holds a short sentence for each member.
+    `suspect` is the bad answer that all ready members give, if there is one.
     """
 
     published: tuple[Choice, ...]
@@ -97,6 +116,7 @@ class Selection:
     healthy_weight: int
     total_weight: int
     reasons: Mapping[str, str]
+    suspect: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +127,7 @@ class _Pick:
     panic: bool
     why_in: str = "nothing better is left"
     why_out: str = ""
+    suspect: Verdict | None = None
 
 
 def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str]) -> Selection:
@@ -115,16 +136,18 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
     `candidates` are the pool's members, each once; `last_good` names those that were published when the pool last was
     not in panic, and counts only with `all_down = last-good`.
     """
-    weighted = tuple(c for c in candidates if c.effective_weight(pool.policy) > 0)
+    weighted = tuple(c for c in candidates if c.full_weight(pool.policy) > 0)
     total = _weight(pool, weighted)
-    healthy = _weight(pool, (c for c in weighted if c.rung is Rung.HEALTHY))
+    healthy = _weight(pool, (c for c in weighted if c.rung is Rung.WORKING and c.health.state is not State.BUSY))
     pick = _climb(pool, weighted, last_good, Fraction(healthy, total)) if weighted else _weightless(candidates)
+    names = frozenset(c.member.name for c in pick.candidates)
     return Selection(
-        published=tuple(_choice(pool, c) for c in pick.candidates),
+        published=_choices(pool, pick.candidates),
         panic=pick.panic,
         healthy_weight=healthy,
         total_weight=total,
-        reasons={c.member.name: _reason(pool, c, pick) for c in candidates},
+        reasons={c.member.name: _reason(pool, c, pick, published=c.member.name in names) for c in candidates},
+        suspect=pick.suspect,
     )
 
 
@@ -140,18 +163,24 @@ def best_tier(published: Iterable[Choice]) -> tuple[Choice, ...]:
 
 
 def _weight(pool: Pool, candidates: Iterable[Candidate]) -> int:
-    return sum(c.effective_weight(pool.policy) for c in candidates)
+    return sum(c.full_weight(pool.policy) for c in candidates)
 
 
-def _choice(pool: Pool, candidate: Candidate) -> Choice:
-    weight = candidate.effective_weight(pool.policy)
-    return Choice(candidate.member, max(weight, 1), candidate.member.tier)
+def _choices(pool: Pool, candidates: Sequence[Candidate]) -> tuple[Choice, ...]:
+    parted = any(c.portion.percent < WHOLE.percent for c in candidates)
+    return tuple(
+        Choice(c.member, max(c.full_weight(pool.policy), 1) * (c.portion.percent if parted else 1), c.member.tier)
+        for c in candidates
+    )
 
 
 def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str], healthy: Fraction) -> _Pick:
+    suspect = _suspect(weighted)
+    if suspect is not None:
+        return _Pick(_ready(weighted), panic=True, why_in=_QUESTIONS[suspect], suspect=suspect)
     best = min(c.rung for c in weighted)
     if best >= Rung.FAILED:
-        return _all_down(pool, weighted, last_good)
+        return _all_down(pool, _on(best, weighted), last_good)
     # The decimal that was written, not its binary neighbour: 0.7 of 10 is 7.
     # Before anybody was found healthy or weak, there is nothing to panic about.
     if best is not Rung.UNPROBED and healthy < Fraction(str(pool.min_healthy)):
@@ -159,25 +188,36 @@ def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str
     return _Pick(_on(best, weighted), panic=False)
 
 
+def _suspect(weighted: Iterable[Candidate]) -> Verdict | None:
+    """Return the bad answer with which all ready members are down, None if there is no such."""
+    ready = _ready(weighted)
+    if len(ready) < _WITNESSES or any(c.health.state is not State.DOWN for c in ready):
+        return None
+    return next((verdict for verdict in _QUESTIONS if all(c.health.shows(verdict) for c in ready)), None)
+
+
+def _ready(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return tuple(c for c in candidates if c.admin.state is AdminState.READY)
+
+
 def _on(rung: Rung, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(c for c in candidates if c.rung is rung)
 
 
 def _panicking(pool: Pool, weighted: tuple[Candidate, ...], best: Rung) -> _Pick:
-    ready = tuple(c for c in weighted if c.admin.state is AdminState.READY)
+    ready = tuple(c for c in _ready(weighted) if c.rung is not Rung.REJECTING)
     why = f"panic, less than {pool.min_healthy} of the pool's weight is healthy"
     return _Pick(ready or _on(best, weighted), panic=True, why_in=why)
 
 
-def _all_down(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str]) -> _Pick:
+def _all_down(pool: Pool, best: tuple[Candidate, ...], last_good: frozenset[str]) -> _Pick:
     if pool.all_down is AllDown.SERVFAIL:
         return _Pick((), panic=True, why_out="no member takes mail and all_down is servfail")
-    failed = _on(Rung.FAILED, weighted)
     if pool.all_down is AllDown.LAST_GOOD:
-        kept = tuple(c for c in failed if c.member.name in last_good)
+        kept = tuple(c for c in best if c.member.name in last_good and c.rung is not Rung.MAINTENANCE)
         if kept:
             return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="it was not good last")
-    return _Pick(failed or weighted, panic=True)
+    return _Pick(best, panic=True)
 
 
 def _weightless(candidates: Sequence[Candidate]) -> _Pick:
@@ -186,15 +226,22 @@ def _weightless(candidates: Sequence[Candidate]) -> _Pick:
     return _Pick(usable or tuple(candidates), panic=True, why_in="no member has a weight")
 
 
-def _reason(pool: Pool, candidate: Candidate, pick: _Pick) -> str:
+def _reason(pool: Pool, candidate: Candidate, pick: _Pick, *, published: bool) -> str:
     condition = _condition(candidate)
-    weightless = candidate.effective_weight(pool.policy) == 0
-    if candidate in pick.candidates:
-        well = candidate.rung is Rung.HEALTHY and not weightless
-        return condition if well else f"published: {pick.why_in} ({condition})"
+    weightless = candidate.full_weight(pool.policy) == 0
+    if published:
+        well = candidate.rung is Rung.WORKING and not weightless
+        return condition + _portion(candidate) if well else f"published: {pick.why_in} ({condition})"
     if weightless:
         return "not published: weight is 0"
     return f"not published: {condition}" + (f", {pick.why_out}" if pick.why_out else "")
+
+
+def _portion(candidate: Candidate) -> str:
+    portion = candidate.portion
+    if portion.percent == WHOLE.percent:
+        return ""
+    return f": {portion.percent} % of its weight" + (f" ({portion.why})" if portion.why else "")
 
 
 def _condition(candidate: Candidate) -> str:

@@ -1,27 +1,37 @@
 """The ladder: who is published, and the sentence that says why."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnslb.pool.admin import AdminState
-from dnslb.pool.health import State, Verdict
+from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
 from dnslb.pool.member import AllDown, Policy, Pool
 from dnslb.pool.selection import Candidate, Choice, Selection, best_tier, by_tier, select
 from tests.conftest import candidate, member, pool
 
 _READY, _DRAIN, _MAINT = AdminState.READY, AdminState.DRAIN, AdminState.MAINT
 
+_REJECTS = Verdict.REJECTS_DOMAIN
+_Place = tuple[AdminState, State, Verdict]
+
+
+def _places(admin: AdminState, *states: State, verdict: Verdict = Verdict.UNKNOWN) -> tuple[_Place, ...]:
+    return tuple((admin, state, verdict) for state in states)
+
+
+_ALIVE = tuple(state for state in State if state is not State.DOWN)
 _LADDER = (
-    ((_READY, State.UP),),
-    ((_READY, State.DEGRADED), (_READY, State.BUSY)),
-    ((_READY, State.UNKNOWN),),
-    (
-        (_READY, State.DRAINING),
-        *((_DRAIN, state) for state in State if state is not State.DOWN),
-    ),
-    ((_READY, State.DOWN), (_DRAIN, State.DOWN)),
-    tuple((_MAINT, state) for state in State),
+    _places(_READY, State.UP, State.DEGRADED, State.BUSY),
+    _places(_READY, State.UNKNOWN),
+    (*_places(_READY, State.DRAINING), *_places(_DRAIN, *_ALIVE)),
+    (*_places(_READY, State.DOWN), *_places(_DRAIN, State.DOWN)),
+    (*_places(_READY, State.DOWN, verdict=_REJECTS), *_places(_DRAIN, State.DOWN, verdict=_REJECTS)),
+    (*_places(_MAINT, *State), *_places(_MAINT, State.DOWN, verdict=_REJECTS)),
 )
 """Best rung first, each with all that stand on it: together every pair of admin state and state."""
 
@@ -39,23 +49,34 @@ def _selected(candidates: Iterable[Candidate], last_good: Iterable[str] = (), of
 
 def test_the_truth_table_is_complete() -> None:
     """Every pair of admin state and state stands on exactly one rung of the table below."""
-    assert sorted(place for rung in _LADDER for place in rung) == sorted((a, s) for a in AdminState for s in State)
+    pairs = sorted({(admin, state) for rung in _LADDER for admin, state, _ in rung})
+    assert pairs == sorted((admin, state) for admin in AdminState for state in State)
 
 
-@pytest.mark.parametrize(("rung", "admin", "state"), _PLACES)
-def test_a_better_rung_keeps_a_worse_one_out(rung: int, admin: AdminState, state: State) -> None:
+@pytest.mark.parametrize(("rung", "admin", "state", "verdict"), _PLACES)
+def test_a_better_rung_keeps_a_worse_one_out(rung: int, admin: AdminState, state: State, verdict: Verdict) -> None:
     """Of any two members only those on the better rung are published, both if they share it."""
-    for other_rung, other_admin, other_state in _PLACES:
-        found = _selected([candidate("a", state, admin), candidate("b", other_state, other_admin)])
+    subject = candidate("a", state, admin, verdict=verdict)
+    for other_rung, other_admin, other_state, other_verdict in _PLACES:
+        found = _selected([subject, candidate("b", other_state, other_admin, verdict=other_verdict)])
         expected = ["a"] * (rung <= other_rung) + ["b"] * (other_rung <= rung)
-        assert _names(found) == expected, (other_admin, other_state)
+        assert _names(found) == expected, (other_admin, other_state, other_verdict)
 
 
-@pytest.mark.parametrize(("rung", "admin", "state"), _PLACES)
-def test_the_last_member_is_published_whatever_its_condition(rung: int, admin: AdminState, state: State) -> None:
+@pytest.mark.parametrize(("rung", "admin", "state", "verdict"), _PLACES)
+def test_the_last_member_is_published_whatever_its_condition(
+    rung: int, admin: AdminState, state: State, verdict: Verdict
+) -> None:
     """An answer is never empty by itself; the pool panics when nobody is known or hoped to take mail."""
-    found = _selected([candidate("a", state, admin)])
-    assert (_names(found), found.panic) == (["a"], rung >= 4)
+    found = _selected([candidate("a", state, admin, verdict=verdict)])
+    assert (_names(found), found.panic) == (["a"], rung >= 3)
+
+
+def test_a_rejected_domain_outlasts_another_fault() -> None:
+    """Who rejected our domain when it was asked last still stands last, though it does not even answer now."""
+    fault = Fault(Aspect.RECIPIENT, _REJECTS, "550", alert=True)
+    silent = replace(candidate("a", State.DOWN), health=Health(State.DOWN, Verdict.TIMEOUT, faults=(fault,)))
+    assert _names(_selected([silent, candidate("b", State.DOWN, verdict=Verdict.REFUSED)])) == ["b"]
 
 
 def test_a_choice_carries_weight_and_tier() -> None:
@@ -173,6 +194,17 @@ def test_members_out_of_service_count_as_configured_weight() -> None:
     assert (found.healthy_weight, found.total_weight, found.panic, _names(found)) == (4, 10, True, ["a"])
 
 
+def test_panic_does_not_send_mail_where_it_bounces() -> None:
+    """Who rejects our domain stays out of a panic as long as anybody else is ready."""
+    rejecting = candidate("r", State.DOWN, verdict=_REJECTS)
+    in_panic = pool(min_healthy=0.5)
+    assert _names(_selected([candidate("a", State.BUSY), candidate("b", State.DOWN), rejecting], of=in_panic)) == [
+        "a",
+        "b",
+    ]
+    assert _names(_selected([rejecting, candidate("d", admin=_DRAIN)], of=in_panic)) == ["d"]
+
+
 def test_panic_without_a_ready_member_climbs_the_ladder() -> None:
     """When nobody is ready the ladder decides, and it is panic all the same."""
     found = _selected([candidate("d", admin=_DRAIN), candidate("x", State.DOWN, _DRAIN)], of=pool(min_healthy=0.5))
@@ -196,7 +228,9 @@ def test_all_down_goes_before_min_healthy() -> None:
     [
         (candidate("a"), "up"),
         (candidate("a", State.DOWN, verdict=Verdict.REFUSED), "not published: down (refused)"),
-        (candidate("a", State.BUSY, verdict=Verdict.STORAGE), "not published: busy (storage)"),
+        (candidate("a", State.BUSY, verdict=Verdict.BUSY, percent=10), "busy (busy): 10 % of its weight"),
+        (candidate("a", percent=40, why="slow start"), "up: 40 % of its weight (slow start)"),
+        (candidate("a", State.DOWN, verdict=Verdict.REJECTS_DOMAIN), "not published: down (rejects_domain)"),
         (candidate("a", State.UNKNOWN), "not published: not probed yet"),
         (candidate("a", weight=0), "not published: weight is 0"),
         (candidate("a", admin=_MAINT), "not published: maintenance"),
@@ -238,11 +272,12 @@ def test_reason_beside_a_healthy_member(subject: Candidate, reason: str) -> None
             "published: all are down, it was good last (down (closed))",
         ),
         (
-            candidate("a", State.BUSY, verdict=Verdict.BUSY),
+            candidate("a", State.DRAINING, verdict=Verdict.BUSY),
             pool(min_healthy=0.5),
             "",
-            "published: panic, less than 0.5 of the pool's weight is healthy (busy (busy))",
+            "published: panic, less than 0.5 of the pool's weight is healthy (draining (busy))",
         ),
+        (candidate("a", State.BUSY, verdict=Verdict.BUSY), pool(min_healthy=0.5), "", "busy (busy)"),
         (candidate("a", weight=0), pool(), "", "published: no member has a weight (up)"),
     ],
 )
@@ -256,6 +291,142 @@ def test_reason_of_a_member_that_was_not_good_last() -> None:
     members = [candidate(name, State.DOWN, verdict=Verdict.REFUSED) for name in "ab"]
     found = _selected(members, "b", of=pool(all_down=AllDown.LAST_GOOD))
     assert found.reasons["a"] == "not published: down (refused), it was not good last"
+
+
+# Portions of weight
+
+
+def test_weights_are_as_configured_while_all_count_whole() -> None:
+    """A portion of somebody who is not published changes no weight."""
+    found = _selected([candidate("a", weight=5), candidate("b", State.DRAINING, weight=3, percent=10)])
+    assert [choice.weight for choice in found.published] == [5]
+
+
+def test_a_portion_scales_all_weights_of_the_pool() -> None:
+    """Weights become hundredths as soon as one published member gets less than all of its own."""
+    members = [candidate("a", weight=5), candidate("b", State.BUSY, weight=3, percent=10), candidate("c", weight=7)]
+    found = _selected(members)
+    assert [choice.weight for choice in found.published] == [500, 30, 700]
+    assert (found.healthy_weight, found.total_weight) == (12, 15)
+
+
+def test_degraded_members_are_healthy_and_busy_ones_are_not() -> None:
+    """Degraded ones take mail, with all of their weight; what a busy one would take is not to be counted on."""
+    members = [
+        candidate("a", weight=5, percent=10),
+        candidate("b", State.DEGRADED, weight=3, percent=50),
+        candidate("c", State.BUSY, weight=4),
+    ]
+    assert (_selected(members).healthy_weight, _selected(members).total_weight) == (8, 12)
+
+
+@pytest.mark.parametrize(
+    ("weight", "runtime", "percent", "policy", "effective"),
+    [
+        (50, None, 100, Policy.WEIGHTED, 50),
+        (50, None, 10, Policy.WEIGHTED, 5),
+        (5, None, 50, Policy.WEIGHTED, 2.5),
+        (50, 3, 10, Policy.WEIGHTED, 0.3),
+        (0, None, 10, Policy.WEIGHTED, 0),
+        (50, None, 10, Policy.ROUND_ROBIN, 0.1),
+    ],
+)
+def test_the_weight_that_counts(
+    weight: int, runtime: int | None, percent: int, policy: Policy, effective: float
+) -> None:
+    """It is the portion of the full weight, and a whole number where it is one."""
+    found = candidate(weight=weight, runtime_weight=runtime, percent=percent).effective_weight(policy)
+    assert (found, isinstance(found, int)) == (effective, effective == int(effective))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(State), st.sampled_from(AdminState), st.integers(0, 9), st.integers(1, 100)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from(AllDown),
+)
+def test_whatever_is_known_the_weights_are_those_that_count(
+    said: list[tuple[State, AdminState, int, int]], min_healthy: float, all_down: AllDown
+) -> None:
+    """Published weights are positive and stand in the ratio of the effective ones; each member has its reason."""
+    members = [
+        candidate(f"m{n}", state, admin, weight=weight, percent=percent)
+        for n, (state, admin, weight, percent) in enumerate(said)
+    ]
+    found = _selected(members, of=pool(min_healthy=min_healthy, all_down=all_down))
+    assert found.reasons.keys() == {one.member.name for one in members}
+    assert found.published or all_down is AllDown.SERVFAIL
+    if any(weight for _, _, weight, _ in said):
+        counts = {one.member.name: Fraction(one.full_weight(Policy.WEIGHTED) * one.portion.percent) for one in members}
+        assert len({choice.weight / counts[choice.member.name] for choice in found.published}) <= 1
+    assert all(choice.weight >= 1 for choice in found.published)
+
+
+# Suspect questions
+
+
+@pytest.mark.parametrize("all_down", AllDown)
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        (Verdict.REJECTS_DOMAIN, "all members reject the sentinel recipient: the sentinel is suspect"),
+        (Verdict.AUTH_FAILED, "all members reject the probe's login: the account is suspect"),
+        (
+            Verdict.TLS_INVALID,
+            "all members have a certificate that the probe rejects: what it demands is suspect",
+        ),
+    ],
+)
+def test_if_all_give_the_same_bad_answer_the_question_is_suspect(verdict: Verdict, why: str, all_down: AllDown) -> None:
+    """All ready members are served, in panic, whatever `all_down` says; nobody else has a say or is served."""
+    members = [
+        candidate("a", State.DOWN, verdict=verdict),
+        candidate("b", State.DOWN, verdict=verdict),
+        candidate("d", admin=_DRAIN),
+        candidate("m", admin=_MAINT),
+        candidate("w", weight=0),
+    ]
+    found = _selected(members, of=pool(all_down=all_down))
+    assert (_names(found), found.panic, found.suspect) == (["a", "b"], True, verdict)
+    assert found.reasons["a"] == f"published: {why} (down ({verdict}))"
+    assert found.reasons["d"] == "not published: drained"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        candidate("b", State.UP),
+        candidate("b", State.UNKNOWN),
+        candidate("b", State.UP, verdict=_REJECTS),  # it has said so once, and nobody has asked again yet
+        candidate("b", State.DOWN, verdict=Verdict.REFUSED),
+        candidate("b", State.DOWN, verdict=Verdict.AUTH_FAILED),
+        candidate("b", State.DOWN, _DRAIN, verdict=_REJECTS),
+        candidate("b", State.DOWN, verdict=_REJECTS, weight=0),
+    ],
+)
+def test_one_other_voice_and_the_question_is_good(other: Candidate) -> None:
+    """So does a member that is alone: what it says may be its own fault."""
+    found = _selected([candidate("a", State.DOWN, verdict=_REJECTS), other], of=pool(all_down=AllDown.SERVFAIL))
+    assert found.suspect is None
+    assert "a" not in _names(found)
+
+
+def test_other_verdicts_are_no_question() -> None:
+    """That all are full or refuse connections is no fault of the probe's."""
+    for verdict in (Verdict.REFUSED, Verdict.STORAGE, Verdict.REJECTING, Verdict.TLS_BROKEN):
+        members = [candidate(name, State.DOWN, verdict=verdict) for name in "ab"]
+        assert _selected(members, of=pool(all_down=AllDown.SERVFAIL)).published == ()
+
+
+def test_a_suspect_question_outlasts_a_lost_packet() -> None:
+    """A member that did not answer this once still says what it said before."""
+    fault = Fault(Aspect.AUTH, Verdict.AUTH_FAILED, "535", alert=True)
+    silent = replace(candidate("a"), health=Health(State.DOWN, Verdict.TIMEOUT, faults=(fault,)))
+    found = _selected([silent, candidate("b", State.DOWN, verdict=Verdict.AUTH_FAILED)])
+    assert found.suspect is Verdict.AUTH_FAILED
 
 
 def test_tiers_are_grouped_best_first() -> None:
