@@ -78,11 +78,6 @@ def usable(records: Iterable[Tlsa]) -> tuple[Tlsa, ...]:
     return tuple(record for record in sound if not _is_outdone(record, sound))
 
 
-def matches(records: Sequence[Tlsa], chain: Sequence[bytes]) -> bool:
-    """Return whether a server's certificates fit one of the records; `match` tells which."""
-    return match(records, chain) is not None
-
-
 def match(records: Sequence[Tlsa], chain: Sequence[bytes]) -> Tlsa | None:
     """Return the record that a server's certificates (DER, leaf first) fit, None if they fit none.
 
