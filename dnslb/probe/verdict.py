@@ -427,7 +427,7 @@ OFFERS = (
         words=PIPELINING,
         teased=True,
     ),
-    Rule(Event.LACKING, STARTTLS | TLS, Verdict.TLS_BROKEN, "{where} does not offer STARTTLS: {text}"),
+    Rule(Event.LACKING, STARTTLS | TLS, Verdict.TLS_BROKEN, "{where} does not offer STARTTLS ({text})"),
     Rule(Event.LACKING, AUTH, Verdict.AUTH_FAILED, "{where} cannot be logged in to: it lacks {text}"),
     Rule(Event.LACKING, ANY_STEP, Verdict.REJECTING, "{where} does not offer what it should: {text}"),
 )

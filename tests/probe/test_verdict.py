@@ -156,6 +156,11 @@ REPLIES = (Step.GREETING, *COMMANDS)
             "mx:25 does not offer what it should: SMTPUTF8",
         ),
         (
+            Ending(Event.LACKING, Step.STARTTLS, text="starttls = require"),
+            Verdict.TLS_BROKEN,
+            "mx:25 does not offer STARTTLS (starttls = require)",
+        ),
+        (
             Ending(Event.LACKING, Step.AUTH, text="AUTH PLAIN and LOGIN"),
             Verdict.AUTH_FAILED,
             "mx:25 cannot be logged in to: it lacks AUTH PLAIN and LOGIN",
