@@ -66,6 +66,9 @@ def test_fail2ban_reads_its_file() -> None:
 LOGGED = [
     ("connect from probe.lb.example.org[192.0.2.5]", True),
     ("disconnect from unknown[2001:db8::5] ehlo=1 quit=1 commands=2", True),
+    ("DA706224301: client=probe.lb.example.org[192.0.2.5]", True),
+    ("4bDk2X1Yz9z1: client=unknown[2001:db8::5]", True),
+    ("DA706224301: client=other.example[192.0.2.55]", False),
     ("CONNECT from [192.0.2.5]:40001 to [192.0.2.11]:25", True),
     ("WHITELISTED [192.0.2.5]:40001", True),
     ("connect from other.example[192.0.2.55]", False),
@@ -87,6 +90,8 @@ def test_the_journal_drops_healthy_probes_only(line: str, dropped: bool) -> None
 def test_rsyslog_drops_the_same(line: str, dropped: bool) -> None:  # noqa: FBT001 - a case
     """Both logs lose the same lines. rsyslog keeps the space between tag and message."""
     text = (DEPLOY / "postfix" / "rsyslog.conf").read_text()
-    held = any(address in line for address in re.findall(r'\$msg contains "([^"]+)"', text))
-    begun = any(f" {line}".startswith(start) for start in re.findall(r'\$msg startswith "([^"]+)"', text))
-    assert (held and begun) is dropped
+    held = [word in line for word in re.findall(r'\$msg contains "([^"]+)"', text)]
+    begun = [f" {line}".startswith(word) for word in re.findall(r'\$msg startswith "([^"]+)"', text)]
+    *ours, client = held
+    assert len(ours) == len(PROBES)
+    assert (any(ours) and any([*begun, client])) is dropped
