@@ -130,7 +130,7 @@ def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:
     lines = table(_ONE_POOL, (_full_member(*item) for item in facts["members"].items())).splitlines()
-    reasons = [_why(member) for member in facts["members"].values()]
+    reasons = ["\n    ".join([_why(member), *_warnings(member)]) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
     foot = [f"\nShares are of the new connections through {plain(of)}." for of in _shares_of(facts)]
@@ -155,6 +155,10 @@ def _why(facts: dict[str, Any]) -> str:
     where = "published" if facts["published"] else "not published"
     because = cause(facts)
     return f"{where}: {because}" if because else where
+
+
+def _warnings(facts: dict[str, Any]) -> list[str]:
+    return [f"warning: {plain(text)}" for text in facts.get("warnings", ())]
 
 
 def _yes(*, value: bool) -> str:

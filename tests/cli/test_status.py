@@ -74,6 +74,15 @@ def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daem
     assert "\x1b" not in output
 
 
+def test_what_will_need_a_person_soon_stands_below_its_member(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """One line for each warning, under the reason why the member is published."""
+    daemon.operator.member("inbound", "mx1")["warnings"] = ["the certificate ends in 9 days"]
+    lines = squeezed(dnslb("pool", "inbound").output)
+    at = lines.index("warning: the certificate ends in 9 days")
+    assert lines[at - 1] == "published: up"
+    assert lines[at + 1].startswith("mx2 ")
+
+
 def test_pool_without_a_name_lists_the_pools(dnslb: "Dnslb") -> None:
     """One line for each."""
     assert squeezed(dnslb("pool").output) == [
