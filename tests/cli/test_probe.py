@@ -1,6 +1,5 @@
 """dnslb probe: what it shows of real servers on loopback, what it asks the daemon, and what it does not accept."""
 
-import asyncio
 import json
 import os
 import pty
@@ -8,18 +7,19 @@ import re
 import select
 import signal
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from click.testing import CliRunner, Result
 
 from dnslb.cli.main import cli
@@ -28,89 +28,117 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
 
 HOST = "localhost"
+ACCOUNT = "PLAIN " + b64encode(b"\0probe\0secret").decode()
 
 
-class Rules:
-    """What aiosmtpd asks about: it knows one domain and one account."""
+class Talk(socketserver.StreamRequestHandler):
+    """A mail server for one domain and one account, as one connection sees it. It knows nothing but SMTP."""
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's signature
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        """Take mail for example.org alone."""
-        if not address.endswith("@example.org"):
-            return "554 5.7.1 Relay access denied"
-        envelope.rcpt_tos.append(address)
-        return "250 2.1.5 Ok"
+    server: "MailServer"
 
-    def authenticate(
-        self, _server: SMTP, _session: Session, _envelope: Envelope, _way: str, data: object
-    ) -> AuthResult:
-        """Let the one account in."""
-        assert isinstance(data, LoginPassword)
-        return AuthResult(success=data == LoginPassword(b"probe", b"secret"), handled=False)
+    def handle(self) -> None:
+        """Talk until the client leaves."""
+        with suppress(OSError):  # which a client may do in the midst of a handshake
+            if self.server.proxied and not self.rfile.read(16).startswith(b"\r\n\r\n\0\r\nQUIT\n"):
+                return
+            self.say(self.server.greeting)
+            while (line := self.rfile.readline()) and self.answer(line.decode().strip()):
+                pass
+
+    def answer(self, line: str) -> bool:
+        """Answer one command; return whether the conversation goes on."""
+        verb, _, rest = line.partition(" ")
+        match verb:
+            case "EHLO":
+                self.say(f"250-mx1.example.org\r\n250-8BITMIME\r\n{self.offer}250 HELP")
+            case "STARTTLS":
+                self.secure()
+            case "AUTH":
+                self.say("235 2.7.0 Welcome" if rest == ACCOUNT else "535 5.7.8 Authentication failed")
+            case "RCPT":
+                self.say("250 2.1.5 Ok" if rest.endswith("@example.org>") else "554 5.7.1 Relay access denied")
+            case _:
+                self.say("221 Bye" if verb == "QUIT" else "250 Ok")
+        return verb != "QUIT"
+
+    @property
+    def offer(self) -> str:
+        """What TLS adds to the answer to EHLO."""
+        if self.server.context is None:
+            return ""
+        return "250-AUTH PLAIN\r\n" if isinstance(self.request, ssl.SSLSocket) else "250-STARTTLS\r\n"
+
+    def secure(self) -> None:
+        """Go on over TLS."""
+        assert self.server.context is not None
+        self.say("220 Go ahead")
+        self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        self.setup()
+
+    def say(self, text: str) -> None:
+        """Send lines."""
+        self.wfile.write(f"{text}\r\n".encode())
+
+    def finish(self) -> None:
+        """Close what TLS may have made of the connection, which the server does not know of."""
+        super().finish()
+        self.request.close()
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """A server of such talks, in threads: the command blocks this one."""
+
+    allow_reuse_address = True
+    daemon_threads = False
+
+    def __init__(self, host: str, port: int, greeting: str, context: ssl.SSLContext | None) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.greeting = greeting
+        self.context = context
+        self.proxied = False
+        """Whether a PROXY protocol header, version 2, has to come first."""
+        super().__init__((host, port), Talk)
 
 
 class MailServers:
-    """Servers of every kind on loopback, in a thread of their own: the command blocks this one."""
+    """Servers of every kind on loopback, until the test ends."""
 
     def __init__(self, authority: trustme.CA) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(HOST).configure_cert(self._context)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._servers = ExitStack()
-
-    def close(self) -> None:
-        """End all of them."""
-        self._loop.call_soon_threadsafe(self._servers.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._running = ExitStack()
+        self.close = self._running.close
 
     def polite(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Start one without TLS, and return its port."""
-        return self.start(lambda: SMTP(Rules(), hostname="mx1.example.org", loop=self._loop), host, port)
+        return self._start(MailServer(host, port, "220 mx1.example.org ready", None))
 
     def secure(self) -> int:
         """Start one with STARTTLS, a certificate for localhost, and an account."""
-        return self.start(self._secured)
+        return self._start(MailServer("127.0.0.1", 0, "220 mx1.example.org ready", self._context))
 
-    def saying(self, octets: bytes, *, then_close: bool = True) -> int:
-        """Start one that says this, whatever it hears."""
-        return self.start(lambda: _Parrot(octets, then_close=then_close))
+    def greeting(self, text: str) -> int:
+        """Start one that greets with this."""
+        return self._start(MailServer("127.0.0.1", 0, text, None))
 
-    def _secured(self) -> SMTP:
-        return SMTP(
-            Rules(),
-            hostname="mx1.example.org",
-            loop=self._loop,
-            tls_context=self._context,
-            authenticator=Rules().authenticate,
-        )
+    def proxied(self) -> int:
+        """Start one that stands behind a proxy, and says nothing before its header."""
+        server = MailServer("127.0.0.1", 0, "220 mx1.example.org ready", None)
+        server.proxied = True
+        return self._start(server)
 
-    def start(self, protocol: Callable[[], asyncio.Protocol], host: str = "127.0.0.1", port: int = 0) -> int:
-        """Start one that speaks this, and return its port."""
+    def silent(self) -> socket.socket:
+        """Return a listener that takes connections and never says a word."""
+        return self._running.enter_context(socket.create_server(("127.0.0.1", 0)))
 
-        async def start() -> int:
-            server = await self._loop.create_server(protocol, host, port)
-            self._servers.callback(server.close)
-            found: int = server.sockets[0].getsockname()[1]
-            return found
-
-        return asyncio.run_coroutine_threadsafe(start(), self._loop).result()
-
-
-class _Parrot(asyncio.Protocol):
-    def __init__(self, octets: bytes, *, then_close: bool) -> None:
-        self._octets = octets
-        self._then_close = then_close
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._octets)
-        if self._then_close:
-            transport.close()
+    def _start(self, server: MailServer) -> int:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        self._running.callback(server.server_close)
+        self._running.callback(thread.join)
+        self._running.callback(server.shutdown)
+        port: int = server.server_address[1]
+        return port
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +181,12 @@ def at(port: int) -> str:
     return f"127.0.0.1:{port}"
 
 
+def port_of(listener: socket.socket) -> int:
+    """Return where it listens."""
+    port: int = listener.getsockname()[1]
+    return port
+
+
 def probe(*words: object) -> Result:
     """Run the command."""
     return CliRunner().invoke(cli, ["probe", *map(str, words)])
@@ -179,12 +213,10 @@ def test_a_good_server_is_shown_exchange_by_exchange(servers: MailServers) -> No
     assert without_times(result.stdout) == [
         "127.0.0.1:PORT",
         "#  · connected",
-        "#  ← 220 mx1.example.org Python SMTP 1.4.6",
+        "#  ← 220 mx1.example.org ready",
         "              → EHLO probe.example.org",
         "#  ← 250 mx1.example.org",
-        "                    SIZE 33554432",
-        "                    8BITMIME",
-        "                    HELP",
+        "                    8BITMIME, HELP",
         "              → QUIT",
         "#  ← 221 Bye",
         "",
@@ -246,6 +278,13 @@ def test_a_plain_connection_is_enough_for_tcp(servers: MailServers) -> None:
     assert found["up"]
 
 
+def test_a_proxy_header_comes_first(servers: MailServers) -> None:
+    """It is sent, and no answer to it is waited for."""
+    lines = probe(at(servers.proxied()), "--proxy").stdout.splitlines()
+    assert lines[2] == "              → PROXY v2 LOCAL"
+    assert "220 mx1.example.org ready" in lines[3]
+
+
 # Servers that do not
 
 
@@ -260,7 +299,7 @@ def test_a_port_that_nobody_listens_on(servers: MailServers) -> None:
 
 def test_a_server_that_sends_control_characters_steers_no_terminal(servers: MailServers) -> None:
     """They are spelled out, in the transcript and in the reason."""
-    result = probe(at(servers.saying(b"554 go\x1b[2J away\r\n")), "--timeout", "5")
+    result = probe(at(servers.greeting("554 go\x1b[2J away")), "--timeout", "5")
     assert result.exit_code == 1
     assert "\x1b" not in result.stdout
     assert r"← 554 go\x1b[2J away" in result.stdout
@@ -268,7 +307,7 @@ def test_a_server_that_sends_control_characters_steers_no_terminal(servers: Mail
 
 def test_a_reply_of_very_many_lines_is_cut(servers: MailServers) -> None:
     """The reader is told how many are left out; JSON has them all."""
-    port = servers.saying(b"554-no\r\n" * 99 + b"554 no\r\n")
+    port = servers.greeting("554-no\r\n" * 99 + "554 no")
     text = probe(f"127.0.0.1:{port}", "--timeout", "5").stdout
     assert text.count("                    no\n") == 39
     assert "(60 more lines)" in text
@@ -277,7 +316,7 @@ def test_a_reply_of_very_many_lines_is_cut(servers: MailServers) -> None:
 
 def test_a_silent_server_is_not_waited_for_beyond_the_timeout(servers: MailServers) -> None:
     """The verdict says so."""
-    found = probe_json(at(servers.saying(b"", then_close=False)), "--timeout", "300ms")
+    found = probe_json(at(port_of(servers.silent())), "--timeout", "300ms")
     assert found["verdict"] == "timeout"
     assert "within 0.3 s" in found["reason"]
 
@@ -294,7 +333,123 @@ def test_a_name_that_does_not_resolve_is_verdict_unknown() -> None:
 
 def test_a_bare_word_that_does_not_resolve_may_be_a_member() -> None:
     """Who forgets the pool is told how a member is written."""
-    assert "POOL/MEMBER" in probe("mx1-of-no-domain").stdout
+    assert "A member of a pool is written POOL/MEMBER." in probe("mx1-of-no-domain").stdout
+    assert "POOL/MEMBER" not in probe("mx1.invalid").stdout
+
+
+# TLS, accounts and recipients
+
+
+def test_the_certificate_is_shown_with_the_tlsa_data_of_its_key(servers: MailServers, ca_file: Path) -> None:
+    """And whether chain and name are right, though no policy asks."""
+    port = servers.secure()
+    text = probe(f"{HOST}:{port}", "-4", "--ca-file", ca_file).stdout
+    assert "→ STARTTLS\n" in text
+    assert re.search(r"^TLS      TLSv1\.3, TLS_", text, re.MULTILINE)
+    assert re.search(r"^names    localhost$", text, re.MULTILINE)
+    assert re.search(r"^valid    20\d\d-\d\d-\d\d to \d{4}-\d\d-\d\d \(\d+ days left\)$", text, re.MULTILINE)
+    assert re.search(r"^TLSA     3 1 1 [0-9a-f]{64}$", text, re.MULTILINE)
+    assert re.search(r"^trust    chain and name are right$", text, re.MULTILINE)
+    assert text.endswith("verdict  ok\n")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_no_bad_verdict(servers: MailServers) -> None:
+    """Most senders take it: it is said, and the exit status is 0."""
+    result = probe(f"{HOST}:{servers.secure()}", "-4")
+    assert result.exit_code == 0
+    assert re.search(r"^trust    no: .*certificate", result.stdout, re.MULTILINE)
+
+
+def test_it_is_one_where_the_policy_asks(servers: MailServers) -> None:
+    """--verify name makes it one, and exit status 1."""
+    result = probe(f"{HOST}:{servers.secure()}", "-4", "--verify", "name")
+    assert result.exit_code == 1
+    assert "verdict  tls_invalid\n" in result.stdout
+
+
+def test_the_name_to_ask_for_can_be_another(servers: MailServers, ca_file: Path) -> None:
+    """An address has none of its own: it is asked for with --host, and examined by it."""
+    port = servers.secure()
+    right = probe_json(at(port), "--host", HOST, "--ca-file", ca_file)
+    assert right["tls"]["trusted"] is True
+    wrong = probe_json(at(port), "--host", "mx9.example.org", "--ca-file", ca_file)
+    assert (wrong["up"], wrong["tls"]["trusted"]) == (True, False)
+    assert "mx9.example.org" in wrong["tls"]["problem"]
+
+
+def test_an_address_without_a_name_has_nothing_to_examine_the_certificate_by(servers: MailServers) -> None:
+    """The way to have it examined is told."""
+    assert re.search(r"^trust    not examined: .*--host NAME", probe(at(servers.secure())).stdout, re.MULTILINE)
+
+
+def test_a_server_without_tls_fails_where_it_is_required(servers: MailServers) -> None:
+    """Opportunistic, which is the default, takes what there is."""
+    assert probe_json(at(servers.polite()), "--starttls", "require")["verdict"] == "tls_broken"
+    assert probe_json(at(servers.polite()), "--starttls", "opportunistic")["up"]
+
+
+def test_a_recipient_is_tried_and_no_mail_is_sent(servers: MailServers) -> None:
+    """The conversation ends with QUIT after the recipient."""
+    found = probe_json(at(servers.polite()), "--rcpt-to", "postmaster@example.org")
+    assert [step["sent"] for step in found["steps"]][-3:] == [
+        "MAIL FROM:<>",
+        "RCPT TO:<postmaster@example.org>",
+        "QUIT",
+    ]
+    assert found["up"]
+
+
+def test_a_domain_that_is_refused_is_a_verdict_of_its_own(servers: MailServers) -> None:
+    """The connection is accepted and real mail would bounce; what to do next is told."""
+    result = probe(at(servers.polite()), "--rcpt-to", "a@elsewhere.org", "--mail-from", "probe@example.org")
+    assert result.exit_code == 1
+    assert "→ MAIL FROM:<probe@example.org>\n" in result.stdout
+    assert "verdict  rejects_domain\n" in result.stdout
+    assert "\nnext     " in result.stdout
+
+
+def test_a_capability_that_is_missing_is_named(servers: MailServers) -> None:
+    """In whatever case it was typed."""
+    found = probe_json(at(servers.polite()), "--capability", "8bitmime", "--capability", "chunking")
+    assert found["verdict"] == "rejecting"
+    assert "CHUNKING" in found["reason"]
+
+
+@pytest.mark.parametrize(("password", "verdict"), [("secret", "ok"), ("wrong", "auth_failed")])
+def test_an_account_is_tried_with_the_password_of_a_file(
+    servers: MailServers, tmp_path: Path, password: str, verdict: str
+) -> None:
+    """The first line of the file, which is never shown."""
+    (tmp_path / "password").write_text(f"{password}\nanother line\n")
+    words = ["--auth-user", "probe", "--auth-password-file", tmp_path / "password"]
+    result = probe(at(servers.secure()), *words)
+    assert f"verdict  {verdict}\n" in result.stdout
+    assert "AUTH" in result.stdout
+    assert not {password, b64encode(f"\0probe\0{password}".encode()).decode()} & set(result.output.split())
+
+
+@pytest.mark.parametrize("octets", [b"", b"\nsecret", b"\xff\n", b"a\0b"])
+def test_a_file_without_a_password_is_a_usage_error(tmp_path: Path, octets: bytes) -> None:
+    """Exit status 2; nobody is connected to."""
+    (tmp_path / "password").write_bytes(octets)
+    result = probe("192.0.2.1", "--auth-user", "probe", "--auth-password-file", tmp_path / "password")
+    assert result.exit_code == 2
+    assert "expected the password in its first line" in " ".join(result.stderr.split())
+
+
+def test_a_password_is_asked_for_on_a_terminal(servers: MailServers) -> None:
+    """It is not echoed, and a program that reads the output sees no question."""
+    command, environment = _command(at(servers.secure()), "--auth-user", "probe", "--json")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        _read_until(ours, b"Password of probe: ")
+        os.write(ours, b"secret\n")
+        shown, _none = process.communicate()
+    os.close(ours)
+    assert json.loads(shown)["verdict"] == "ok"
 
 
 # What is typed
@@ -429,6 +584,15 @@ def _command(*words: object, **more: str) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "dnslb", "probe", *map(str, words)], os.environ | more
 
 
+def _read_until(terminal: int, words: bytes) -> bytes:
+    """Return what a terminal shows up to these words."""
+    told = b""
+    while words not in told:
+        assert select.select([terminal], [], [], 30)[0]
+        told += os.read(terminal, 1000)
+    return told
+
+
 def test_a_terminal_without_unicode_gets_arrows_of_letters(servers: MailServers) -> None:
     """As in the rest of dnslb."""
     command, environment = _command(at(servers.polite()), PYTHONIOENCODING="ascii")
@@ -440,22 +604,19 @@ def test_a_terminal_without_unicode_gets_arrows_of_letters(servers: MailServers)
 
 def test_json_is_json_without_unicode_too(servers: MailServers) -> None:
     """What the encoding does not have is escaped as JSON has it."""
-    command, environment = _command(at(servers.saying("554 déjà vu\r\n".encode())), "--json", PYTHONIOENCODING="ascii")
+    command, environment = _command(at(servers.greeting("554 déjà vu")), "--json", PYTHONIOENCODING="ascii")
     shown = subprocess.run(command, check=False, capture_output=True, text=True, env=environment).stdout
     assert json.loads(shown)["steps"][1]["reply"] == "déjà vu"
 
 
 def test_a_terminal_sees_that_something_is_waited_for(servers: MailServers) -> None:
     """The line goes to standard error, says for whom and how long, and is gone when the verdict comes."""
-    port = servers.saying(b"", then_close=False)
+    port = port_of(servers.silent())
     command, environment = _command(f"127.0.0.1:{port}", "--timeout", "1.5")
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as process:
         os.close(theirs)
-        told = b""
-        while b"1 s" not in told:
-            assert select.select([ours], [], [], 30)[0]
-            told += os.read(ours, 1000)
+        told = _read_until(ours, b": 1 s")
         shown, _none = process.communicate()
     os.close(ours)
     assert f"waiting for 127.0.0.1:{port} (at most 1.5 s for each address): 1 s".encode() in told
@@ -465,16 +626,10 @@ def test_a_terminal_sees_that_something_is_waited_for(servers: MailServers) -> N
 
 def test_ctrl_c_ends_it_quietly(servers: MailServers) -> None:
     """Exit status 130, and not a word."""
-    arrived = threading.Event()
-
-    class Silent(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002 - asyncio's signature
-            arrived.set()
-
-    port = servers.start(Silent)
-    command, environment = _command(f"127.0.0.1:{port}", "--timeout", "60")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-        assert arrived.wait(30)
+    listener = servers.silent()
+    command, environment = _command(at(port_of(listener)), "--timeout", "60")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    with process, listener.accept()[0]:
         process.send_signal(signal.SIGINT)
         assert process.communicate() == (b"", b"")
     assert process.returncode == 130

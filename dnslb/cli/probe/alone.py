@@ -9,13 +9,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from dnslb.cli.probe.place import Place
-from dnslb.pool.health import Aspect, ProbeResult, Verdict
-from dnslb.probe.recipe import Recipe, Target, Verify
+from dnslb.pool.health import ProbeResult, Verdict
+from dnslb.probe.recipe import Recipe, Target
 from dnslb.probe.report_json import report_json
 from dnslb.probe.smtp import probe
-from dnslb.probe.transcript import Report, TlsFacts
+from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
 
+_NAMELESS = "an address has no name to examine it by (--host NAME gives one)"
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -45,19 +46,9 @@ def _unresolved(place: Place, reason: str) -> dict[str, Any]:
 
 async def _examine(target: Target) -> Report:
     report = await probe(target, frozenset(target.recipe.intervals))
-    if report.tls is None or report.tls.trusted is not None or not target.host:
+    if target.host or report.tls is None or report.tls.problem:
         return report
-    return replace(report, tls=await _second_look(target) or report.tls)
-
-
-async def _second_look(target: Target) -> TlsFacts | None:
-    """Return what the certificate is worth although no policy asks: whether chain and name are right.
-
-    In conversations of their own, as OpenSSL tells it only to those who end the handshake for it.
-    """
-    recipe = replace(target.recipe, verify=Verify.NAME, rcpt_to="", auth=None, capabilities=())
-    report = await probe(replace(target, recipe=recipe), frozenset({Aspect.SESSION, Aspect.TLS, Aspect.CERTIFICATE}))
-    return None if report.tls is None or report.tls.trusted is None else report.tls
+    return replace(report, tls=replace(report.tls, problem=_NAMELESS))
 
 
 def _addresses(place: Place, timeout: float, family: int | None) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -129,13 +129,21 @@ def probe(
              dnslb probe mx1.example.org --verify name --rcpt-to postmaster@example.org
              dnslb probe '[2001:db8::1]:587' --host mx1.example.org --auth-user probe
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
+    wishes = Wishes(**options)
     try:
-        seen = _seen(target, Wishes(**options), config, control)
+        seen = _seen(target, wishes, config, control)
     except (KeyboardInterrupt, click.Abort):
         raise click.exceptions.Exit(_INTERRUPTED) from None
-    emit_json(seen) if as_json else emit(text_of(seen))
+    emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
     if not seen["up"]:
         raise click.exceptions.Exit(1)
+
+
+def _trusted(target: member.Target | Place, wishes: Wishes) -> str:
+    """Return what it means that a certificate is trusted; only the daemon knows a member's policy."""
+    if isinstance(target, member.Target):
+        return "yes"
+    return "a TLSA record fits" if wishes.verify is Verify.DANE else "chain and name are right"
 
 
 def _seen(target: member.Target | Place, wishes: Wishes, config: Path | None, control: Path | None) -> dict[str, Any]:
@@ -171,7 +179,7 @@ def _check_anchors(ca_file: Path | None) -> None:
     try:
         client_context(verify=True, ca_file=ca_file)
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--ca-file: {error}") from None
+        raise click.UsageError(f"trust anchors: {error}") from None
 
 
 def _auth(wishes: Wishes) -> Auth | None:
@@ -187,8 +195,11 @@ def _auth(wishes: Wishes) -> Auth | None:
 def _first_line(path: Path) -> str:
     try:
         password = path.read_text(encoding="utf-8").partition("\n")[0].removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--auth-password-file {path} cannot be read: {error}") from None
-    if not password:
-        raise click.UsageError(f"--auth-password-file {path}: its first line is empty, expected the password")
+    except OSError as error:
+        raise click.UsageError(f"--auth-password-file: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        password = ""
+    # RFC 4616 section 2: NUL parts the user from the password.
+    if not password or "\0" in password:
+        raise click.UsageError(f"--auth-password-file: {path}: expected the password in its first line, in UTF-8")
     return password
