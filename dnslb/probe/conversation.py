@@ -1,125 +1,317 @@
-"""One conversation with one address, as deep as it is asked to go (RFC 5321 3.1, 4.1.1.1, 4.1.1.10)."""
+"""One conversation with one address, as deep as it is asked to go.
+
+The order of its steps is RFC 5321 3.1 to 3.3, RFC 3207 section 4 and RFC 4954 section 4: connect, PROXY header, TLS (at
+once or by STARTTLS), greeting, EHLO, AUTH, MAIL and RCPT, QUIT. There is never a DATA or RSET, and never a second
+command before the reply to the first.
+"""
 
 import asyncio
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
-from aiosmtplib.errors import SMTPException
-from aiosmtplib.response import SMTPResponse
+from aiosmtplib.errors import SMTPException, SMTPServerDisconnected
 
-from dnslb.pool.health import Aspect
-from dnslb.probe.line import Line, Record, note_failure, open_line
-from dnslb.probe.recipe import Kind, Target
-from dnslb.probe.tcp import connect, connect_failure, source_for
-from dnslb.probe.transcript import Exchange, TlsFacts
-from dnslb.probe.verdict import Ending, Event, Step
+from dnslb.pool.health import Aspect, State
+from dnslb.probe import tls, trust
+from dnslb.probe.hello import keywords, lacking, say_hello
+from dnslb.probe.line import Line, handshake_failure, note_failure
+from dnslb.probe.login import log_in
+from dnslb.probe.recipe import Kind, StartTls, Target, Tlsa, Verify
+from dnslb.probe.record import Finding, Record, where
+from dnslb.probe.tcp import Address, connect, connect_failure, send_proxy_header, source_for
+from dnslb.probe.transcript import TlsFacts  # noqa: TC001 - no second way of importing for the sake of one annotation
+from dnslb.probe.verdict import Ending, Event, Scene, Step, effect_of, judge
 
-EHLO_UNKNOWN = frozenset({500, 502, 504})
-"""Replies to EHLO that say "I am older than that": HELO follows (RFC 5321 3.2)."""
+READY = 220
+DONE = 250
+LOGGED_IN = 235
 
-GREETED = 220
+BEYOND_SESSION = frozenset({Aspect.TLS, Aspect.CERTIFICATE, Aspect.AUTH, Aspect.RECIPIENT})
+"""What STARTTLS is done for. The last two because servers may demand it first, and because senders would do it."""
+
+NO_CLEAR_TEXT = "TLS, without which no password is sent"
+
+STAND_IN = (
+    "the greeting has several lines and PIPELINING is not offered: if postscreen answers here, deeper probes see its "
+    "stand-in only; list the probe's address in postscreen_access_list"
+)
+
+Handshake = Callable[[ssl.SSLContext, str], Awaitable[ssl.SSLObject]]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one address showed.
+class HandshakeError(Exception):
+    """TLS came to nothing, and the connection with it."""
 
-    `endings` are all things that someone could object to, the last of them how the conversation ended. `latency` is
-    seconds from the connect to the greeting's last line, None without one. `source` is our own address.
-    """
-
-    where: str
-    endings: tuple[Ending, ...]
-    exchanges: tuple[Exchange, ...]
-    examined: frozenset[Aspect]
-    latency: float | None = None
-    source: str = ""
-    greeting_lines: int = 1
-    tls: TlsFacts | None = None
-    warnings: tuple[str, ...] = ()
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.event)
+        self.ending = ending
 
 
 class Visit:
-    """A conversation under way: what it is to find out, and what it has found so far."""
+    """A conversation under way: what it is to find out, and what it has found so far.
 
-    def __init__(self, target: Target, address: IPv4Address | IPv6Address, aspects: frozenset[Aspect]) -> None:
+    It goes over a second connection where a handshake broke the first: without verifying, to see the certificate that
+    was not trusted; in clear text, to examine what is left where the recipe tolerates broken TLS.
+    """
+
+    def __init__(
+        self, target: Target, address: Address, aspects: frozenset[Aspect], tlsa: Sequence[Tlsa] | None = None
+    ) -> None:
         self._target = target
+        self._recipe = target.recipe
         self._address = address
         self._aspects = aspects
+        self._tlsa = tlsa
         self._started = asyncio.get_running_loop().time()
         self._deadline = self._started + target.recipe.timeout
         self._record = Record(where(address, target.port))
         self._line: Line | None = None
+        self._secure = False
+        self._distrust: str | None = None
+        self._in_clear = False
+        self._problems: list[Ending] = []
+        self._warnings: list[str] = []
+        self._examined = {Aspect.SESSION} | (aspects - target.recipe.intervals.keys())
         self._latency: float | None = None
         self._source = ""
         self._greeting_lines = 1
+        self._tls: TlsFacts | None = None
+        self._keywords: Mapping[str, str] = {}
+        self._last = Ending(Event.CONNECTED, Step.CONNECT)
+        self._stays_shallow = False
+        self._logged_in = False
 
     async def pay(self) -> Finding:
         """Hold the conversation, bounded as a whole by the recipe's timeout."""
         try:
             ending = await self._until_deadline()
-            if self._line is not None and ending.event is Event.REPLY:
+            if self._line is not None:
                 await self._line.quit(self._deadline)
         finally:
             self._hang_up()
         return Finding(
-            where=self._record.where,
-            endings=(ending,),
+            scene=self._scene,
+            endings=(*self._problems, ending),
             exchanges=tuple(self._record.exchanges),
-            examined=frozenset({Aspect.SESSION}),
+            examined=frozenset(self._examined),
             latency=self._latency,
-            source=self._source,
-            greeting_lines=self._greeting_lines,
+            tls=self._tls,
+            warnings=tuple(self._warnings),
         )
+
+    @property
+    def _scene(self) -> Scene:
+        record, target = self._record, self._target
+        return Scene(record.where, target.recipe.timeout, self._source, target.host, self._greeting_lines)
 
     def _hang_up(self) -> None:
         if self._line is not None:
             self._line.abort()
+            self._line = None
 
     async def _until_deadline(self) -> Ending:
+        """Return how it ended. Where there is a line afterwards, it can still be said QUIT over."""
         try:
             async with asyncio.timeout_at(self._deadline):
-                arrived = await self._connect()
-                return arrived if isinstance(arrived, Ending) else await self._dialogue(arrived)
+                while (ending := await self._over_one_connection()) is None:
+                    self._hang_up()
+                return ending
         except TimeoutError:
+            self._hang_up()
             return self._record.failed(Event.SILENCE)
-        except SMTPException as error:
-            return note_failure(self._record, error)
 
-    async def _connect(self) -> Ending | Line:
-        """Return the open line, or why there is none to talk over."""
-        source = source_for(self._address, self._target.recipe.source)
+    async def _over_one_connection(self) -> Ending | None:
+        """Return how it ended, None if a new connection is to go on."""
+        sock = await self._connect()
+        if isinstance(sock, Ending):
+            return sock
+        self._line = Line(self._record, sock)
+        if self._recipe.kind is Kind.TCP:
+            self._hang_up()
+            return Ending(Event.CONNECTED, Step.CONNECT)
+        self._secure = self._record.upgraded = False
+        try:
+            return await self._greeting(self._line) or await self._dialogue(self._line)
+        except HandshakeError as broken:
+            return self._after(broken.ending)
+        except SMTPException as error:
+            return self._after(note_failure(self._record, error))
+
+    async def _connect(self) -> socket.socket | Ending:
+        source = source_for(self._address, self._recipe.source)
         self._record.begin(Step.CONNECT)
         try:
             sock = await connect(self._address, self._target.port, source)
+            self._source = sock.getsockname()[0]
+            self._record.end()
+            if self._recipe.proxy:
+                self._record.begin(Step.PROXY, "PROXY v2 LOCAL")
+                await send_proxy_header(sock)
+                self._record.end()
         except OSError as error:
-            ending = connect_failure(error, source)
-            return self._record.failed(ending.event, ending.text)
-        self._source = sock.getsockname()[0]
-        took = self._record.end()
-        if self._target.recipe.kind is Kind.TCP:
-            sock.close()
-            return Ending(Event.CONNECTED, Step.CONNECT, took=took)
-        self._line = await open_line(sock, self._record)
-        return self._line
+            event, text = connect_failure(error, source)
+            return self._record.failed(event, text)
+        return sock
+
+    async def _greeting(self, line: Line) -> Ending | None:
+        """Open the conversation, and send nothing before the last line of the greeting is there."""
+        if self._recipe.kind is Kind.SMTPS:
+            await self._shake_hands(line.open_secure)
+        else:
+            self._record.begin(Step.GREETING)
+            await line.open()
+        reply = await line.listen(Step.GREETING)
+        if self._latency is None:
+            self._latency = asyncio.get_running_loop().time() - self._started
+        self._greeting_lines = reply.message.count("\n") + 1
+        return None if reply.code == READY else self._record.ending(reply)
 
     async def _dialogue(self, line: Line) -> Ending:
-        """Return the reply that ends the conversation: the first that is not the wanted one, or the last."""
-        reply = await line.listen(Step.GREETING)
-        self._latency = asyncio.get_running_loop().time() - self._started
-        self._greeting_lines = reply.message.count("\n") + 1
-        if reply.code == GREETED:
-            reply = await self._hello(line)
-        return self._record.replied(reply)
+        """Go through the steps until one is answered otherwise than it should be, or all are done."""
+        for step in (self._hello, self._starttls, self._log_in, self._envelope):
+            if (ending := await step(line)) is not None:
+                return ending
+        return replace(self._last, took=self._latency or 0.0)
 
-    async def _hello(self, line: Line) -> SMTPResponse:
-        name = self._target.recipe.ehlo.encode("ascii")
-        reply = await line.say(Step.EHLO, b"EHLO", name)
-        if reply.code not in EHLO_UNKNOWN:
-            return reply
-        return await line.say(Step.HELO, b"HELO", name)
+    async def _hello(self, line: Line) -> Ending | None:
+        reply = await say_hello(line, self._recipe)
+        self._last = self._record.ending(reply)
+        if reply.code != DONE:
+            return self._last
+        self._keywords = keywords(reply.message)
+        if missing := lacking(self._recipe, self._keywords, secure=self._secure):
+            return self._record.objection(Event.LACKING, ", ".join(missing))
+        if self._greeting_lines > 1 and self._recipe.kind is Kind.SMTP and "PIPELINING" not in self._keywords:
+            self._warnings = [STAND_IN]
+        return None
 
+    async def _starttls(self, line: Line) -> Ending | None:
+        """Go on over TLS if that is asked for and offered."""
+        asked = self._recipe.starttls is not StartTls.OFF and self._aspects & BEYOND_SESSION
+        if self._secure or self._in_clear or not asked:
+            return None
+        self._examined.add(Aspect.TLS)
+        if "STARTTLS" not in self._keywords:
+            return self._without_starttls()
+        reply = await line.say(Step.STARTTLS, b"STARTTLS")
+        if reply.code != READY:
+            return self._unless_tolerated(self._record.ending(reply))
+        await self._shake_hands(line.upgrade)
+        self._record.upgraded = True
+        return await self._hello(line)
 
-def where(address: IPv4Address | IPv6Address, port: int) -> str:
-    """Write an address and port as people do: 192.0.2.1:25, [2001:db8::1]:25."""
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"  # noqa: PLR2004 - IP's version is its name
+    def _without_starttls(self) -> Ending | None:
+        """Where there is no TLS there is no certificate that could be wrong."""
+        self._examined.add(Aspect.CERTIFICATE)
+        if self._recipe.verify is not Verify.NONE:
+            return self._record.objection(Event.LACKING, f"verify = {self._recipe.verify}", Step.STARTTLS)
+        if self._recipe.starttls is StartTls.REQUIRE:
+            return self._record.objection(Event.LACKING, "starttls = require", Step.STARTTLS)
+        return None
+
+    async def _shake_hands(self, shake: Handshake) -> None:
+        """Secure the line. Raises HandshakeError if that fails."""
+        self._examined.add(Aspect.TLS)
+        context = tls.client_context(verify=self._verifying, ca_file=self._recipe.ca_file)
+        self._record.begin(Step.TLS)
+        try:
+            shaken = await shake(context, self._host)
+        except (OSError, SMTPServerDisconnected) as error:
+            raise HandshakeError(self._record.failed(*handshake_failure(error))) from error
+        self._secure = True
+        self._appraise(shaken)
+
+    def _after(self, broken: Ending) -> Ending | None:
+        """Decide what follows a connection that came to nothing: None if a new one goes on with less."""
+        if broken.event in {Event.UNTRUSTED, Event.EXPIRED}:
+            self._distrust = broken.text
+            if Aspect.CERTIFICATE in self._aspects:
+                return None
+            self._examined.add(Aspect.CERTIFICATE)
+        elif self._goes_on_in_clear and self._unless_tolerated(broken) is None:
+            self._in_clear = True
+            return None
+        self._hang_up()
+        return broken
+
+    @property
+    def _goes_on_in_clear(self) -> bool:
+        return self._sees_recipient and self._recipe.auth is None and not self._in_clear
+
+    def _appraise(self, shaken: ssl.SSLObject) -> None:
+        problem = "" if self._verifying else self._distrust
+        seen = trust.appraise(shaken, self._recipe, self._host, problem, self._tlsa) if self._judges else None
+        self._tls = tls.facts(shaken) if seen is None else seen.facts
+        self._record.end(reply=f"{self._tls.version} {self._tls.cipher}")
+        if seen is not None:
+            self._heed(seen)
+
+    def _heed(self, seen: trust.Trust) -> None:
+        if seen.warning:
+            self._warnings.append(seen.warning)
+        if seen.conclusive:
+            self._examined.add(Aspect.CERTIFICATE)
+        refused = seen.objection and self._unless_tolerated(self._record.objection(*seen.objection, Step.TLS))
+        if refused:
+            self._problems.append(refused)
+        self._stays_shallow = bool(refused) or not seen.conclusive
+
+    async def _log_in(self, line: Line) -> Ending | None:
+        auth = self._recipe.auth
+        if auth is None or Aspect.AUTH not in self._aspects or self._stays_shallow:
+            return None
+        if not self._secure:
+            return None if self._problems else self._record.objection(Event.LACKING, NO_CLEAR_TEXT, Step.AUTH)
+        self._examined.add(Aspect.AUTH)
+        reply = await log_in(line, self._record, auth, self._keywords.get("AUTH", ""))
+        if reply is None:
+            return self._record.objection(Event.LACKING, "AUTH PLAIN or LOGIN", Step.AUTH)
+        self._last = self._record.ending(reply)
+        self._logged_in = reply.code == LOGGED_IN
+        return None if self._logged_in else self._last
+
+    async def _envelope(self, line: Line) -> Ending | None:
+        """Ask whether a mail for the sentinel would be taken, and go no further."""
+        if not self._sees_recipient or self._stays_shallow or not (self._recipe.auth is None or self._logged_in):
+            return None
+        self._examined.add(Aspect.RECIPIENT)
+        mail, rcpt = f"MAIL FROM:<{self._recipe.mail_from}>", f"RCPT TO:<{self._recipe.rcpt_to}>"
+        for step, command in ((Step.MAIL, mail), (Step.RCPT, rcpt)):
+            self._last = self._record.ending(await line.say(step, command.encode()))
+            if self._last.code != DONE:
+                return self._last
+        return None
+
+    @property
+    def _host(self) -> str:
+        return self._target.host.rstrip(".")
+
+    @property
+    def _judges(self) -> bool:
+        """Whether the certificate matters in this conversation."""
+        return Aspect.CERTIFICATE in self._aspects or self._recipe.verify is not Verify.NONE
+
+    @property
+    def _verifying(self) -> bool:
+        """Whether OpenSSL is to verify it: not against TLSA records, and not twice in vain."""
+        by_name = self._recipe.verify is not Verify.DANE and bool(self._host)
+        return self._judges and by_name and self._distrust is None
+
+    @property
+    def _sees_recipient(self) -> bool:
+        """Whether there is a recipient to ask for now.
+
+        A member with an account usually takes mail only after AUTH, and AUTH has its own, slower cadence: then the
+        recipient is examined in the conversations that log in, and in no others.
+        """
+        may = self._recipe.auth is None or Aspect.AUTH in self._aspects
+        return Aspect.RECIPIENT in self._aspects and bool(self._recipe.rcpt_to) and may
+
+    def _unless_tolerated(self, ending: Ending) -> Ending | None:
+        """Return an ending that ends the conversation; one that the recipe tolerates is kept in mind instead."""
+        if effect_of(judge(ending, self._scene).verdict, self._recipe, ending.event).state is not State.DEGRADED:
+            return ending
+        self._problems.append(ending)
+        return None

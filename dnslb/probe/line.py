@@ -1,29 +1,35 @@
 """One connection to a mail server, over which commands go one at a time, each timed and noted with its answer.
 
 Spoken through aiosmtplib's protocol and not through its client: the client hangs up without QUIT on any greeting but
-220 and on any 421, wraps connecting and greeting in one error, applies its time limit to each phase anew, and tries one
-way to log in after the other.
+220 and on any 421, wraps connecting and greeting in one error, applies its time limit to each phase anew, and goes on
+to the next way of logging in when one has failed.
 """
 
 import asyncio
 import socket
-from dataclasses import dataclass, field
+import ssl
 
 from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
-from dnslb.probe.transcript import Exchange
+from dnslb.probe.record import Record
 from dnslb.probe.verdict import Ending, Event, Step
 
 OCTETS = 65_536
-"""How much a server may say in one conversation."""
+"""How much a server may say over one connection."""
 
 LINES = 256
-"""How many lines one reply may have. The library reads a reply anew with each piece that comes."""
+"""How many lines one reply may have: the library reads all of them anew with each piece that comes."""
+
+EXCERPT = 512
+"""How many octets are kept of what came before its turn."""
 
 QUIT_PATIENCE = 2.0
 """Seconds to wait for the 221; whether it comes changes nothing in the verdict."""
+
+INVALID_DATES = frozenset({9, 10})
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 MALFORMED = "Malformed SMTP response line: "
 TOO_LONG = "Response too long"
@@ -38,7 +44,7 @@ class EarlyError(SMTPException):
 
 
 class AttentiveProtocol(SMTPProtocol):
-    """The library's protocol, which also notes what comes out of turn, and bounds what comes in all."""
+    """The library's protocol, which also bounds what comes in all, and tells what comes before its turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -54,86 +60,87 @@ class AttentiveProtocol(SMTPProtocol):
         if waiter is None:
             return
         if waiter.done() or not self._response_pending:
-            self._early = self._early or data[:TEXT_KEPT]
+            self._early = self._early or data[:EXCERPT]
         elif self._octets > OCTETS or self._lines > LINES:
             self._set_response_exception(waiter, FloodError(TOO_LONG))
         else:
             super().data_received(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end as what it is: after QUIT the library would make a reply of it."""
+        self._quit_sent = False
+        super().connection_lost(exc)
+
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109 - the library's signature
-        """Return the next reply. Raises EarlyError if octets came with it or before it that nobody had asked for."""
-        if self._early:
-            raise EarlyError(_readable(self._early))
+        """Return the next reply. Raises EarlyError if more came with it."""
         self._lines = 0
         response = await super().read_response(timeout)
-        if self._buffer:
-            raise EarlyError(_readable(bytes(self._buffer[:TEXT_KEPT])))
+        self._early = self._early or bytes(self._buffer[:EXCERPT])
+        self.listen_for_early()
         return response
 
+    def listen_for_early(self) -> None:
+        """Raise EarlyError if something came that nobody had asked for."""
+        if self._early:
+            raise EarlyError(self._early.decode("utf-8", "replace"))
 
-TEXT_KEPT = 512
+    async def upgrade(self, context: ssl.SSLContext, host: str | None) -> asyncio.BaseTransport:
+        """Shake hands for TLS over the connection, and return what to hang up with from now on.
 
-
-def _readable(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
-
-
-@dataclass(slots=True)
-class Record:
-    """What was said so far with one address, over one connection or several.
-
-    `step` is the one under way, since `since` (loop time), for which `sent` went out.
-    """
-
-    where: str
-    exchanges: list[Exchange] = field(default_factory=list)
-    step: Step = Step.CONNECT
-    sent: str = ""
-    since: float = 0.0
-
-    def begin(self, step: Step, sent: str = "") -> None:
-        """Note what is done now, and when."""
-        self.step, self.sent, self.since = step, sent, asyncio.get_running_loop().time()
-
-    def end(self, code: int = 0, reply: str = "") -> float:
-        """Note what came of it, and return the seconds that it took."""
-        took = asyncio.get_running_loop().time() - self.since
-        self.exchanges.append(Exchange(self.where, self.step.value, took * 1000, self.sent, code, reply))
-        return took
-
-    def failed(self, event: Event, text: str = "") -> Ending:
-        """Note that the step under way came to nothing, and return that as an ending."""
-        took = self.end(reply=text or event.value)
-        return Ending(event, self.step, text=text, took=took)
-
-    def replied(self, reply: SMTPResponse) -> Ending:
-        """Return the last reply as an ending; it has been noted already."""
-        return Ending(Event.REPLY, self.step, reply.code, reply.message, self.exchanges[-1].ms / 1000)
+        Not the library's start_tls, for that one takes the reply to STARTTLS and the handshake as one step, and drops
+        what came between the two. Raises ssl.SSLError and ConnectionError.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise SMTPServerDisconnected("Connection lost")
+        upgraded = await self._loop.start_tls(transport, self, context, server_hostname=host)  # type: ignore[arg-type]  # the library's type is too wide
+        if upgraded is None:
+            raise SMTPServerDisconnected("Connection lost")
+        self.transport = upgraded
+        return upgraded
 
 
 class Line:
-    """A connection that is open. Whoever opens it has to abort it."""
+    """A conversation over a connected socket, which is this line's to close: whoever makes one has to hang up."""
 
-    def __init__(self, record: Record, protocol: AttentiveProtocol, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, record: Record, sock: socket.socket) -> None:
         self._record = record
-        self._protocol = protocol
-        self._transport = transport
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._protocol = AttentiveProtocol(self._loop)
+        self._transport: asyncio.BaseTransport | None = None
+
+    async def open(self) -> None:
+        """Talk in clear text."""
+        self._transport, _ = await self._loop.create_connection(lambda: self._protocol, sock=self._sock)
+
+    async def open_secure(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
+        """Talk over TLS from the first octet (RFC 8314 3.3). Raises OSError: ssl.SSLError, ConnectionError."""
+        self._transport, _ = await self._loop.create_connection(
+            lambda: self._protocol, sock=self._sock, ssl=context, server_hostname=host
+        )
+        return self._ssl_object()
+
+    async def upgrade(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
+        """Go on over TLS (RFC 3207). Raises OSError: ssl.SSLError, ConnectionError."""
+        self._transport = await self._protocol.upgrade(context, host or None)
+        return self._ssl_object()
 
     async def listen(self, step: Step) -> SMTPResponse:
         """Return the reply that the server owes without a command: its greeting."""
         self._record.begin(step)
-        return self._noted(await self._protocol.read_response())
+        return self._record.replied(await self._protocol.read_response())
 
     async def say(self, step: Step, *words: bytes, shown: str | None = None) -> SMTPResponse:
-        """Send a command and return the reply. `shown` is what the transcript says was sent, where that differs."""
-        self._record.begin(step, b" ".join(words).decode("ascii") if shown is None else shown)
-        return self._noted(await self._protocol.execute_command(*words))
+        """Send a command and return the reply. `shown` is what the record says was sent, where that differs."""
+        self._record.begin(step, b" ".join(words).decode() if shown is None else shown)
+        self._protocol.listen_for_early()
+        return self._record.replied(await self._protocol.execute_command(*words))
 
     async def quit(self, deadline: float) -> None:
         """Say goodbye and wait for the answer, though not for long and not beyond `deadline` (loop time)."""
-        limit = min(deadline, asyncio.get_running_loop().time() + QUIT_PATIENCE)
         try:
-            async with asyncio.timeout_at(limit):
+            async with asyncio.timeout_at(min(deadline, self._loop.time() + QUIT_PATIENCE)):
                 await self.say(Step.QUIT, b"QUIT")
         except TimeoutError:
             self._record.failed(Event.SILENCE)
@@ -142,18 +149,15 @@ class Line:
 
     def abort(self) -> None:
         """Hang up at once: close() would wait for a peer that never reads, and keep the descriptor meanwhile."""
-        self._transport.abort()  # type: ignore[attr-defined]  # every transport that a socket can have is a WriteTransport
+        if self._transport is None:
+            self._sock.close()  # or asyncio has closed it, with the handshake that failed
+        else:
+            self._transport.abort()  # type: ignore[attr-defined]  # a socket's transport is always a WriteTransport
 
-    def _noted(self, reply: SMTPResponse) -> SMTPResponse:
-        self._record.end(reply.code, reply.message)
-        return reply
-
-
-async def open_line(sock: socket.socket, record: Record) -> Line:
-    """Talk over a connected socket from now on."""
-    loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_connection(lambda: AttentiveProtocol(loop), sock=sock)
-    return Line(record, protocol, transport)
+    def _ssl_object(self) -> ssl.SSLObject:
+        assert self._transport is not None  # noqa: S101 - it was set by the caller one line above
+        found: ssl.SSLObject = self._transport.get_extra_info("ssl_object")
+        return found
 
 
 def note_failure(record: Record, error: SMTPException) -> Ending:
@@ -165,9 +169,32 @@ def note_failure(record: Record, error: SMTPException) -> Ending:
             return record.failed(Event.FLOOD, TOO_LONG)
         case SMTPResponseException():
             return record.failed(Event.GARBAGE, error.message.removeprefix(MALFORMED))
+        case SMTPServerDisconnected(__cause__=ssl.SSLError() as cause):
+            return record.failed(Event.TLS_FAILED, openssl_reason(cause), step=Step.TLS)
         case SMTPServerDisconnected(__cause__=ConnectionError()):
             return record.failed(Event.RESET)
         case SMTPServerDisconnected():
             return record.failed(Event.EOF)
         case _:
             raise error
+
+
+def handshake_failure(error: OSError | SMTPServerDisconnected) -> tuple[Event, str]:
+    """Return what a failed handshake was, and OpenSSL's reason or ""."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            dated = error.verify_code in INVALID_DATES
+            return Event.EXPIRED if dated else Event.UNTRUSTED, error.verify_message
+        case ssl.SSLError():
+            return Event.TLS_FAILED, openssl_reason(error)
+        case ConnectionAbortedError(errno=None):  # asyncio's own limit, which is 60 s
+            return Event.SILENCE, ""
+        case OSError(errno=int()):
+            return Event.RESET, ""
+        case _:
+            return Event.EOF, ""
+
+
+def openssl_reason(error: ssl.SSLError) -> str:
+    """Return what OpenSSL says went wrong, as words: "wrong version number"."""
+    return (error.reason or str(error)).replace("_", " ").lower()

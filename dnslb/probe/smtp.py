@@ -5,11 +5,12 @@ import time
 from dataclasses import dataclass
 
 from dnslb.pool.health import Aspect, Effect, ProbeResult, State, Verdict
-from dnslb.probe.conversation import Finding, Visit
+from dnslb.probe.conversation import Visit
 from dnslb.probe.recipe import Kind, Recipe, Target, Tlsa, Verify
+from dnslb.probe.record import Finding
 from dnslb.probe.tlsa import lookup
 from dnslb.probe.transcript import Report
-from dnslb.probe.verdict import TOLERATED, Ending, Event, Judgement, aspect_of, effect_of, judge
+from dnslb.probe.verdict import Ending, Event, Judgement, aspect_of, effect_of, judge
 
 SEVERITY = {
     State.DOWN: 5,
@@ -44,8 +45,7 @@ class Opinion:
     @property
     def is_final(self) -> bool:
         """Whether the addresses that follow need not be asked."""
-        serves = self.effect.state is State.UP or self.effect is TOLERATED
-        return not serves and not self.says_nothing
+        return self.effect.state not in {State.UP, State.DEGRADED} and not self.says_nothing
 
 
 async def probe(target: Target, aspects: frozenset[Aspect]) -> Report:

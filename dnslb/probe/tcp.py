@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
-from dnslb.probe.verdict import Ending, Event, Step
+from dnslb.probe.verdict import Event
 
 EVENTS = {
     errno.ECONNREFUSED: Event.REFUSED,
@@ -19,19 +19,21 @@ EVENTS = {
     errno.EADDRNOTAVAIL: Event.NO_ROUTE,
     errno.EAFNOSUPPORT: Event.NO_ROUTE,
 }
+Address = IPv4Address | IPv6Address
+
+PROXY_LOCAL = b"\r\n\r\n\0\r\nQUIT\n" + b"\x20\0\0\0"
+"""A PROXY protocol v2 header with command LOCAL and no addresses: the proxy itself speaks, as health checks do
+(proxy-protocol.txt 2.2)."""
+
 OUR_SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-def source_for(
-    address: IPv4Address | IPv6Address, sources: Iterable[IPv4Address | IPv6Address]
-) -> IPv4Address | IPv6Address | None:
+def source_for(address: Address, sources: Iterable[Address]) -> Address | None:
     """Return the first local address of the same family, None if the kernel is to choose."""
     return next((source for source in sources if source.version == address.version), None)
 
 
-async def connect(
-    address: IPv4Address | IPv6Address, port: int, source: IPv4Address | IPv6Address | None
-) -> socket.socket:
+async def connect(address: Address, port: int, source: Address | None) -> socket.socket:
     """Return a connected, non-blocking socket that is the caller's to close. Raises OSError."""
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -57,14 +59,38 @@ def _refuse_ourselves(sock: socket.socket) -> None:
         raise ConnectionRefusedError(errno.ECONNREFUSED, "connected to itself")
 
 
-def connect_failure(error: OSError, source: IPv4Address | IPv6Address | None) -> Ending:
-    """Return what a failed attempt to connect from `source` says of the address.
+async def send_proxy_header(sock: socket.socket) -> None:
+    """Say that a proxy is here for itself. Closes the socket if that fails. Raises OSError."""
+    try:
+        await asyncio.get_running_loop().sock_sendall(sock, PROXY_LOCAL)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def bare_connect(address: Address, port: int, source: Address | None, timeout: float) -> str:  # noqa: ASYNC109 - a deadline is all that a bare connect has
+    """Connect within `timeout` seconds, from `source` if that is given, and hang up without a word.
+
+    Returns "" if that went well, else why not. Raises OSError for a shortage of this process.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await connect(address, port, source)
+    except OSError as error:
+        event, text = connect_failure(error, source)
+        return text or event.value
+    sock.close()
+    return ""
+
+
+def connect_failure(error: OSError, source: Address | None) -> tuple[Event, str]:
+    """Return what a failed attempt to connect from `source` says of the address, and the system's words for it.
 
     A shortage of this process (descriptors, memory) is raised again: it is no fact about a member.
     """
     if error.errno in OUR_SHORTAGE:
         raise error
     if error.errno is None:  # asyncio's own deadline
-        return Ending(Event.SILENCE, Step.CONNECT)
+        return Event.SILENCE, "no answer"
     text = os.strerror(error.errno) + ("" if source is None else f" (from {source})")
-    return Ending(EVENTS.get(error.errno, Event.UNREACHABLE), Step.CONNECT, text=text)
+    return EVENTS.get(error.errno, Event.UNREACHABLE), text

@@ -1,7 +1,11 @@
-"""Certificates of every kind that a mail server can show. Made once, since making keys costs time."""
+"""Certificates of every kind that a mail server can show, made once, since making keys costs time; and servers."""
 
+import asyncio
 import datetime as dt
+import socket
 import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+from tests.probe.scripted import Listen, Listener, Script
 
 HOST = "mx1.example.org"
 """The name that all certificates but `wrong_name` are for."""
@@ -97,3 +103,27 @@ def serving(pem: bytes, file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+@pytest.fixture
+async def listen() -> AsyncIterator[Listen]:
+    """Start scripted servers that end with the test; with a context they speak TLS from the first octet."""
+    async with AsyncExitStack() as stack:
+
+        async def start(script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Listener:
+            listener = Listener(script)
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(listener.greet_next, host, 0, ssl=context)
+            stack.callback(server.close)
+            listener.port = server.sockets[0].getsockname()[1]
+            return listener
+
+        yield start
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """Hold a port on which nobody listens and nobody else can."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
