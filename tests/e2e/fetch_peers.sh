@@ -1,5 +1,5 @@
 #!/bin/bash
-# Unpack Postfix and Exim from Debian's packages into DIR, for tests that are given DNSLB_PEERS=DIR.
+# Unpack mail servers from Debian's packages into DIR, for tests that are given DNSLB_PEERS=DIR.
 # They exclude one another as packages, and installed they would change the mail set-up of this machine.
 # The shared libraries that they need are installed, when run as root.
 set -euo pipefail
@@ -7,7 +7,8 @@ set -euo pipefail
 dir=${1:?usage: fetch_peers.sh DIR}
 mkdir -p "$dir"
 cd "$dir"
-apt-get download -qq -o APT::Sandbox::User=root postfix exim4-base exim4-daemon-light
+apt-get download -qq -o APT::Sandbox::User=root \
+    postfix exim4-base exim4-daemon-light opensmtpd dovecot-core dovecot-lmtpd
 libraries=()
 for package in *.deb; do
     dpkg-deb --extract "$package" .

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PEERS = Path(os.environ.get("DNSLB_PEERS", "/"))
-"""Where Postfix and Exim are unpacked; "/" finds one that is installed."""
+"""Where mail servers are unpacked; "/" finds those that are installed."""
 
 
 def missing(what: str) -> NoReturn:
@@ -186,9 +186,46 @@ def with_etc(files: Mapping[str, Path], command: Sequence[str]) -> list[str]:
 
     It runs in a mount namespace of its own. What libresolv and libc read there can be given in no other way.
     """
+    return _mounted([word for name, path in files.items() for word in (str(path), f"/etc/{name}", "")], command)
+
+
+def in_place(directory: Path, users: Sequence[str], own: Sequence[str], command: Sequence[str]) -> list[str]:
+    """Return a command that runs `command` as if its package were installed, which changes nothing on this machine.
+
+    In a mount namespace of its own /usr also holds what DNSLB_PEERS does, the `users` exist, and the system's
+    directories in `own` are `directory`'s, and empty but for what is there.
+    """
+    mounts = [] if Path("/") == PEERS else ["overlay", "/usr", f"lowerdir={PEERS}/usr:/usr"]
+    for name, file in accounts(directory, users).items():
+        mounts += [str(file), f"/etc/{name}", ""]
+    for path in own:
+        (ours := directory / path.strip("/")).mkdir(parents=True, exist_ok=True)
+        mounts += [str(ours), path, ""]
+    return _mounted(mounts, command)
+
+
+def accounts(directory: Path, users: Sequence[str]) -> dict[str, Path]:
+    """Write a passwd and a group for /etc that hold these users beside the system's own."""
+    files = {}
+    for name, form in (("passwd", "{0}:x:{1}:{1}::/:/bin/false\n"), ("group", "{0}:x:{1}:\n")):
+        files[name] = directory / name
+        added = "".join(form.format(user, number) for number, user in enumerate(users, 61053))
+        files[name].write_text(Path("/etc", name).read_text() + added)
+    return files
+
+
+_MOUNT = """
+while [ "$1" != -- ]; do
+    if [ -n "$3" ]; then mount -t "$1" -o "$3" "$1" "$2"; else mount --bind "$1" "$2"; fi && shift 3 || exit
+done
+shift
+exec "$@"
+"""
+
+
+def _mounted(mounts: Sequence[str], command: Sequence[str]) -> list[str]:
+    """Return a command that runs `command` where each three words (source or type, place, options) are mounted."""
     unshare = program("unshare")
     if subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False).returncode != 0:
         missing("the right to make a mount namespace")
-    script = 'while [ "$1" != -- ]; do mount --bind "$2" "/etc/$1" && shift 2 || exit; done; shift; exec "$@"'
-    mounts = [word for name, path in files.items() for word in (name, str(path))]
-    return [unshare, "--mount", "sh", "-c", script, "sh", *mounts, "--", *command]
+    return [unshare, "--mount", "sh", "-c", _MOUNT, "sh", *mounts, "--", *command]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 import smtplib
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tests.e2e.processes import PEERS, Stage, free_port, listens, unpacked, until, with_etc
+from tests.e2e.processes import PEERS, Stage, accounts, free_port, listens, unpacked, until, with_etc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from tests.e2e.resolvers import Resolver
 
@@ -167,6 +167,15 @@ def _files(directory: Path) -> int:
     return sum(1 for path in directory.rglob("*") if path.is_file())
 
 
+def make_queue(directory: Path) -> None:
+    """Make the directories that a Postfix writes to, in `directory`."""
+    queue = directory / "queue"
+    (queue / "pid").mkdir(parents=True)
+    for path in [directory / "data", *(queue / name for name in QUEUES)]:
+        path.mkdir()
+        shutil.chown(path, "news", "operator" if path.name in {"maildrop", "public"} else None)
+
+
 class Postfix:
     """A Postfix with a queue of its own."""
 
@@ -178,17 +187,10 @@ class Postfix:
         main = POSTFIX_MAIN.format(directory=self.directory, peers=PEERS, log=self.log, libraries=libraries)
         (self.directory / "main.cf").write_text(main + settings)
         (self.directory / "master.cf").write_text(POSTFIX_MASTER.format(listen=":".join(map(str, listen))))
-        self._make_queue()
+        make_queue(self.directory)
         command = with_etc({"resolv.conf": resolver.resolv_conf}, [master, "-d", "-c", str(self.directory)])
         self.process = stage.start(name, command, {"LD_LIBRARY_PATH": libraries})
         until(lambda: listens(*listen), "Postfix listens")
-
-    def _make_queue(self) -> None:
-        queue = self.directory / "queue"
-        (queue / "pid").mkdir(parents=True)
-        for path in [self.directory / "data", *(queue / name for name in QUEUES)]:
-            path.mkdir()
-            shutil.chown(path, "news", "operator" if path.name in {"maildrop", "public"} else None)
 
     def submit(self, recipient: str, subjects: Iterable[str]) -> None:
         """Give it one message for each subject; returns when it has taken all."""
@@ -229,16 +231,10 @@ class Exim:
         conf = self.directory / "conf"
         conf.write_text(EXIM.format(exim=exim, directory=self.directory, listen=self.listen, port=port))
         command = [exim, "-C", str(conf), "-bdf", "-q2s"]
-        etc = {"resolv.conf": resolver.resolv_conf, **self._accounts()}
+        # the user that Debian's Exim wants to find, although the settings choose another
+        etc = {"resolv.conf": resolver.resolv_conf, **accounts(self.directory, ["Debian-exim"])}
         stage.start("exim", with_etc(etc, command))
         until(lambda: listens("127.0.0.1", self.listen), "Exim listens")
-
-    def _accounts(self) -> dict[str, Path]:
-        """Name the user that Debian's Exim wants to find, although the settings choose another."""
-        passwd, group = self.directory / "passwd", self.directory / "group"
-        passwd.write_text(Path("/etc/passwd").read_text() + "Debian-exim:x:61053:61053::/:/bin/false\n")
-        group.write_text(Path("/etc/group").read_text() + "Debian-exim:x:61053:\n")
-        return {"passwd": passwd, "group": group}
 
     def submit(self, recipient: str, subjects: Iterable[str]) -> None:
         """Give it one message for each subject; returns when it has taken all."""
