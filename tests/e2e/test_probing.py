@@ -125,7 +125,7 @@ POSTFIX = [
     Case("screened_deep", Verdict.PROBE_LIMITED, "DISCONNECT", "PIPELINING", recipe={"capabilities": ("PIPELINING",)}),
     Case("screened_foe", Verdict.PROBE_BLOCKED, "NOQUEUE: reject: RCPT", "Service currently unavailable"),
     Case("screened_dropped", Verdict.PROBE_BLOCKED, "DENYLISTED", "Service currently unavailable"),
-    Case("screened_busy", Verdict.BUSY, "all screening ports busy", "All screening ports are busy", held=10),
+    Case("screened_busy", Verdict.BUSY, "all screening ports busy", "All screening ports are busy", held=9),
     Case("tls", Verdict.OK, ENCRYPTED, recipe={**REQUIRED}),
     Case("tls", Verdict.OK, ENCRYPTED, recipe=BY_NAME),
     Case("smtps", Verdict.OK, ENVELOPE, recipe={"kind": Kind.SMTPS, **BY_NAME}),
