@@ -39,7 +39,7 @@ def judge_fall(guard: Guard, member: str, size: int, at: float, round_s: float) 
     noted = replace(guard, falls=MappingProxyType({**recent, member: at}))
     if _within(at, guard.frozen_until, round_s):
         return noted, True
-    if _within(at, guard.armed_from, 2 * round_s):
+    if _within(at, guard.armed_from, round_s):
         return replace(noted, armed_from=at + round_s), False
     if len(noted.falls) < max(_TOGETHER, size / 2):
         return noted, False

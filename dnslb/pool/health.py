@@ -286,6 +286,8 @@ def narrowed(health: Health, aspects: Iterable[Aspect]) -> Health:
     It is for a recipe that has changed: what no probe examines any more could never be found well.
     """
     kept = frozenset(aspects)
+    if health.trouble <= kept:
+        return health
     return replace(health, faults=tuple(fault for fault in health.faults if fault.aspect in kept))
 
 

@@ -287,6 +287,14 @@ def test_busy_for_a_minute_is_leaving() -> None:
     assert [health.state for health in _after(left, ". .")] == [State.DRAINING, State.UP]
 
 
+def test_a_minute_of_busy_replies_takes_nobody_further_out() -> None:
+    """For a member that is down they are one row, however far apart they come."""
+    health = Health(State.DOWN)
+    for at in (0.0, 60.0):
+        health = observe(health, _result(Verdict.BUSY, at), _THRESHOLDS)
+    assert health.state is State.DRAINING
+
+
 def test_a_good_probe_begins_the_minute_anew() -> None:
     """Lost packets do not: they are no sign of mail being taken."""
     assert _busy_at(0, 40, 80, between=[(20, Verdict.OK)]).state is State.BUSY

@@ -26,7 +26,7 @@ def test_what_the_verdict_leaves_counts_for_members_at_work(state: State) -> Non
 
 @pytest.mark.parametrize(
     ("age", "percent"),
-    [(-5, 10), (0, 10), (9.9, 10), (10, 20), (19.9, 20), (45, 50), (80, 90), (89.9, 90), (90, 100), (1e9, 100)],
+    [(-50, 10), (0, 10), (9.9, 10), (10, 20), (19.9, 20), (45, 50), (80, 90), (89.9, 90), (90, 100), (1e9, 100)],
 )
 def test_slow_start_takes_nine_even_steps(age: float, percent: int) -> None:
     """From 10 % at the return to all of it when `slow_start` is over; a clock that was set back begins anew."""
@@ -89,6 +89,11 @@ def test_a_slow_member_is_followed_in_leaps() -> None:
     assert _slow(1550, before=portion).percent == 38
     assert _slow(601, before=replace(portion, percent=91)).percent == 91
     assert _slow(600, before=replace(portion, percent=91)) == WHOLE
+
+
+def test_the_leaps_are_those_of_slowness_alone() -> None:
+    """What was taken away for another reason does not hold a weight that is now decided by slowness."""
+    assert _slow(1100, before=Portion(50, "slow start")).percent == 54
 
 
 def test_a_member_without_a_greeting_is_not_slow() -> None:

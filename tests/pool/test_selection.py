@@ -144,6 +144,12 @@ def test_all_down(all_down: AllDown, last_good: str, published: str) -> None:
     assert (_names(found), found.panic) == (published.split(), True)
 
 
+def test_nobody_in_maintenance_was_good_last() -> None:
+    """When nothing but maintenance is left, all of it is served, whoever was published before."""
+    members = [candidate("a", admin=_MAINT), candidate("b", admin=_MAINT)]
+    assert _names(_selected(members, ["a"], of=pool(all_down=AllDown.LAST_GOOD))) == ["a", "b"]
+
+
 @pytest.mark.parametrize("all_down", AllDown)
 def test_all_down_waits_until_nothing_better_is_left(all_down: AllDown) -> None:
     """As long as one member drains or waits for its first probe, `all_down` has no say."""
