@@ -51,7 +51,8 @@ fall     = 3
 ehlo     = "probe.{zone}"
 
 [pool.{pool}]
-probe = "demo"
+probe      = "demo"
+slow_start = "3s"
 """
 
 _MEMBER = """
