@@ -474,16 +474,15 @@ def test_no_sequence_of_results_leads_astray(
 @given(st.lists(st.sampled_from("..xxbrdg"), max_size=80), _SOME_THRESHOLDS)
 def test_no_member_flaps_faster_than_rise_and_fall_allow(marks: list[str], thresholds: Thresholds) -> None:
     """A return comes with `rise` successes in a row; a death after it has `fall` failures, or two with words."""
-    healths = _after(Health(State.UP), " ".join(marks), thresholds)
-    flips = [n for n, (a, b) in enumerate(pairwise([Health(State.UP), *healths])) if a.state is not b.state]
-    for n in flips:
-        if healths[n].state in AT_WORK and n and healths[n - 1].state not in AT_WORK:
+    healths = [Health(State.UP), *_after(Health(State.UP), " ".join(marks), thresholds)]
+    failures = 0
+    for n, (before, after) in enumerate(pairwise(healths)):
+        failures += marks[n] in "xr"
+        if after.state in AT_WORK and before.state not in AT_WORK:
             assert set(marks[n - thresholds.rise + 1 : n + 1]) <= {".", "g"}
-        if healths[n].state is State.DOWN:
-            enough = min(2, thresholds.fall) if marks[n] == "r" else thresholds.fall
-            begin = max((flip + 1 for flip in flips if flip < n and healths[flip].state in AT_WORK), default=0)
-            failed = sum(mark in "xr" for mark in marks[min(begin, n - enough + 1) : n + 1])
-            assert failed >= enough
+            failures = 0
+        if after.state is State.DOWN and before.state is not State.DOWN:
+            assert failures >= (min(2, thresholds.fall) if marks[n] == "r" else thresholds.fall)
 
 
 @pytest.mark.parametrize(("rise", "fall"), list(product(range(2, 6), range(1, 6))))
