@@ -184,7 +184,7 @@ class Visit:
         if missing := lacking(self._recipe, self._keywords, secure=self._secure):
             return self._record.objection(Event.LACKING, ", ".join(missing))
         if self._greeting_lines > 1 and self._recipe.kind is Kind.SMTP and "PIPELINING" not in self._keywords:
-            self._warnings = [STAND_IN]
+            self._warn(STAND_IN)
         return None
 
     async def _starttls(self, line: Line) -> Ending | None:
@@ -249,14 +249,17 @@ class Visit:
             self._heed(seen)
 
     def _heed(self, seen: trust.Trust) -> None:
-        if seen.warning:
-            self._warnings.append(seen.warning)
+        self._warn(seen.warning)
         if seen.conclusive:
             self._examined.add(Aspect.CERTIFICATE)
         refused = seen.objection and self._unless_tolerated(self._record.objection(*seen.objection, Step.TLS))
         if refused:
             self._problems.append(refused)
         self._stays_shallow = bool(refused) or not seen.conclusive
+
+    def _warn(self, sentence: str) -> None:
+        if sentence and sentence not in self._warnings:
+            self._warnings.append(sentence)
 
     async def _log_in(self, line: Line) -> Ending | None:
         auth = self._recipe.auth

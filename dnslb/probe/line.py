@@ -8,6 +8,7 @@ to the next way of logging in when one has failed.
 import asyncio
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 
 from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
@@ -18,6 +19,11 @@ from dnslb.probe.verdict import Ending, Event, Step
 
 OCTETS = 65_536
 """How much a server may say over one connection."""
+
+CHUNK = 16_384
+"""How much is read at a time: as much as a TLS record holds (RFC 8446 5.1), and half of what a reply may be."""
+
+SSLProtocol.max_size = CHUNK  # asyncio sets so much aside for each connection over TLS, by itself 256 KB
 
 LINES = 256
 """How many lines one reply may have: the library reads all of them anew with each piece that comes."""
@@ -51,6 +57,11 @@ class AttentiveProtocol(SMTPProtocol):
         self._octets = 0
         self._lines = 0
         self._early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin. asyncio would read 256 KB at a time, and a hostile server fill them."""
+        transport.max_size = CHUNK  # type: ignore[attr-defined]  # a socket's transport has it; others take no harm
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what came. Out of turn the library would drop it without a word."""
@@ -138,10 +149,16 @@ class Line:
         return self._record.replied(await self._protocol.execute_command(*words))
 
     async def quit(self, deadline: float) -> None:
-        """Say goodbye and wait for the answer, though not for long and not beyond `deadline` (loop time)."""
+        """Say goodbye and wait for the answer, though not for long and not beyond `deadline` (loop time).
+
+        With an answer the line is closed properly, which over TLS takes a word of its own (RFC 8446 6.1); what the
+        peer makes of that is not waited for.
+        """
         try:
             async with asyncio.timeout_at(min(deadline, self._loop.time() + QUIT_PATIENCE)):
                 await self.say(Step.QUIT, b"QUIT")
+            if self._transport is not None:
+                self._transport.close()
         except TimeoutError:
             self._record.failed(Event.SILENCE)
         except SMTPException as error:

@@ -102,4 +102,4 @@ class Record:
 
 def where(address: Address, port: int) -> str:
     """Write an address and port as people do: 192.0.2.1:25, [2001:db8::1]:25."""
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"  # noqa: PLR2004 - IP's version is its name
+    return f"{address!s}:{port}" if address.version == 4 else f"[{address!s}]:{port}"  # noqa: PLR2004 - IP's version is its name
