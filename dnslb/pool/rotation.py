@@ -16,6 +16,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import gcd
 
+_DEEPEST = 32
+"""So many places of a ranking are drawn by weight. No sender tries as many, and a thousand would take ten seconds."""
 _FINE = 32
 _FRACTION = 2**_FINE - 1
 """Bits of a point's fraction, and their mask: finer than 16-bit weights can tell apart on a ring."""
@@ -180,13 +182,14 @@ def _ranking(weights: tuple[int, ...], first: int, point: int) -> tuple[int, ...
     """Rank the members behind `first` by unfolding a point of the unit interval (an integer of `_FINE` bits).
 
     The members that are left share the interval by weight; the one that holds the point comes next, and the point's
-    place within its part is the point for the ones after it (arithmetic decoding).
+    place within its part is the point for the ones after it (arithmetic decoding). The last ones of many stand as
+    configured.
     """
     ranking = [first]
     left, parts = list(range(len(weights))), list(weights)
     del left[first], parts[first]
     total = sum(parts)
-    while len(left) > 1:
+    while len(left) > 1 and len(ranking) < _DEEPEST:
         point *= total
         whole = point >> _FINE
         place = 0

@@ -174,6 +174,14 @@ def test_a_rank_ring_ranks_all_members(weights: list[int]) -> None:
     assert firsts == [first for (first,) in sample_ring(weights, 1)]
 
 
+def test_the_end_of_a_long_ranking_is_not_drawn() -> None:
+    """Nobody tries 32 servers: behind those, all others stand in the order of the configuration."""
+    ring = rank_ring([weight % 7 + 1 for weight in range(100)])
+    assert all(sorted(ranking) == list(range(100)) for ranking in ring)
+    assert all(list(ranking[32:]) == sorted(ranking[32:]) for ranking in ring)
+    assert len({ranking[:32] for ranking in ring}) == len({ranking[0] for ranking in ring}) == 100
+
+
 @given(weights=_WEIGHTS)
 @example(weights=[1, 1, 2, 1, 2])  # cells whose middles are borders of members
 def test_those_that_share_a_first_spread_the_second_by_weight(weights: list[int]) -> None:
