@@ -14,8 +14,8 @@ import structlog
 
 from dnslb import __version__
 from dnslb.daemon.roster import Key
-from dnslb.pool.health import Health, State
-from dnslb.pool.selection import Selection
+from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.selection import QUESTIONS, Selection
 from dnslb.publisher import Publication
 from dnslb.server.supervisor import Death
 from dnslb.store import Event, EventKind, Store, StoreError
@@ -110,12 +110,11 @@ class Journal:
         self.event(EventKind.STATE, text, pool=pool, member=member, **facts)
         self.health({key: after})
 
-    def member_alerted(self, key: Key, health: Health) -> None:
+    def member_alerted(self, key: Key, verdict: Verdict, reason: str) -> None:
         """Tell of what a person has to mend at a member, or at the probe that asks it."""
         pool, member = key
-        _log.warning("member_alert", pool=pool, member=member, verdict=health.verdict, reason=health.reason)
-        text = f"{member}: {health.verdict}: {health.reason}"
-        self.event(EventKind.ALERT, text, pool=pool, member=member, verdict=health.verdict)
+        _log.warning("member_alert", pool=pool, member=member, verdict=verdict, reason=reason)
+        self.event(EventKind.ALERT, f"{member}: {verdict}: {reason}", pool=pool, member=member, verdict=verdict)
 
     def member_warned(self, key: Key, text: str) -> None:
         """Tell of what will need a person soon."""
@@ -140,6 +139,8 @@ class Journal:
         for pool, (before, after) in publication.pools.items():
             if after.panic != (before is not None and before.panic):
                 self._panic_changed(pool, after)
+            if after.suspect is not None and after.suspect is not (before and before.suspect):
+                self._question_suspected(pool, after.suspect)
             if before is not None and before.published != after.published:
                 members = [choice.member.name for choice in after.published]
                 _log.info("answers_changed", pool=pool, published=members, generation=publication.generation)
@@ -153,6 +154,11 @@ class Journal:
             text = f"pool {pool} panics no more: healthy weight {healthy} of {total}"
             _log.info("pool_recovered", pool=pool, healthy_weight=healthy, total_weight=total)
         self.event(EventKind.PANIC, text, pool=pool, panic=selection.panic)
+
+    def _question_suspected(self, pool: str, verdict: Verdict) -> None:
+        _log.error("question_suspected", pool=pool, verdict=verdict)
+        text = f"pool {pool}: {QUESTIONS[verdict]}, and mail goes on to all of them"
+        self.event(EventKind.ALERT, text, pool=pool, verdict=verdict)
 
     def worker_died(self, death: Death) -> None:
         """Tell that a worker has ended by itself."""

@@ -13,7 +13,7 @@ from dnslb.daemon.journal import Journal
 from dnslb.daemon.roster import Entry, Key, Roster, Standing
 from dnslb.metrics import Metrics
 from dnslb.pool.guard import Guard, held, judge_fall
-from dnslb.pool.health import AT_WORK, Health, NextProbe, State, next_probe, observe
+from dnslb.pool.health import AT_WORK, Health, NextProbe, State, Verdict, narrowed, next_probe, observe
 from dnslb.pool.member import Pool
 from dnslb.pool.portion import WHOLE, median_of, portion_of
 from dnslb.probe.recipe import Target
@@ -64,7 +64,7 @@ class Observer:
             # A reload has removed it, or given its name to another server.
             return NextProbe(target.recipe.interval)
         self._metrics.probe_finished(target.pool, target.member, report.result, lag)
-        before = entry.standing.health
+        before = narrowed(entry.standing.health, target.recipe.intervals)
         after = self._guarded(target, entry, observe(before, report.result, entry.thresholds))
         self._note(target, entry.standing, after, report)
         self._weigh(target.pool, entry, touched=(after.state, after.verdict) != (before.state, before.verdict))
@@ -85,10 +85,12 @@ class Observer:
     def _tell(self, key: Key, before: Health, after: Health) -> None:
         if after.state is not before.state:
             self._journal.member_changed(key, before, after)
-        elif after.failures == 1 and after.state in AT_WORK:
+        elif _suspected(after) and not _suspected(before):
             self._journal.member_suspected(key, after)
-        if after.alert and (after.verdict is not before.verdict or not before.alert):
-            self._journal.member_alerted(key, after)
+        known = _to_mend(before)
+        for verdict, reason in _to_mend(after).items():
+            if verdict not in known:
+                self._journal.member_alerted(key, verdict, reason)
 
     # Weights
 
@@ -147,6 +149,17 @@ class Observer:
         looks = await asyncio.gather(*map(_second_look, together))
         findings = {target.member: look for target, look in zip(together, looks, strict=True)}
         self._journal.prober_suspected(pool, findings, seconds)
+
+
+def _suspected(health: Health) -> bool:
+    """Whether a member at work has just begun to look worse, and is being asked again to be sure."""
+    return health.state in AT_WORK and health.failures == 1 and health.argued is not health.state
+
+
+def _to_mend(health: Health) -> dict[Verdict, str]:
+    """Return what a person has to mend, by verdict, with the reasons."""
+    faults = {fault.verdict: fault.reason for fault in health.faults if fault.alert}
+    return faults | ({health.verdict: health.reason} if health.alert else {})
 
 
 async def _second_look(target: Target) -> str:

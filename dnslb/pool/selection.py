@@ -49,7 +49,7 @@ _RUNG_OF_READY: Mapping[State, Rung] = MappingProxyType(
     }
 )
 
-_QUESTIONS: Mapping[Verdict, str] = MappingProxyType(
+QUESTIONS: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.REJECTS_DOMAIN: "all members reject the sentinel recipient: the sentinel is suspect",
         Verdict.AUTH_FAILED: "all members reject the probe's login: the account is suspect",
@@ -177,7 +177,7 @@ def _choices(pool: Pool, candidates: Sequence[Candidate]) -> tuple[Choice, ...]:
 def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str], healthy: Fraction) -> _Pick:
     suspect = _suspect(weighted)
     if suspect is not None:
-        return _Pick(_ready(weighted), panic=True, why_in=_QUESTIONS[suspect], suspect=suspect)
+        return _Pick(_ready(weighted), panic=True, why_in=QUESTIONS[suspect], suspect=suspect)
     best = min(c.rung for c in weighted)
     if best >= Rung.FAILED:
         return _all_down(pool, _on(best, weighted), last_good)
@@ -193,7 +193,7 @@ def _suspect(weighted: Iterable[Candidate]) -> Verdict | None:
     ready = _ready(weighted)
     if len(ready) < _WITNESSES or any(c.health.state is not State.DOWN for c in ready):
         return None
-    return next((verdict for verdict in _QUESTIONS if all(c.health.shows(verdict) for c in ready)), None)
+    return next((verdict for verdict in QUESTIONS if all(c.health.shows(verdict) for c in ready)), None)
 
 
 def _ready(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -6,8 +6,11 @@ from typing import cast
 import structlog
 
 from dnslb.daemon.journal import Journal
-from dnslb.pool.health import Health, State
+from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.selection import select
+from dnslb.publisher import Publication
 from dnslb.store import Event, EventKind, Store, StoreError
+from tests.conftest import candidate, pool
 
 
 class FailingStore:
@@ -54,3 +57,19 @@ async def test_a_store_that_fails_is_reported_when_it_begins_to() -> None:
             await journal.settle()
     assert [line["event"] for line in logs] == ["state_not_saved"] * 2
     assert store.texts == ["something"]
+
+
+async def test_a_question_that_all_members_fail_is_told_once(tmp_path: Path) -> None:
+    """When it begins: the next change of the pool's answers has nothing new to say of it."""
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    rejecting = [candidate(name, State.DOWN, verdict=Verdict.REJECTS_DOMAIN) for name in ("mx1", "mx2")]
+    suspect = select(pool(*(each.member for each in rejecting)), rejecting, frozenset())
+    for before in (None, suspect):
+        journal.published(Publication(2, {}, {"inbound": (before, suspect)}, None))
+    await journal.settle()
+    texts = [event.text for event in await store.events() if event.kind is EventKind.ALERT]
+    assert texts == [
+        "pool inbound: all members reject the sentinel recipient: the sentinel is suspect, and mail goes on to all of them"
+    ]
+    await store.close()

@@ -7,13 +7,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.pool.health import Aspect, Fault, Health, ProbeResult, State, Thresholds, Verdict
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
@@ -56,10 +57,10 @@ class Touched:
 class Stage:
     """An observer of one pool whose members are up, with a clock that the test turns."""
 
-    def __init__(self, *names: str, slow_start: float = 0.0) -> None:
+    def __init__(self, *names: str, slow_start: float = 0.0, fall: int = 1) -> None:
         members = [member(name, f"127.0.0.{number}") for number, name in enumerate(names, 1)]
         self.pool = replace(pool(*members), slow_start=slow_start)
-        thresholds = Thresholds(RECIPE.rise, RECIPE.fall, RECIPE.interval)
+        thresholds = Thresholds(RECIPE.rise, fall, RECIPE.interval)
         self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in members}
         entries = {("inbound", each.name): Entry(each, thresholds, self.standings[each.name]) for each in members}
         self.now = START
@@ -179,6 +180,23 @@ async def test_what_a_person_has_to_mend_is_told_once() -> None:
         stage.find("mx1", verdict)
     assert await stage.told(EventKind.ALERT) == ["mx1: probe_limited: probe_limited"] * 2
     assert stage.standings["mx1"].health.state is State.UP
+
+
+async def test_what_a_reload_no_longer_asks_for_is_wrong_no_longer() -> None:
+    """A recipient that the probe has lost would never be found well again."""
+    stage = Stage("mx1", "mx2", "mx3")
+    fault = Fault(Aspect.RECIPIENT, Verdict.REJECTS_DOMAIN, "550 no", alert=True)
+    stage.standings["mx1"].health = Health(State.DOWN, Verdict.REJECTS_DOMAIN, faults=(fault,))
+    assert stage.find("mx1", Verdict.OK).health.state is State.UP
+
+
+async def test_a_member_under_suspicion_is_told_of_once() -> None:
+    """When the first probe fails, not with each one that says nothing new."""
+    stage = Stage("mx1", "mx2", "mx3", fall=3)
+    with capture_logs() as logs:
+        for verdict in (Verdict.REFUSED, Verdict.PROBE_LIMITED, Verdict.PROBE_LIMITED):
+            stage.find("mx1", verdict)
+    assert [line["event"] for line in logs].count("member_suspected") == 1
 
 
 @pytest.mark.parametrize("times", [1, 3])
