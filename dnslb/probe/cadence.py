@@ -1,4 +1,7 @@
-"""How deep the next probe of a member goes: which of its aspects are due. Times and draws are arguments."""
+"""How deep the next probe of a member goes: which of its aspects are due, and how many members may go deep at once.
+
+Times and draws are arguments.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +43,7 @@ class Cadence:
         Where there is an account, the recipient is examined only in a probe that logs in. So a login is made when it is
         due, or when the recipient is asked for, but never for being asked for itself.
         """
-        aspects = (self.asked & intervals.keys()) - {Aspect.AUTH} | {Aspect.SESSION}
+        aspects = self.asked.intersection(intervals) - {Aspect.AUTH} | {Aspect.SESSION}
         if Aspect.RECIPIENT in aspects and Aspect.AUTH in intervals:
             aspects |= {Aspect.AUTH}
         if now >= self.retry_at:
@@ -81,3 +84,32 @@ class Cadence:
         in_rhythm = began - self.due.get(aspect, -inf) <= 2 * pace
         part = 1 + VARIATION * (2 * draw - 1) if in_rhythm else draw
         return began + max(NEAREST * pace, part * intervals[aspect] - NEAREST * pace)
+
+
+DEEP_RATE = 200.0
+DEEP_BURST = 1000.0
+DEEP_RESERVE = 500.0
+"""How many probes that go beyond the session may begin in a second on average, how many at once, and how many of those
+are kept for what is asked for. With TLS a probe takes 1 to 2.5 ms of CPU, ten times as much as without. When ten
+thousand members were due for it at once, all conversations would outlast their time limits, and good members look dead.
+"""
+
+LATE = 0.05
+"""Seconds that a probe may be late and still go deep. Where all are later, this process has more to do than it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many deep probes may begin now: `left` of them at `at` (loop time)."""
+
+    left: float = DEEP_BURST
+    at: float = -inf
+
+    def spend(self, now: float, late: float, *, asked: bool) -> "Allowance | None":
+        """Return what is left after a deep probe, None if it must not go deep now.
+
+        One that is `late` (seconds), or finds little left, only does if what it looks at was asked for.
+        """
+        left = min(DEEP_BURST, self.left + (now - self.at) * DEEP_RATE)
+        least = 1.0 if asked else 1.0 + DEEP_RESERVE
+        return Allowance(left - 1, now) if left >= least and (asked or late <= LATE) else None

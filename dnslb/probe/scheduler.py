@@ -22,7 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from dnslb.pool.health import Aspect, NextProbe, ProbeResult, Verdict
-from dnslb.probe.cadence import Cadence
+from dnslb.probe.cadence import Allowance, Cadence
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.probe.smtp import probe
 from dnslb.probe.transcript import Report
@@ -42,6 +42,8 @@ NEWCOMER_SPREAD = 1.0
 """Members that a reload brings are probed within so many seconds, not all in one instant."""
 
 SOONEST = timedelta(milliseconds=50)
+
+SHALLOW = frozenset({Aspect.SESSION})
 
 OnResult = Callable[[Target, Report, float], NextProbe]
 RunProbe = Callable[[Target, frozenset[Aspect]], Awaitable[Report]]
@@ -133,6 +135,7 @@ class Scheduler:
         self._watch_of: dict[Key, Watch] = {}
         self._locks: WeakValueDictionary[tuple[bytes, int], asyncio.Lock] = WeakValueDictionary()
         """By address and port. Watches hold them, so that they go with the last one that needs them."""
+        self._allowance = Allowance()
         self._numbers = itertools.count()
         self._guard: asyncio.Task[None] | None = None
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it writes lines per run
@@ -164,15 +167,16 @@ class Scheduler:
         self._watch_of = {key: watch for watch in self._watches.values() for key in watch.readers}
 
     async def first_round(self, deadline: float, targets: Iterable[Target]) -> set[Key]:
-        """Probe all aspects of these targets now; return pool and member of those done within `deadline` seconds.
+        """Probe these targets now and return pool and member of those that were done within `deadline` seconds.
 
-        The others go on and report when they end. Targets that are not scheduled are left out. Afterwards the regular
-        probes are spread over the interval.
+        As first probes they examine all aspects, but of thousands only some do at once. Those that are not done go on
+        and report when they end. Targets that are not scheduled are left out. Afterwards the regular probes are spread
+        over the interval.
         """
         probes: dict[asyncio.Task[Report], set[Key]] = {}
         for key in ((target.pool, target.member) for target in targets):
             if watch := self._watch_of.get(key):
-                probes.setdefault(self._begin(watch, self._wall(), whole=True, spread=True), set()).add(key)
+                probes.setdefault(self._begin(watch, self._wall(), whole=False, spread=True), set()).add(key)
         if not probes:
             return set()
         done, _ = await asyncio.wait(probes, timeout=deadline)
@@ -255,13 +259,14 @@ class Scheduler:
 
     async def _probe(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> Report:
         target, intervals = watch.target, watch.recipe.intervals
+        late = self._late(due)
         async with AsyncExitStack() as held:
             for lock in watch.locks:
                 await held.enter_async_context(lock)
             await held.enter_async_context(self._places)  # last: who waits for an address takes no place
             began = asyncio.get_running_loop().time()
-            lag = max(0.0, self._wall() - due)
-            aspects = frozenset(intervals) if whole else watch.cadence.wanted(intervals, began)
+            lag = self._late(due)
+            aspects = frozenset(intervals) if whole else self._allowed(watch, intervals, began, late)
             report = await self._report_of(target, aspects)
         watch.probing = None
         if watch.readers:  # else it ended in the very moment in which it was cancelled
@@ -269,6 +274,20 @@ class Scheduler:
             self._tell(watch, report, lag)
             self._plan(watch, asyncio.get_running_loop().time() - began, spread=spread)
         return report
+
+    def _allowed(self, watch: Watch, intervals: Mapping[Aspect, float], now: float, late: float) -> frozenset[Aspect]:
+        """Return what a probe should examine, or no more than the session if too many others go deep now."""
+        wanted = watch.cadence.wanted(intervals, now)
+        if wanted == SHALLOW:
+            return wanted
+        left = self._allowance.spend(now, late, asked=not watch.cadence.asked <= SHALLOW)
+        if left is None:
+            return SHALLOW
+        self._allowance = left
+        return wanted
+
+    def _late(self, due: float) -> float:
+        return max(0.0, self._wall() - due)
 
     async def _report_of(self, target: Target, aspects: frozenset[Aspect]) -> Report:
         """Probe; a bug in it is logged, is no information about the member, and does not end the schedule."""

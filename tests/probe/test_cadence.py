@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnslb.pool.health import Aspect, ProbeResult, Verdict
-from dnslb.probe.cadence import LOGIN_PAUSE, Cadence
+from dnslb.probe.cadence import DEEP_BURST, DEEP_RATE, DEEP_RESERVE, LATE, LOGIN_PAUSE, Allowance, Cadence
 from dnslb.probe.verdict import EFFECTS
 
 SESSION = frozenset({Aspect.SESSION})
@@ -105,6 +105,7 @@ def test_what_is_asked_for_is_examined_before_its_time() -> None:
     cadence = Cadence(in_rhythm().due, asked=frozenset({Aspect.RECIPIENT}))
     assert cadence.wanted(EVERY, 1.0) == SESSION | {Aspect.RECIPIENT}
     assert cadence.wanted({Aspect.SESSION: 10.0}, 1.0) == SESSION
+    assert isinstance(cadence.wanted(EVERY, 1.0), frozenset)
     assert cadence.after(EVERY, SESSION, found(SESSION), 1.0, MIDDLE).wanted(EVERY, 2.0) == SESSION
 
 
@@ -138,3 +139,31 @@ def test_a_longer_interval_than_the_pause_is_kept() -> None:
     daily = {**EVERY, Aspect.AUTH: 86400.0}
     cadence = Cadence({Aspect.AUTH: 0.0}).after(daily, ALL, found(ALL, Verdict.AUTH_FAILED), 0.0, MIDDLE)
     assert Aspect.AUTH not in cadence.wanted(daily, 2 * LOGIN_PAUSE)
+
+
+def spent(allowance: Allowance, now: float, *, asked: bool) -> int:
+    """Count how many probes go deep at one moment."""
+    count = 0
+    while (left := allowance.spend(now, 0.0, asked=asked)) is not None:
+        allowance, count = left, count + 1
+    return count
+
+
+def test_not_all_members_go_deep_at_once() -> None:
+    """Of many that are due in one moment some go deep, and what was asked for still does after them."""
+    assert spent(Allowance(), 0.0, asked=False) == DEEP_BURST - DEEP_RESERVE
+    assert spent(Allowance(DEEP_RESERVE, 0.0), 0.0, asked=False) == 0
+    assert spent(Allowance(DEEP_RESERVE, 0.0), 0.0, asked=True) == DEEP_RESERVE
+
+
+def test_the_others_follow_at_a_steady_rate() -> None:
+    """After a second so many more go deep, and after a long time no more than at first."""
+    assert spent(Allowance(DEEP_RESERVE, 0.0), 1.0, asked=False) == DEEP_RATE
+    assert spent(Allowance(0.0, 0.0), 1e6, asked=True) == DEEP_BURST
+
+
+def test_who_is_late_does_not_go_deep() -> None:
+    """When this process cannot keep its own times, it looks only as deep as it was asked to."""
+    assert Allowance().spend(0.0, LATE, asked=False) is not None
+    assert Allowance().spend(0.0, 2 * LATE, asked=False) is None
+    assert Allowance().spend(0.0, 2 * LATE, asked=True) is not None

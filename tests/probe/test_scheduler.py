@@ -360,6 +360,19 @@ async def test_a_first_probe_goes_to_the_full_depth(begin: Begin, probes: Probes
     assert probes.depths == [DEEP, SESSION]
 
 
+async def test_of_thousands_some_go_deep_at_once(begin: Begin, probes: Probes) -> None:
+    """A first round of very many members learns who answers at all, and leaves most of the costly rest for later."""
+    many = [
+        target(f"mx{number}", address=str(ip_address("10.1.0.0") + number), interval=NEVER) for number in range(3000)
+    ]
+    scheduler = await begin(*many)
+    assert len(await scheduler.first_round(60, many)) == len(many)
+    assert set(probes.depths) == {DEEP, SESSION}
+    probes.depths.clear()
+    await scheduler.probe_now(("in", "mx2999"))
+    assert probes.depths == [DEEP]
+
+
 async def test_what_health_asks_for_is_examined(begin: Begin, probes: Probes) -> None:
     """The next probe goes as deep as the answer to the last one says."""
     delays = iter([0.01])
