@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import signal
 import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -118,10 +119,21 @@ class Listener:
         until(lambda: self.sessions() >= ended + count, f"{self.mark} has logged that the others are gone")
 
 
+_RUDE = (
+    *("lost connection", "PREGREET", "pipelining", "HANGUP", "timeout after", "SSL_accept error", "too many errors"),
+    *("lost (error", "unexpected disconnection", "synchronization error", "syntax or protocol", "failed-command"),
+    *("reason=disconnect", "reason=io-error", "Connection lost", "Connection closed", "non-SMTP command"),
+)
+"""What mail servers log of guests without manners."""
+
+
+def rude_in(log: str) -> list[str]:
+    """Return the lines of a log that complain of a guest."""
+    return [line for line in log.splitlines() if any(word in line for word in _RUDE)]
+
+
 # --- Postfix -------------------------------------------------------------------------------------------------------
 
-_SERVICE = "127.0.0.1:{port} inet n - n - {limit} {program}{options}\n"
-_BEHIND = "{name} pass - - n - - smtpd{options}\n"
 _POSTFIX_TOO = """
 tlsmgr    unix - - n 1000? 1 tlsmgr
 tlsproxy  unix - - n - 0 tlsproxy
@@ -187,45 +199,76 @@ def logins(known: Certificates, dovecot: Dovecot) -> dict[str, str]:
 
 
 class Postfix:
-    """A Postfix that receives; see `postfix_faults` for its listeners."""
+    """A Postfix that receives, with a listener for each name in `faults` (see `postfix_faults` for what is in them).
 
-    def __init__(self, stage: Stage, known: Certificates, more: Mapping[str, dict[str, str]] | None = None) -> None:
-        self.directory, self._libraries = stage.directory("postfix"), str(PEERS / "usr/lib/postfix")
+    Each has a free port of 127.0.0.1, but for those that have their address and port in `places`.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        faults: Mapping[str, dict[str, str]],
+        places: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:
+        self.directory, libraries = stage.directory("postfix"), str(PEERS / "usr/lib/postfix")
         self.log = self.directory / "log"
-        self.listeners: dict[str, Listener] = {}
-        faults = {**postfix_faults(known), **(more or {})}
+        self._faults = dict(faults)
+        self._places = dict(places or {name: ("127.0.0.1", free_port()) for name in faults})
         (self.directory / "main.cf").write_text(
-            POSTFIX_MAIN.format(directory=self.directory, peers=PEERS, log=self.log, libraries=self._libraries)
+            POSTFIX_MAIN.format(directory=self.directory, peers=PEERS, log=self.log, libraries=libraries)
             + "relay_domains = mail.test\nrelay_transport = discard\n"
         )
-        (self.directory / "master.cf").write_text("".join(self._services(faults)))
+        self._write_services()
         make_queue(self.directory)
-        self._start(stage)
-
-    def __getitem__(self, fault: str) -> Listener:
-        return self.listeners[fault]
-
-    def _services(self, faults: Mapping[str, dict[str, str]]) -> Iterator[str]:
-        """Write master.cf; our own services are in front of those that every Postfix has."""
-        for name, settings in faults.items():
-            port = free_port()
-            self.listeners[name] = Listener(port, self.log, f" {name}/", ("disconnect",))
-            options = "".join(f" -o {{ {key} = {value} }}" for key, value in {**_RECEIVING, **settings}.items())
-            options += f" -o syslog_name={name}"
-            if name.startswith("screened"):
-                own = f" -o smtpd_service_name={name} -o postscreen_cache_map=btree:{self.directory}/data/{name}"
-                yield _SERVICE.format(port=port, limit=1, program="postscreen", options=options + own)
-                yield _BEHIND.format(name=name, options=options)
-            else:
-                yield _SERVICE.format(port=port, limit="-", program="smtpd", options=options)
-        yield POSTFIX_MASTER.partition("smtpd\n")[2]
-        yield _POSTFIX_TOO
-
-    def _start(self, stage: Stage) -> None:
-        """Start it, and wait without connecting to it: a check of ours would look like a rude guest in the log."""
         command = [unpacked("usr/lib/postfix/sbin/master"), "-d", "-c", str(self.directory)]
-        stage.start("postfix", command, {"LD_LIBRARY_PATH": self._libraries})
+        self._process = stage.start("postfix", command, {"LD_LIBRARY_PATH": libraries})
+        # a connection to see that it listens would be a rude guest's in its log
         until(lambda: lines_with(self.log, "daemon started"), "Postfix has started")
+
+    def __getitem__(self, name: str) -> Listener:
+        return Listener(self._places[name][1], self.log, f" {name}/", ("disconnect",))
+
+    def become(self, name: str, settings: dict[str, str]) -> None:
+        """Give a listener other faults, as an operator does who edits master.cf and reloads."""
+        self._faults[name] = settings
+        self._write_services()
+        self._process.signal(signal.SIGHUP)
+
+    def _write_services(self) -> None:
+        """Write master.cf; our own services are in front of those that every Postfix has."""
+        own = [self._service(name, settings) for name, settings in self._faults.items()]
+        (self.directory / "master.cf").write_text("".join(own) + POSTFIX_MASTER.partition("smtpd\n")[2] + _POSTFIX_TOO)
+
+    def _service(self, name: str, settings: dict[str, str]) -> str:
+        options = "".join(f" -o {{ {key} = {value} }}" for key, value in {**_RECEIVING, **settings}.items())
+        options += f" -o syslog_name={name}"
+        place = ":".join(map(str, self._places[name]))
+        if "postscreen_greet_wait" not in settings:
+            return f"{place} inet n - n - - smtpd{options}\n"
+        screen = f" -o smtpd_service_name={name} -o postscreen_cache_map=btree:{self.directory}/data/{name}"
+        return f"{place} inet n - n - 1 postscreen{options}{screen}\n{name} pass - - n - - smtpd{options}\n"
+
+
+class PostfixMembers:
+    """Pool members mx1 to mx4 on 127.0.0.11 to 127.0.0.14, all of one Postfix, that can be given faults."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.addresses = {f"mx{n}": f"127.0.0.{10 + n}" for n in range(1, 5)}
+        self.port = free_port(*self.addresses.values())
+        places = {name: (address, self.port) for name, address in self.addresses.items()}
+        self._postfix = Postfix(stage, {name: {} for name in places}, places)
+
+    def become(self, name: str, settings: dict[str, str]) -> None:
+        """Give a member other faults; {} for none."""
+        self._postfix.become(name, settings)
+
+    def lines(self, name: str, text: str) -> list[str]:
+        """Return what the member has logged that holds the text."""
+        return [line for line in self._postfix[name].lines() if text in line]
+
+    def complaints(self) -> list[str]:
+        """Return what its log says of guests without manners."""
+        return rude_in(self._postfix.log.read_text())
 
 
 # --- Exim ----------------------------------------------------------------------------------------------------------

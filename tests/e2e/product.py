@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.e2e.processes import Process, Stage, free_port, until
 from tests.e2e.resolvers import answers, ask, rdatas
@@ -14,7 +14,6 @@ from tests.e2e.resolvers import answers, ask, rdatas
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.e2e.members import Members
 
 SERVER = """
 [server]
@@ -34,6 +33,7 @@ interval = "500ms"
 timeout = "5s"
 rise = 1
 fall = 2
+{probe}
 """
 MEMBER = """
 [[pool.mail.member]]
@@ -80,7 +80,19 @@ ns A 127.0.0.1
 """
 
 
-def pool(members: Members, weights: Mapping[str, int] | None = None) -> str:
+class Pooled(Protocol):
+    """Mail servers that are a pool's members: their addresses by name, and the port that they share."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Return each member's address."""
+
+    @property
+    def port(self) -> int:
+        """Return the port of all."""
+
+
+def pool(members: Pooled, weights: Mapping[str, int] | None = None) -> str:
     """Return the configuration of the pool `mail`; members that `weights` does not name weigh 1."""
     weighed = dict.fromkeys(members.addresses, 1) | dict(weights or {})
     text = [
@@ -92,16 +104,17 @@ def pool(members: Members, weights: Mapping[str, int] | None = None) -> str:
 class Daemon:
     """A `dnslb run` on a port of 127.0.0.1 that stays the same when it is started again."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that a test may speak of
         self,
         stage: Stage,
-        members: Members,
+        members: Pooled,
         *,
         weights: Mapping[str, int] | None = None,
         zone: str = "",
+        probe: str = "",
         listen: Sequence[str] = ("127.0.0.1",),
     ) -> None:
-        self._stage, self._members = stage, members
+        self._stage, self._members, self._probe = stage, members, probe
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -111,7 +124,7 @@ class Daemon:
 
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
-        server = SERVER.format(listen=json.dumps(self._listen), members=self._members.port)
+        server = SERVER.format(listen=json.dumps(self._listen), members=self._members.port, probe=self._probe)
         self.config.write_text(server + pool(self._members, weights) + SERVICES)
 
     def start(self) -> Process:

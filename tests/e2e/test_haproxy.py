@@ -93,7 +93,7 @@ def nameless(port: int) -> Listener:
 def faults(stage: Stage) -> Iterator[dict[str, Fault]]:
     """Start a server for each fault, with somebody else's connection to those that are to be full."""
     known = mailservers.certificates(stage.directory("tls"))
-    postfix, exim = mailservers.Postfix(stage, known), mailservers.Exim(stage, known)
+    postfix, exim = mailservers.Postfix(stage, mailservers.postfix_faults(known)), mailservers.Exim(stage, known)
     busy = mailservers.Exim(stage, known, "busy", "smtp_accept_max = 1")
     with ExitStack() as scripts:
         hung = scripts.enter_context(Script(b""))

@@ -10,21 +10,15 @@ import pytest
 from dnslb.pool.health import Verdict
 from dnslb.probe.recipe import Auth, Kind, StartTls, Verify
 from tests.e2e import mailservers
-from tests.e2e.mailservers import PASSWORD, SENTINEL
-from tests.e2e.processes import Stage
+from tests.e2e.mailservers import ABSURD, PASSWORD, SENTINEL, PostfixMembers, postfix_faults, rude_in
+from tests.e2e.processes import Stage, until
+from tests.e2e.product import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dnslb.probe.transcript import Report
     from tests.e2e.mailservers import Certificates, Dovecot, Exim, Listener, Postfix
-
-RUDE = (
-    *("lost connection", "PREGREET", "pipelining", "HANGUP", "timeout after", "SSL_accept error", "too many errors"),
-    *("lost (error", "unexpected disconnection", "synchronization error", "syntax or protocol", "failed-command"),
-    *("reason=disconnect", "reason=io-error", "Connection lost", "Connection closed", "non-SMTP command"),
-)
-"""What mail servers log of guests without manners."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ def dovecot(theatre: Stage, known: Certificates) -> Dovecot:
 @pytest.fixture(scope="module")
 def postfix(theatre: Stage, known: Certificates, dovecot: Dovecot) -> Postfix:
     """Start a Postfix that asks Dovecot for passwords."""
-    return mailservers.Postfix(theatre, known, {"login": mailservers.logins(known, dovecot)})
+    return mailservers.Postfix(theatre, {**postfix_faults(known), "login": mailservers.logins(known, dovecot)})
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +87,7 @@ async def check(listener: Listener, case: Case, known: Certificates) -> Report:
     assert report.result.verdict is case.verdict, (report.result.reason, log)
     assert case.reason in report.result.reason
     assert case.logged in log
-    assert case.abrupt or not [word for word in RUDE if word in log], log
+    assert case.abrupt or not rude_in(log)
     return report
 
 
@@ -203,3 +197,35 @@ async def test_dovecot(dovecot: Dovecot, known: Certificates, case: Case) -> Non
     case = Case(case.listener, case.verdict, case.logged, case.reason, recipe={"kind": Kind.LMTP, **case.recipe})
     report = await check(dovecot.lmtp, case, known)
     assert "LHLO" in [exchange.step for exchange in report.exchanges]
+
+
+def test_what_ails_a_member_decides_what_answers_do_with_it(stage: Stage) -> None:
+    """Four real members: one refuses the domain and one is full, which leave; one is busy and one screens, which stay.
+
+    One ails after the other, as it is in life: half a pool at once would be taken for a fault of the prober.
+    """
+    members = PostfixMembers(stage)
+    daemon = Daemon(stage, members, probe=f'rcpt_to = "{SENTINEL}"\nrecipient_interval = "500ms"\n')
+    daemon.wait_published(*members.addresses)
+
+    members.become("mx1", {"relay_recipient_maps": "inline:{ other@mail.test=x }"})
+    daemon.wait_published("mx2", "mx3", "mx4")
+    assert daemon.member("mx1")["verdict"] == "rejects_domain"
+    members.become("mx1", {})
+    daemon.wait_published(*members.addresses)
+
+    members.become("mx2", {"queue_minfree": ABSURD})
+    daemon.wait_published("mx1", "mx3", "mx4")
+    assert daemon.member("mx2")["verdict"] == "storage"
+    members.become("mx2", {})
+    daemon.wait_published(*members.addresses)
+
+    members.become("mx3", {"smtpd_client_restrictions": "check_client_access static:{421 4.3.2 Try again later}"})
+    until(lambda: daemon.member("mx3")["state"] == "busy", "mx3 is busy")
+    assert daemon.member("mx3")["effective_weight"] == pytest.approx(0.1)
+
+    members.become("mx4", {"postscreen_greet_wait": "1s", "postscreen_access_list": "", "postscreen_greet_ttl": "1s"})
+    until(lambda: len(members.lines("mx4", "PASS ")) > 3, "mx4 has let the probe pass a few times")
+    assert daemon.member("mx4")["state"] in {"up", "degraded"}  # a pause before the greeting may count as slowness
+    assert daemon.published() == set(members.addresses)
+    assert members.complaints() == []
