@@ -309,11 +309,7 @@ all:
   driver = redirect
   data = :blackhole:
 """
-_EXIM_TLS = """
-tls_advertise_hosts = ${{if or{{{{eq{{$received_port}}{{{tls}}}}}{{eq{{$received_port}}{{{expired}}}}}}}{{*}}{{}}}}
-tls_certificate = ${{if eq{{$received_port}}{{{tls}}}{{%s}}{{%s}}}}
-tls_privatekey = ${{if eq{{$received_port}}{{{tls}}}{{%s}}{{%s}}}}
-"""
+_EXIM_FAREWELLS = ("closed by", "refused", "lost", "rejected connection", "tls error")
 
 
 class Exim:
@@ -322,17 +318,13 @@ class Exim:
     def __init__(self, stage: Stage, known: Certificates, name: str = "exim", more: str = "") -> None:
         self.directory = stage.directory(name)
         shutil.chown(self.directory, "mail", "mail")
-        log = self.directory / "mainlog"
-        ports = {fault: free_port() for fault in ("plain", "leaving", "deferring", "denying", "tls", "expired")}
-        self.listeners = {
-            fault: Listener(
-                port, log, f"]:{port}", ("closed by", "refused", "lost", "rejected connection", "tls error")
-            )
-            for fault, port in ports.items()
-        }
-        files = (known.good[0], known.expired[0], known.good[1], known.expired[1])
-        conf, every = self.directory / "conf", ":".join(map(str, ports.values()))
-        more += (_EXIM_TLS % files).format(**ports)
+        log, conf = self.directory / "mainlog", self.directory / "conf"
+        faults = ("plain", "leaving", "deferring", "denying", "tls", "expired", "broken_key")
+        ports = {fault: free_port() for fault in faults}
+        self.listeners = {fault: Listener(port, log, f"]:{port}", _EXIM_FAREWELLS) for fault, port in ports.items()}
+        pairs = {"tls": known.good, "expired": known.expired, "broken_key": (known.good[0], known.expired[1])}
+        more += "".join(self._tls({self[fault].port: pair for fault, pair in pairs.items()}))
+        every = ":".join(map(str, ports.values()))
         conf.write_text(_EXIM.format(directory=self.directory, more=more, ports=every, **ports))
         command = [unpacked("usr/sbin/exim4"), "-C", str(conf), "-bdf"]
         stage.start(name, in_place(self.directory, ["Debian-exim"], [], command))
@@ -340,6 +332,16 @@ class Exim:
 
     def __getitem__(self, fault: str) -> Listener:
         return self.listeners[fault]
+
+    def _tls(self, pairs: Mapping[int, tuple[Path, Path]]) -> Iterator[str]:
+        """Write the settings that give some ports a certificate and its key, and no TLS to the others."""
+        for name, values in (
+            ("tls_advertise_hosts", ["*"] * len(pairs)),
+            ("tls_certificate", [pair[0] for pair in pairs.values()]),
+            ("tls_privatekey", [pair[1] for pair in pairs.values()]),
+        ):
+            words = " ".join(f"at{port}={value}" for port, value in zip(pairs, values, strict=True))
+            yield f"\n{name} = ${{extract{{at$received_port}}{{{words}}}{{$value}}{{}}}}"
 
 
 # --- OpenSMTPD -----------------------------------------------------------------------------------------------------

@@ -72,10 +72,16 @@ def is_free(address: str, port: int) -> bool:
     return True
 
 
+_GIVEN: set[int] = set()
+"""Ports that somebody here has been given, and may not listen on yet."""
+
+
 def free_port(*addresses: str) -> int:
-    """Return a port below the ephemeral ones that is free on each of the loopback addresses."""
-    ports = random.SystemRandom().sample(range(10000, 32000), 200)
-    return next(port for port in ports if all(is_free(address, port) for address in addresses or ("127.0.0.1",)))
+    """Return a port below the ephemeral ones that is free on each of the loopback addresses, never the same again."""
+    ports = set(random.SystemRandom().sample(range(10000, 32000), 200)) - _GIVEN
+    free = next(port for port in ports if all(is_free(address, port) for address in addresses or ("127.0.0.1",)))
+    _GIVEN.add(free)
+    return free
 
 
 def free_address(port: int) -> str:

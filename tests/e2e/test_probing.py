@@ -153,6 +153,8 @@ EXIM = [
     Case("tls", Verdict.OK, "closed by QUIT", recipe={**REQUIRED, **BY_NAME}),
     Case("expired", Verdict.TLS_INVALID, "closed by QUIT", "expired", abrupt=True),
     Case("expired", Verdict.TLS_INVALID, "", "expired", abrupt=True, recipe=BY_NAME),
+    Case("broken_key", Verdict.TLS_BROKEN, "TLS error", "454"),
+    Case("broken_key", Verdict.TLS_BROKEN, "TLS error", "454", recipe=REQUIRED),
 ]
 
 
