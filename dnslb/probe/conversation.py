@@ -18,7 +18,8 @@ from dnslb.probe import tls, trust
 from dnslb.probe.hello import keywords, lacking, say_hello
 from dnslb.probe.line import Line, handshake_failure, note_failure
 from dnslb.probe.login import log_in
-from dnslb.probe.recipe import Kind, StartTls, Target, Tlsa, Verify
+from dnslb.probe.plan import Plan
+from dnslb.probe.recipe import Kind, Target, Tlsa
 from dnslb.probe.record import Finding, Record, where
 from dnslb.probe.tcp import Address, connect, connect_failure, send_proxy_header, source_for
 from dnslb.probe.transcript import TlsFacts  # noqa: TC001 - no second way of importing for the sake of one annotation
@@ -27,9 +28,6 @@ from dnslb.probe.verdict import Ending, Event, Scene, Step, effect_of, judge
 READY = 220
 DONE = 250
 LOGGED_IN = 235
-
-BEYOND_SESSION = frozenset({Aspect.TLS, Aspect.CERTIFICATE, Aspect.AUTH, Aspect.RECIPIENT})
-"""What STARTTLS is done for. The last two because servers may demand it first, and because senders would do it."""
 
 NO_CLEAR_TEXT = "TLS, without which no password is sent"
 
@@ -59,10 +57,9 @@ class Visit:
     def __init__(
         self, target: Target, address: Address, aspects: frozenset[Aspect], tlsa: Sequence[Tlsa] | None = None
     ) -> None:
-        self._target = target
+        self._plan = Plan(target, aspects)
         self._recipe = target.recipe
         self._address = address
-        self._aspects = aspects
         self._tlsa = tlsa
         self._started = asyncio.get_running_loop().time()
         self._deadline = self._started + target.recipe.timeout
@@ -73,7 +70,7 @@ class Visit:
         self._in_clear = False
         self._problems: list[Ending] = []
         self._warnings: list[str] = []
-        self._examined = {Aspect.SESSION} | (aspects - target.recipe.intervals.keys())
+        self._examined = {Aspect.SESSION} | self._plan.needless
         self._latency: float | None = None
         self._source = ""
         self._greeting_lines = 1
@@ -103,8 +100,8 @@ class Visit:
 
     @property
     def _scene(self) -> Scene:
-        record, target = self._record, self._target
-        return Scene(record.where, target.recipe.timeout, self._source, target.host, self._greeting_lines)
+        host = self._plan.target.host
+        return Scene(self._record.where, self._recipe.timeout, self._source, host, self._greeting_lines)
 
     def _hang_up(self) -> None:
         if self._line is not None:
@@ -143,7 +140,7 @@ class Visit:
         source = source_for(self._address, self._recipe.source)
         self._record.begin(Step.CONNECT)
         try:
-            sock = await connect(self._address, self._target.port, source)
+            sock = await connect(self._address, self._plan.target.port, source)
             self._source = sock.getsockname()[0]
             self._record.end()
             if self._recipe.proxy:
@@ -157,7 +154,7 @@ class Visit:
 
     async def _greeting(self, line: Line) -> Ending | None:
         """Open the conversation, and send nothing before the last line of the greeting is there."""
-        if self._recipe.kind is Kind.SMTPS:
+        if self._plan.implicit_tls:
             await self._shake_hands(line.open_secure)
         else:
             self._record.begin(Step.GREETING)
@@ -189,8 +186,7 @@ class Visit:
 
     async def _starttls(self, line: Line) -> Ending | None:
         """Go on over TLS if that is asked for and offered."""
-        asked = self._recipe.starttls is not StartTls.OFF and self._aspects & BEYOND_SESSION
-        if self._secure or self._in_clear or not asked:
+        if self._secure or self._in_clear or not self._plan.starttls:
             return None
         self._examined.add(Aspect.TLS)
         if "STARTTLS" not in self._keywords:
@@ -205,11 +201,8 @@ class Visit:
     def _without_starttls(self) -> Ending | None:
         """Where there is no TLS there is no certificate that could be wrong."""
         self._examined.add(Aspect.CERTIFICATE)
-        if self._recipe.verify is not Verify.NONE:
-            return self._record.objection(Event.LACKING, f"verify = {self._recipe.verify}", Step.STARTTLS)
-        if self._recipe.starttls is StartTls.REQUIRE:
-            return self._record.objection(Event.LACKING, "starttls = require", Step.STARTTLS)
-        return None
+        demanded = self._plan.no_starttls_is_broken
+        return self._record.objection(Event.LACKING, demanded, Step.STARTTLS) if demanded else None
 
     async def _shake_hands(self, shake: Handshake) -> None:
         """Secure the line. Raises HandshakeError if that fails."""
@@ -217,7 +210,7 @@ class Visit:
         context = tls.client_context(verify=self._verifying, ca_file=self._recipe.ca_file)
         self._record.begin(Step.TLS)
         try:
-            shaken = await shake(context, self._host)
+            shaken = await shake(context, self._plan.host)
         except (OSError, SMTPServerDisconnected) as error:
             raise HandshakeError(self._record.failed(*handshake_failure(error))) from error
         self._secure = True
@@ -227,7 +220,7 @@ class Visit:
         """Decide what follows a connection that came to nothing: None if a new one goes on with less."""
         if broken.event in {Event.UNTRUSTED, Event.EXPIRED}:
             self._distrust = broken.text
-            if Aspect.CERTIFICATE in self._aspects:
+            if Aspect.CERTIFICATE in self._plan.aspects:
                 return None
             self._examined.add(Aspect.CERTIFICATE)
         elif self._goes_on_in_clear and self._unless_tolerated(broken) is None:
@@ -238,11 +231,15 @@ class Visit:
 
     @property
     def _goes_on_in_clear(self) -> bool:
-        return self._sees_recipient and self._recipe.auth is None and not self._in_clear
+        return self._plan.recipient and self._recipe.auth is None and not self._in_clear
 
     def _appraise(self, shaken: ssl.SSLObject) -> None:
         problem = "" if self._verifying else self._distrust
-        seen = trust.appraise(shaken, self._recipe, self._host, problem, self._tlsa) if self._judges else None
+        seen = (
+            trust.appraise(shaken, self._recipe, self._plan.host, problem, self._tlsa)
+            if self._plan.certificate
+            else None
+        )
         self._tls = tls.facts(shaken) if seen is None else seen.facts
         self._record.end(reply=f"{self._tls.version} {self._tls.cipher}")
         if seen is not None:
@@ -262,13 +259,13 @@ class Visit:
             self._warnings.append(sentence)
 
     async def _log_in(self, line: Line) -> Ending | None:
-        auth = self._recipe.auth
-        if auth is None or Aspect.AUTH not in self._aspects or self._stays_shallow:
+        account = self._plan.account
+        if account is None or self._stays_shallow:
             return None
         if not self._secure:
             return None if self._problems else self._record.objection(Event.LACKING, NO_CLEAR_TEXT, Step.AUTH)
         self._examined.add(Aspect.AUTH)
-        reply = await log_in(line, self._record, auth, self._keywords.get("AUTH", ""))
+        reply = await log_in(line, self._record, account, self._keywords.get("AUTH", ""))
         if reply is None:
             return self._record.objection(Event.LACKING, "AUTH PLAIN or LOGIN", Step.AUTH)
         self._last = self._record.ending(reply)
@@ -277,7 +274,7 @@ class Visit:
 
     async def _envelope(self, line: Line) -> Ending | None:
         """Ask whether a mail for the sentinel would be taken, and go no further."""
-        if not self._sees_recipient or self._stays_shallow or not (self._recipe.auth is None or self._logged_in):
+        if not self._plan.recipient or self._stays_shallow or not (self._recipe.auth is None or self._logged_in):
             return None
         self._examined.add(Aspect.RECIPIENT)
         mail, rcpt = f"MAIL FROM:<{self._recipe.mail_from}>", f"RCPT TO:<{self._recipe.rcpt_to}>"
@@ -288,29 +285,9 @@ class Visit:
         return None
 
     @property
-    def _host(self) -> str:
-        return self._target.host.rstrip(".")
-
-    @property
-    def _judges(self) -> bool:
-        """Whether the certificate matters in this conversation."""
-        return Aspect.CERTIFICATE in self._aspects or self._recipe.verify is not Verify.NONE
-
-    @property
     def _verifying(self) -> bool:
-        """Whether OpenSSL is to verify it: not against TLSA records, and not twice in vain."""
-        by_name = self._recipe.verify is not Verify.DANE and bool(self._host)
-        return self._judges and by_name and self._distrust is None
-
-    @property
-    def _sees_recipient(self) -> bool:
-        """Whether there is a recipient to ask for now.
-
-        A member with an account usually takes mail only after AUTH, and AUTH has its own, slower cadence: then the
-        recipient is examined in the conversations that log in, and in no others.
-        """
-        may = self._recipe.auth is None or Aspect.AUTH in self._aspects
-        return Aspect.RECIPIENT in self._aspects and bool(self._recipe.rcpt_to) and may
+        """Whether OpenSSL is to verify the certificate: not twice in vain."""
+        return self._plan.openssl_verifies and self._distrust is None
 
     def _unless_tolerated(self, ending: Ending) -> Ending | None:
         """Return an ending that ends the conversation; one that the recipe tolerates is kept in mind instead."""

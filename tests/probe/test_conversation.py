@@ -520,7 +520,7 @@ async def test_the_password_is_in_no_record(relay: Relay, echo: str, caplog: pyt
         _, report = await relay(b"AUTH PLAIN", AUTH=ECHOES[echo])
     assert "AUTH PLAIN ***" in {exchange.sent for exchange in report.exchanges}
     words = (all_words(report) + caplog.text).casefold()
-    for secret in (TOKEN[:-7].decode(), TOKEN[8:20].decode(), ACCOUNT.password):
+    for secret in (TOKEN[:-7].decode(), TOKEN[8:20].decode(), ACCOUNT.password[-5:]):
         assert secret.casefold() not in words
 
 
