@@ -40,23 +40,25 @@ defaults
   timeout connect 5s
   timeout client 5s
   timeout server 5s
-  timeout check {patience}s
-backend mail
   option smtpchk EHLO probe.test
-{servers}
+{backends}
 """
+BACKEND = "backend mail{patience}\n  timeout check {patience}s\n{servers}"
 SERVER = "  server {name} 127.0.0.1:{port} check inter 500ms fall 1 rise 1"
-PATIENCE = 3
-"""Seconds for one check or probe; more than postscreen's pause, since here it is to be waited for."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A row of the table: the fault in words, a server that has it, and what the probe's recipe has besides."""
+    """A row of the table: the fault in words, a server that has it, and what the probe's recipe has besides.
+
+    `patience` is how many seconds a check and a probe may take: long where the server answers, so that a machine that
+    has much to do changes nothing.
+    """
 
     words: str
     listener: Listener
     recipe: dict[str, Any] = field(default_factory=dict)
+    patience: int = 20
 
 
 class Script(socketserver.ThreadingTCPServer):
@@ -105,8 +107,8 @@ def faults(stage: Stage) -> Iterator[dict[str, Fault]]:
             "good": Fault("none", postfix["tls"]),
             "postscreen": Fault("none; postscreen greets new clients with `220-` and a pause", postfix["screened"]),
             "killed": Fault("killed", nameless(free_port())),
-            "hung": Fault("hung: accepts connections, never greets", hung.listener),
-            "web": Fault("a web server has the port, and waits to be asked", _web(stage)),
+            "hung": Fault("hung: accepts connections, never greets", hung.listener, patience=1),
+            "web": Fault("a web server has the port, and waits to be asked", _web(stage), patience=1),
             "shell": Fault("an SSH server has the port", shell.listener),
             "busy": Fault("overload: Exim greets with 421", busy["plain"]),
             "leaving": Fault("shutting down, says the greeting 421", exim["leaving"]),
@@ -137,14 +139,21 @@ def _web(stage: Stage) -> Listener:
 def haproxy_says(stage: Stage, faults: Mapping[str, Fault]) -> dict[str, str]:
     """Let a HAProxy check all the servers; returns how it counts each, and why."""
     directory = stage.directory("haproxy")
-    servers = "\n".join(SERVER.format(name=name, port=fault.listener.port) for name, fault in faults.items())
     conf, stats = directory / "conf", directory / "stats"
-    conf.write_text(HAPROXY.format(socket=stats, patience=PATIENCE, servers=servers))
+    backends = "\n".join(_backend(faults, patience) for patience in {fault.patience for fault in faults.values()})
+    conf.write_text(HAPROXY.format(socket=stats, backends=backends))
     process = stage.start("haproxy", [program("haproxy"), "-db", "-f", str(conf)])
     until(stats.exists, "HAProxy has started")
     rows = until(lambda: _all_checked(_show_stat(stats)), "HAProxy has checked every server")
     process.end()
     return {row["svname"]: _in_short(row) for row in rows}
+
+
+def _backend(faults: Mapping[str, Fault], patience: int) -> str:
+    """Write the settings for the servers that are given so much time."""
+    ports = {name: fault.listener.port for name, fault in faults.items() if fault.patience == patience}
+    servers = "\n".join(SERVER.format(name=name, port=port) for name, port in ports.items())
+    return BACKEND.format(patience=patience, servers=servers)
 
 
 def _show_stat(stats: Path) -> list[dict[str, str]]:
@@ -153,7 +162,7 @@ def _show_stat(stats: Path) -> list[dict[str, str]]:
         asked.sendall(b"show stat\n")
         text = asked.makefile().read()
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
-    return [row for row in rows if row["pxname"] == "mail" and row["svname"] != "BACKEND"]
+    return [row for row in rows if row["svname"] != "BACKEND"]
 
 
 def _all_checked(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -173,7 +182,7 @@ async def dnslb_says(faults: Mapping[str, Fault]) -> dict[str, str]:
 
 
 async def _probed(fault: Fault) -> str:
-    plain = {"rcpt_to": SENTINEL, "starttls": StartTls.OPPORTUNISTIC, "timeout": float(PATIENCE)}
+    plain = {"rcpt_to": SENTINEL, "starttls": StartTls.OPPORTUNISTIC, "timeout": float(fault.patience)}
     target = fault.listener.target(**{**plain, **fault.recipe})
     result = (await probe(target, frozenset(target.recipe.intervals))).result
     return f"`{result.verdict}`: {_in_words(result.effect)}"
