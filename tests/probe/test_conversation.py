@@ -501,6 +501,7 @@ async def test_broken_tls_keeps_the_password_in(listen: Listen, refusal: str) ->
     assert (report.result.verdict, report.result.effect.state) == (Verdict.TLS_BROKEN, State.DEGRADED)
     assert not report.result.examined & {Aspect.AUTH, Aspect.RECIPIENT}
     assert not any(line.startswith((b"AUTH", b"MAIL")) for line in server.heard)
+    assert len(server.guests) == 1
 
 
 ECHOES = {
