@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +202,25 @@ async def test_dovecot(dovecot: Dovecot, known: Certificates, case: Case) -> Non
     case = Case(case.listener, case.verdict, case.logged, case.reason, recipe={"kind": Kind.LMTP, **case.recipe})
     report = await check(dovecot.lmtp, case, known)
     assert "LHLO" in [exchange.step for exchange in report.exchanges]
+
+
+def shown(listener: Listener, *options: str) -> tuple[int, Any]:
+    """Run `dnslb probe` on a listener, without a daemon; returns its exit status and its JSON."""
+    command = [sys.executable, "-m", "dnslb", "probe", f"127.0.0.1:{listener.port}", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_the_command_finds_what_the_daemon_finds(postfix: Postfix, known: Certificates) -> None:
+    """An administrator sees the same without a daemon: the certificate, the verdict, and 0 or 1 for a script."""
+    status, found = shown(postfix["tls"], "--host", "mx.test", "--verify", "name", "--ca-file", str(known.ca))
+    assert (status, found["verdict"], found["up"]) == (0, "ok", True)
+    assert found["tls"]["names"] == ["mx.test"]
+    assert found["tls"]["trusted"]
+
+    status, found = shown(postfix["unknown_user"], "--rcpt-to", SENTINEL)
+    assert (status, found["verdict"], found["up"]) == (1, "rejects_domain", False)
+    assert "User unknown" in found["reason"]
 
 
 def test_what_ails_a_member_decides_what_answers_do_with_it(stage: Stage) -> None:
