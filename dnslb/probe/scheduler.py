@@ -259,7 +259,7 @@ class Scheduler:
 
     async def _probe(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> Report:
         target, intervals = watch.target, watch.recipe.intervals
-        late = self._late(due)
+        late = 0.0 if spread else self._late(due)  # a round begins with all at once, and that takes time
         async with AsyncExitStack() as held:
             for lock in watch.locks:
                 await held.enter_async_context(lock)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import logging
 import time
 from collections import Counter
@@ -363,14 +364,23 @@ async def test_a_first_probe_goes_to_the_full_depth(begin: Begin, probes: Probes
 async def test_of_thousands_some_go_deep_at_once(begin: Begin, probes: Probes) -> None:
     """A first round of very many members learns who answers at all, and leaves most of the costly rest for later."""
     many = [
-        target(f"mx{number}", address=str(ip_address("10.1.0.0") + number), interval=NEVER) for number in range(3000)
+        target(f"mx{number}", address=str(ip_address("10.1.0.0") + number), interval=NEVER) for number in range(1500)
     ]
     scheduler = await begin(*many)
     assert len(await scheduler.first_round(60, many)) == len(many)
     assert set(probes.depths) == {DEEP, SESSION}
-    probes.depths.clear()
-    await scheduler.probe_now(("in", "mx2999"))
+    report = await scheduler.probe_now(("in", "mx1499"))
+    assert report.result.examined == DEEP
+
+
+async def test_a_first_round_goes_deep_however_slowly_it_begins(begin: Begin, probes: Probes) -> None:
+    """That making so many tasks takes a while is no sign that this process has too much to do."""
+    seconds = itertools.count(time.time())
+    it = target(interval=NEVER)
+    scheduler = await begin(it, wall=lambda: next(seconds))
+    await scheduler.first_round(10, [it])
     assert probes.depths == [DEEP]
+    assert probes.results[0][2] >= 1.0
 
 
 async def test_what_health_asks_for_is_examined(begin: Begin, probes: Probes) -> None:
