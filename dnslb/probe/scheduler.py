@@ -304,7 +304,8 @@ class Scheduler:
         """Report to all readers and note what they ask for."""
         wishes = [self._wish_of(target, report, lag) for target in watch.readers.values()]
         watch.delay = min(wish.delay for wish in wishes)
-        watch.cadence = replace(watch.cadence, asked=frozenset().union(*(wish.aspects for wish in wishes)))
+        if asked := frozenset[Aspect]().union(*(wish.aspects for wish in wishes)):
+            watch.cadence = replace(watch.cadence, asked=asked)
 
     def _wish_of(self, target: Target, report: Report, lag: float) -> NextProbe:
         try:
