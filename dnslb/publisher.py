@@ -60,6 +60,10 @@ class Publisher:
         assert self._world is not None  # noqa: S101 - publish_world comes first
         return self._world
 
+    def last_good(self, pool: str) -> frozenset[str]:
+        """Return the members that were published when the pool last was not in panic."""
+        return self._last_good.get(pool, frozenset())
+
     async def publish_world(
         self,
         world: World,
@@ -155,7 +159,7 @@ class Publisher:
         return change, serials
 
     def _select(self, world: World, candidates: Candidates, pool: str) -> Selection:
-        selection = select(world.pools[pool], candidates(pool), self._last_good.get(pool, frozenset()))
+        selection = select(world.pools[pool], candidates(pool), self.last_good(pool))
         if not selection.panic:
             self._last_good[pool] = frozenset(choice.member.name for choice in selection.published)
         return selection

@@ -17,6 +17,7 @@ _COMMANDS = {
     "maint": ("dnslb.cli.member", "Take a member out of the answers while any other is left."),
     "weight": ("dnslb.cli.member", "Change a member's weight until further notice."),
     "probe": ("dnslb.cli.probe", "Look at one server now: the conversation, the certificate, the verdict."),
+    "plan": ("dnslb.cli.plan", "Show what changes would do, without making them."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),
     "version": ("dnslb.cli.version", "Show the version of this command and of the running daemon."),

@@ -2,16 +2,19 @@
 
 import difflib
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dnslb.control.protocol import Code, Refused, Request, is_integer
 from dnslb.pool.admin import AdminState
+from dnslb.pool.planned import Planned, Step
 
 MAX_NAME = 255
 MAX_REASON = 500
 MAX_WEIGHT = 65_535
+MAX_TIER = 65_535
+MAX_CHANGES = 1_000
 MAX_EVENTS = 1_000
 EVENTS = 100
 """How many events are sent if the request does not say."""
@@ -47,6 +50,10 @@ class Operator(Protocol):
         self, since: float | None, pool: str | None, after: int | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return events as JSON objects, oldest first (PROTOCOL.md says which of them)."""
+        ...
+
+    async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
+        """Return the object of `dnslb plan --json`: what is published now, and what would be after the changes."""
         ...
 
     async def probe(self, pool: str, member: str) -> dict[str, Any]:
@@ -176,11 +183,40 @@ def _or_null(check: Callable[[object], object]) -> Callable[[object], object]:
     return lambda value: None if value is None else check(value)
 
 
+def _changes(value: object) -> tuple[Planned, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHANGES:
+        raise ValueError(f"a list of 1 to {MAX_CHANGES} changes")
+    return tuple(map(_change, value))
+
+
+def _change(value: object) -> Planned:
+    if not isinstance(value, dict) or not isinstance(value.get("step"), str) or value["step"] not in set(Step):
+        raise ValueError(f"changes that each have a step, one of {', '.join(Step)}")
+    step = Step(value["step"])
+    checks = {**_MEMBER_CHECKS, **_CHECKS_OF_STEP.get(step, {})}
+    if value.keys() - {"step"} != checks.keys():
+        raise ValueError(f"a change {step} with {', '.join(checks)}")
+    found: dict[str, Any] = {name: _part(step, name, check, value[name]) for name, check in checks.items()}
+    return Planned(step, **found)
+
+
+def _part(step: Step, name: str, check: Callable[[object], object], value: object) -> object:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValueError(f"a change {step} whose {name} is {error}") from None
+
+
 async def _version(operator: Operator) -> dict[str, Any]:
     return operator.version()
 
 
-_MEMBER = {"pool": _Argument(_name), "member": _Argument(_name)}
+_MEMBER_CHECKS: Mapping[str, Callable[[object], object]] = {"pool": _name, "member": _name}
+_CHECKS_OF_STEP: Mapping[Step, Mapping[str, Callable[[object], object]]] = {
+    Step.WEIGHT: {"weight": _or_null(_integer(0, MAX_WEIGHT))},
+    Step.ADD: {"weight": _integer(0, MAX_WEIGHT), "tier": _integer(1, MAX_TIER)},
+}
+_MEMBER = {name: _Argument(check) for name, check in _MEMBER_CHECKS.items()}
 _REASON = {"reason": _Argument(_reason, "")}
 
 _VERBS: Mapping[str, _Verb] = {
@@ -203,6 +239,7 @@ _VERBS: Mapping[str, _Verb] = {
         },
         lambda operator, args, _who: operator.events(**args),
     ),
+    "plan": _Verb({"changes": _Argument(_changes)}, lambda operator, args, _who: operator.plan(**args)),
     "probe": _Verb(_MEMBER, lambda operator, args, _who: operator.probe(**args)),
     "version": _Verb({}, lambda operator, _args, _who: _version(operator)),
 }

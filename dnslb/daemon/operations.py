@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,10 @@ from dnslb.config import ConfigError
 from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
 from dnslb.daemon import report
+from dnslb.daemon.planning import plan_json
 from dnslb.daemon.roster import Entry, Key
 from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.planned import Planned, Step
 from dnslb.probe.report_json import report_json
 from dnslb.probe.transcript import Report
 from dnslb.publisher import Publisher
@@ -147,6 +149,24 @@ class Operations:
         """Probe a member now, in all its aspects; what is found counts like any probe."""
         self._entry(pool, member)
         return report_json(f"{pool}/{member}", await self._probe((pool, member)))
+
+    async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
+        """Tell what changes would do, and make none of them."""
+        for change in changes:
+            self._check_planned(change, changes)
+        return plan_json(self._view(), changes, self._publisher.last_good)
+
+    def _check_planned(self, change: Planned, changes: Sequence[Planned]) -> None:
+        key = (change.pool, change.member)
+        times = sum(each.step is Step.ADD and (each.pool, each.member) == key for each in changes)
+        if not times:
+            self._entry(*key)
+            return
+        view = self._view()
+        if change.pool not in view.pools:
+            raise no_such_pool(change.pool, list(view.pools))
+        if times > 1 or view.roster.get(*key) is not None:
+            raise Refused(Code.REFUSED, f"pool {change.pool!r} cannot get a second member {change.member!r}")
 
     def version(self) -> dict[str, Any]:
         """Return what runs."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
 from dnslb.control.server import ControlServer
 from dnslb.pool.admin import AdminState
+from dnslb.pool.planned import Planned, Step
 
 
 def a_member(**facts: object) -> dict[str, Any]:
@@ -64,6 +65,7 @@ class FakeOperator:
         self.wrong: list[str] = []
         self.happened: list[dict[str, Any]] = []
         self.seen: dict[str, Any] = {}
+        self.planned: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
         self.counts_alike = False
         """Whether the pool is a round-robin one."""
@@ -124,6 +126,16 @@ class FakeOperator:
         self.member(pool, member)
         self.asked.append({"probe": f"{pool}/{member}"})
         return self.seen
+
+    async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
+        """Return what the test has set."""
+        for change in changes:
+            if change.pool == "inbound" and change.step is not Step.ADD:
+                self.member(change.pool, change.member)
+            parts = {"step": change.step, "pool": change.pool, "member": change.member}
+            weight = {"weight": change.weight} if change.step in {Step.WEIGHT, Step.ADD} else {}
+            self.asked.append(parts | weight | ({"tier": change.tier} if change.step is Step.ADD else {}))
+        return self.planned
 
     def version(self) -> dict[str, Any]:
         """Return the version of a daemon that was not restarted after an upgrade."""

@@ -1,5 +1,6 @@
 """The verbs: what each takes, and what it says to arguments that are wrong."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dnslb.control.commands import execute, no_such_member, no_such_pool
 from dnslb.control.protocol import Refused, Request
 from dnslb.pool.admin import AdminState
+from dnslb.pool.planned import Planned, Step
 
 TARGET = {"pool": "inbound", "member": "mx1"}
 
@@ -35,6 +37,10 @@ class Recorder:
     ) -> list[dict[str, Any]]:
         """Return the call."""
         return [{"call": (since, pool, after, limit)}]
+
+    async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": tuple(changes)}
 
     async def probe(self, pool: str, member: str) -> dict[str, Any]:
         """Return the call."""
@@ -74,7 +80,38 @@ async def test_the_other_verbs_reach_the_operator() -> None:
     assert await call("events", everything) == [{"call": (1.0, "inbound", 0, 1000)}]
 
 
+async def test_a_plan_takes_each_step_with_what_belongs_to_it() -> None:
+    """The words become types, in their order; a weight may be the configured one."""
+    added = {"step": "add", "pool": "inbound", "member": "mx9", "weight": 0, "tier": 2}
+    weights = [{"step": "weight", **TARGET, "weight": weight} for weight in (None, 65_535)]
+    steps = [{"step": step, **TARGET} for step in ("drain", "ready", "maint", "down")]
+    assert await call("plan", {"changes": [added, *weights, *steps]}) == {
+        "call": (
+            Planned(Step.ADD, "inbound", "mx9", 0, 2),
+            Planned(Step.WEIGHT, "inbound", "mx1", None),
+            Planned(Step.WEIGHT, "inbound", "mx1", 65_535),
+            *(Planned(step, "inbound", "mx1") for step in (Step.DRAIN, Step.READY, Step.MAINT, Step.DOWN)),
+        )
+    }
+
+
+_DRAIN = {"step": "drain", **TARGET}
 WRONG = [
+    ("plan", {}, "plan needs the argument changes"),
+    ("plan", {"changes": []}, "changes of plan: expected a list of 1 to 1000 changes"),
+    ("plan", {"changes": [_DRAIN] * 1001}, "expected a list of 1 to 1000 changes"),
+    ("plan", {"changes": "drain"}, "expected a list of 1 to 1000 changes"),
+    ("plan", {"changes": ["drain"]}, "changes that each have a step, one of add, drain, ready, maint, down, weight"),
+    ("plan", {"changes": [{**_DRAIN, "step": "stop"}]}, "expected changes that each have a step, one of add"),
+    ("plan", {"changes": [{**_DRAIN, "step": ["drain"]}]}, "expected changes that each have a step, one of add"),
+    ("plan", {"changes": [{**_DRAIN, "weight": 1}]}, "expected a change drain with pool, member"),
+    ("plan", {"changes": [{**_DRAIN, "step": "add"}]}, "expected a change add with pool, member, weight, tier"),
+    ("plan", {"changes": [{**_DRAIN, "pool": ""}]}, "expected a change drain whose pool is a name of 1 to 255"),
+    (
+        "plan",
+        {"changes": [{**_DRAIN, "step": "weight", "weight": 65_536}]},
+        "expected a change weight whose weight is an integer from 0 to 65535",
+    ),
     ("admin", {"member": "mx1", "state": "drain"}, "admin needs the argument pool"),
     ("admin", TARGET, "admin needs the argument state"),
     ("admin", {**TARGET, "state": "asleep"}, "expected one of ready, drain, maint"),
@@ -117,9 +154,11 @@ async def test_wrong_arguments_are_told_what_was_expected(verb: str, args: dict[
 async def test_an_unknown_verb_is_told_the_known_ones() -> None:
     """A client of a later version can find out what this daemon knows."""
     with pytest.raises(Refused) as caught:
-        await call("explain")
+        await call("divine")
     assert caught.value.code == "unknown_verb"
-    assert caught.value.details == {"known": ["admin", "events", "probe", "reload", "status", "version", "weight"]}
+    assert caught.value.details == {
+        "known": ["admin", "events", "plan", "probe", "reload", "status", "version", "weight"]
+    }
 
 
 def test_a_mistyped_name_gets_the_likely_one_and_all() -> None:

@@ -7,7 +7,7 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dnslb.control import server as server_module
 from dnslb.control.protocol import MAX_LINE, Code, Refused
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.pool.admin import AdminState
+from dnslb.pool.planned import Planned
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -59,6 +60,11 @@ class FakeOperator:
         self.asked.append(("events", since, pool, after, limit))
         self.asked_once.set()
         return [{"id": 1, "text": "x" * 200_000}]
+
+    async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
+        """Note it."""
+        self.asked.append(("plan", *changes))
+        return {"panics": []}
 
     async def probe(self, pool: str, member: str) -> dict[str, Any]:
         """Note it."""

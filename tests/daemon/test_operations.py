@@ -15,6 +15,7 @@ from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.pool.planned import Planned, Step
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
 from dnslb.publisher import Publisher
@@ -170,3 +171,28 @@ async def test_a_probe_on_demand_is_told_in_full(stage: Stage) -> None:
     assert (told["target"], told["verdict"], told["up"]) == ("inbound/mx1", "ok", True)
     with pytest.raises(Refused):
         await stage.operations.probe("inbound", "mx9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([Planned(Step.DRAIN, "inbound", "mx9")], "has no member 'mx9'; did you mean"),
+        ([Planned(Step.DRAIN, "outbound", "mx1")], "there is no pool 'outbound'"),
+        ([Planned(Step.ADD, "outbound", "mx3", 1)], "there is no pool 'outbound'"),
+        ([Planned(Step.ADD, "inbound", "mx1", 1)], "pool 'inbound' cannot get a second member 'mx1'"),
+        ([Planned(Step.ADD, "inbound", "mx3", 1)] * 2, "pool 'inbound' cannot get a second member 'mx3'"),
+    ],
+)
+async def test_a_plan_about_nobody_is_refused(stage: Stage, changes: list[Planned], told: str) -> None:
+    """Better no plan than one that leaves a step out."""
+    with pytest.raises(Refused, match=told):
+        await stage.operations.plan(changes)
+
+
+async def test_a_plan_is_a_thought_only(stage: Stage) -> None:
+    """It may be about a member that it adds; nothing is published, stored or remembered of it."""
+    changes = [Planned(Step.ADD, "inbound", "mx3", 50), Planned(Step.DOWN, "inbound", "mx3")]
+    found = await stage.operations.plan([*changes, Planned(Step.DRAIN, "inbound", "mx1")])
+    assert [name for name, facts in found["after"]["inbound"]["members"].items() if facts["published"]] == ["mx2"]
+    assert stage.published() == ["mx1", "mx2"]
+    assert (stage.publisher.generation, stage.store.admins, stage.store.events) == (1, [], [])

@@ -1,0 +1,88 @@
+"""What a plan would change: the facts of status now, and after changes that are made to copies only. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from dnslb.daemon import report
+from dnslb.daemon.report import View
+from dnslb.pool.member import Pool
+from dnslb.pool.planned import Planned, changed
+from dnslb.pool.selection import Candidate, select
+
+_Candidates = Mapping[str, Sequence[Candidate]]
+
+
+def plan_json(view: View, changes: Sequence[Planned], last_good: Callable[[str], frozenset[str]]) -> dict[str, Any]:
+    """Return the object of `dnslb plan --json`.
+
+    The changes are of pools and members that there are, or that they add. `last_good` says who was published in a pool
+    when it last was not in panic.
+    """
+    now: _Candidates = {pool: view.roster.candidates(pool) for pool in view.pools}
+    then: _Candidates = {**now, **{pool: changed(now[pool], theirs) for pool, theirs in _by_pool(changes)}}
+    touched = [pool for pool in view.pools if then[pool] is not now[pool]]
+    selections = {pool: select(view.pools[pool], then[pool], last_good(pool)) for pool in touched}
+    after = replace(view, selections={**view.selections, **selections})
+    return {
+        "changes": [_change_json(change) for change in changes],
+        "before": _pools_json(view, now),
+        "after": _pools_json(after, then),
+        "panics": [pool for pool in touched if after.selections[pool].panic and not view.selections[pool].panic],
+    }
+
+
+def _by_pool(changes: Iterable[Planned]) -> Iterable[tuple[str, list[Planned]]]:
+    # Sorted by nothing else: the changes of a pool keep their order.
+    for pool, theirs in groupby(sorted(changes, key=attrgetter("pool")), key=attrgetter("pool")):
+        yield pool, list(theirs)
+
+
+def _change_json(change: Planned) -> dict[str, Any]:
+    return {
+        "step": change.step,
+        "pool": change.pool,
+        "member": change.member,
+        "weight": change.weight,
+        "tier": change.tier,
+    }
+
+
+def _pools_json(view: View, candidates: _Candidates) -> dict[str, Any]:
+    services = report.services_json(view)
+    return {
+        name: _pool_json(view, pool, candidates[name])
+        | {"services": {key: _service_json(facts) for key, facts in services.items() if facts["pool"] == name}}
+        for name, pool in view.pools.items()
+    }
+
+
+def _service_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: facts[key] for key in ("type", "ttl", "shares")}
+
+
+def _pool_json(view: View, pool: Pool, candidates: Iterable[Candidate]) -> dict[str, Any]:
+    selection = view.selections[pool.name]
+    published = {choice.member.name for choice in selection.published}
+    shares = report.pool_shares(view, pool.name)
+    return {
+        "panic": selection.panic,
+        "healthy_weight": selection.healthy_weight,
+        "total_weight": selection.total_weight,
+        "share_of": report.share_of(view, pool.name),
+        "members": {
+            candidate.member.name: {
+                "published": candidate.member.name in published,
+                "share": float(shares.get(candidate.member.name, 0)),
+                "rule": selection.reasons.get(candidate.member.name, ""),
+                "admin": candidate.admin.state,
+                "state": candidate.health.state,
+                "weight": candidate.member.weight,
+                "effective_weight": candidate.effective_weight(pool.policy),
+                "tier": candidate.member.tier,
+            }
+            for candidate in candidates
+        },
+    }
