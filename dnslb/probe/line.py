@@ -23,7 +23,8 @@ OCTETS = 65_536
 CHUNK = 16_384
 """How much is read at a time: as much as a TLS record holds (RFC 8446 5.1), and half of what a reply may be."""
 
-SSLProtocol.max_size = CHUNK  # asyncio sets so much aside for each connection over TLS, by itself 256 KB
+PIECES = 2048
+"""In how many pieces: each costs a turn of the event loop, and a hostile server sends each octet by itself."""
 
 LINES = 256
 """How many lines one reply may have: the library reads all of them anew with each piece that comes."""
@@ -39,6 +40,7 @@ INVALID_DATES = frozenset({9, 10})
 
 MALFORMED = "Malformed SMTP response line: "
 TOO_LONG = "Response too long"
+TOO_MUCH = "more octets than any handshake takes"
 
 
 class FloodError(SMTPException):
@@ -49,12 +51,62 @@ class EarlyError(SMTPException):
     """The server speaks before its turn."""
 
 
+class TlsFloodError(ConnectionAbortedError):
+    """The server sends more than the bounds allow in TLS itself. An OSError, for asyncio would log any other."""
+
+
+class Intake:
+    """How much has come in over a connection."""
+
+    def __init__(self) -> None:
+        self._octets = 0
+        self._pieces = 0
+
+    def overflows(self, octets: int) -> bool:
+        """Take a piece of so many octets, and return whether that is more than a server may send."""
+        self._octets += octets
+        self._pieces += 1
+        return self._octets > OCTETS or self._pieces > PIECES
+
+
+class BoundedTls(SSLProtocol):
+    """asyncio's TLS, in which what comes in is bounded.
+
+    Much of that never gets to the protocol above: huge certificates, and tickets without end, which RFC 8446 4.6.1 lets
+    a server send at any time. `max_size` is what asyncio sets aside for each connection, by itself 256 KB.
+    """
+
+    max_size = CHUNK
+
+    def __init__(self, protocol: SMTPProtocol, context: ssl.SSLContext, host: str, *, opened: bool) -> None:
+        """Begin as a client. `opened` says that `protocol` has been told of its connection before."""
+        loop = asyncio.get_running_loop()
+        self._shaken: asyncio.Future[None] = loop.create_future()
+        super().__init__(
+            loop, protocol, context, self._shaken, server_hostname=host or None, call_connection_made=not opened
+        )
+        self._intake = Intake()
+
+    async def shaken(self) -> asyncio.BaseTransport:
+        """Return what to talk over once hands are shaken. Raises OSError: ssl.SSLError, ConnectionError."""
+        await self._shaken
+        if self._app_transport is None:
+            raise SMTPServerDisconnected("Connection lost")
+        return self._app_transport
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what came. What is raised here ends the connection and is told as the reason for that."""
+        if self._intake.overflows(nbytes):
+            raise TlsFloodError(TOO_MUCH)
+        super().buffer_updated(nbytes)
+
+
 class AttentiveProtocol(SMTPProtocol):
     """The library's protocol, which also bounds what comes in all, and tells what comes before its turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._octets = 0
+        self._intake = Intake()
         self._lines = 0
         self._early = b""
 
@@ -65,14 +117,14 @@ class AttentiveProtocol(SMTPProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came. Out of turn the library would drop it without a word."""
-        self._octets += len(data)
+        flooded = self._intake.overflows(len(data))
         self._lines += data.count(b"\n")
         waiter = self._response_waiter
         if waiter is None:
             return
         if waiter.done() or not self._response_pending:
             self._early = self._early or data[:EXCERPT]
-        elif self._octets > OCTETS or self._lines > LINES:
+        elif flooded or self._lines > LINES:
             self._set_response_exception(waiter, FloodError(TOO_LONG))
         else:
             super().data_received(data)
@@ -95,7 +147,7 @@ class AttentiveProtocol(SMTPProtocol):
         if self._early:
             raise EarlyError(self._early.decode("utf-8", "replace"))
 
-    async def upgrade(self, context: ssl.SSLContext, host: str | None) -> asyncio.BaseTransport:
+    async def upgrade(self, context: ssl.SSLContext, host: str) -> asyncio.BaseTransport:
         """Shake hands for TLS over the connection, and return what to hang up with from now on.
 
         Not the library's start_tls, for that one takes the reply to STARTTLS and the handshake as one step, and drops
@@ -104,11 +156,11 @@ class AttentiveProtocol(SMTPProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             raise SMTPServerDisconnected("Connection lost")
-        upgraded = await self._loop.start_tls(transport, self, context, server_hostname=host)  # type: ignore[arg-type]  # the library's type is too wide
-        if upgraded is None:
-            raise SMTPServerDisconnected("Connection lost")
-        self.transport = upgraded
-        return upgraded
+        secured = BoundedTls(self, context, host, opened=True)
+        transport.set_protocol(secured)
+        secured.connection_made(transport)  # in the same turn of the loop: nothing can come in between
+        self.transport = await secured.shaken()
+        return self.transport
 
 
 class Line:
@@ -127,14 +179,14 @@ class Line:
 
     async def open_secure(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
         """Talk over TLS from the first octet (RFC 8314 3.3). Raises OSError: ssl.SSLError, ConnectionError."""
-        self._transport, _ = await self._loop.create_connection(
-            lambda: self._protocol, sock=self._sock, ssl=context, server_hostname=host
-        )
+        secured = BoundedTls(self._protocol, context, host, opened=False)
+        self._transport, _ = await self._loop.create_connection(lambda: secured, sock=self._sock)
+        self._transport = await secured.shaken()
         return self._ssl_object()
 
     async def upgrade(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
         """Go on over TLS (RFC 3207). Raises OSError: ssl.SSLError, ConnectionError."""
-        self._transport = await self._protocol.upgrade(context, host or None)
+        self._transport = await self._protocol.upgrade(context, host)
         return self._ssl_object()
 
     async def listen(self, step: Step) -> SMTPResponse:
@@ -167,7 +219,7 @@ class Line:
     def abort(self) -> None:
         """Hang up at once: close() would wait for a peer that never reads, and keep the descriptor meanwhile."""
         if self._transport is None:
-            self._sock.close()  # or asyncio has closed it, with the handshake that failed
+            self._sock.close()
         else:
             self._transport.abort()  # type: ignore[attr-defined]  # a socket's transport is always a WriteTransport
 
@@ -188,6 +240,8 @@ def note_failure(record: Record, error: SMTPException) -> Ending:
             return record.failed(Event.GARBAGE, error.message.removeprefix(MALFORMED))
         case SMTPServerDisconnected(__cause__=ssl.SSLError() as cause):
             return record.failed(Event.TLS_FAILED, openssl_reason(cause), step=Step.TLS)
+        case SMTPServerDisconnected(__cause__=TlsFloodError()):
+            return record.failed(Event.FLOOD, TOO_LONG)
         case SMTPServerDisconnected(__cause__=ConnectionError()):
             return record.failed(Event.RESET)
         case SMTPServerDisconnected():
@@ -204,6 +258,8 @@ def handshake_failure(error: OSError | SMTPServerDisconnected) -> tuple[Event, s
             return Event.EXPIRED if dated else Event.UNTRUSTED, error.verify_message
         case ssl.SSLError():
             return Event.TLS_FAILED, openssl_reason(error)
+        case TlsFloodError():
+            return Event.TLS_FAILED, TOO_MUCH
         case ConnectionAbortedError(errno=None):  # asyncio's own limit, which is 60 s
             return Event.SILENCE, ""
         case OSError(errno=int()):

@@ -14,6 +14,7 @@ EVENTS = {
     errno.ETIMEDOUT: Event.SILENCE,
     errno.ECONNRESET: Event.RESET,
     errno.ECONNABORTED: Event.RESET,
+    errno.ENOTCONN: Event.RESET,  # it came before we asked who is there
     # These three come from this host alone and say nothing about the member.
     errno.ENETUNREACH: Event.NO_ROUTE,
     errno.EADDRNOTAVAIL: Event.NO_ROUTE,

@@ -2,23 +2,28 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import socket
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from cryptography import x509
 
 from dnslb.pool.health import Aspect, State, Verdict
 from dnslb.probe import line
 from dnslb.probe.recipe import Kind, StartTls
 from dnslb.probe.record import Record
 from dnslb.probe.smtp import probe
+from dnslb.probe.tcp import connect_failure
 from dnslb.probe.transcript import Report
-from dnslb.probe.verdict import Step
-from tests.probe.conftest import HOST, Certificates
+from dnslb.probe.verdict import Event, Step
+from tests.probe.conftest import HOST, Certificates, homemade, server_context, serving
 from tests.probe.scripted import (
     AMPLE,
     BRIEF,
@@ -102,6 +107,24 @@ async def test_lines_in_small_pieces_are_not_read_over_and_over(listen: Listen) 
 
     report = await meet(await listen(script))
     assert report.result.verdict is Verdict.NOT_SMTP
+
+
+async def test_octets_that_come_one_by_one_are_cut_off(listen: Listen) -> None:
+    """As fast as they come they cost a turn of the event loop each: not 64 KB of them are taken."""
+    sent = 0
+
+    async def script(guest: Guest) -> None:
+        nonlocal sent
+        guest.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        guest.say(b"220-")
+        while True:
+            guest.say(b"x")
+            sent += 1
+            await asyncio.sleep(0)
+
+    report = await meet(await listen(script))
+    assert report.result.verdict is Verdict.NOT_SMTP
+    assert sent < 4 * line.PIECES
 
 
 async def test_a_long_but_honest_greeting_is_heard_to_its_end(listen: Listen) -> None:
@@ -311,6 +334,59 @@ async def test_a_handshake_that_is_cut_off(listen: Listen, script: Script, word:
     assert word in report.result.reason
 
 
+async def test_a_probe_that_is_ended_in_a_handshake_leaves_nothing(listen: Listen) -> None:
+    """In whichever turn of the event loop that happens, the next conversation finds its descriptor free."""
+    server = await listen(close_in_handshake)
+    for turns in range(20):
+        probing = asyncio.create_task(probe(target(server.port, kind=Kind.SMTPS), SESSION))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        probing.cancel()
+        await asyncio.wait({probing})
+        assert probing.cancelled() or turns > 1
+        assert (await probe(target(server.port, kind=Kind.SMTPS), SESSION)).result.verdict is Verdict.TLS_BROKEN
+    await server.settle()
+
+
+async def test_tickets_without_end_are_cut_off(listen: Listen, authority: trustme.CA) -> None:
+    """TLS 1.3 lets a server send tickets at any time (RFC 8446 4.6.1), each of which costs a key derivation."""
+    context = server_context(authority.issue_cert(HOST))
+    context.num_tickets = 1000
+    server = await listen(stay_silent, context=context)
+    before = descriptors()
+    report = await probe(target(server.port, kind=Kind.SMTPS), SESSION)
+    assert report.result.verdict is Verdict.NOT_SMTP
+    assert report.exchanges[-1].step == "greeting"
+    while descriptors() > before:  # noqa: ASYNC110 - asyncio does not tell a server of every connection that it loses
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("policy", [StartTls.REQUIRE, StartTls.OPPORTUNISTIC])
+async def test_a_certificate_of_a_hundred_kilobytes(listen: Listen, tmp_path: Path, policy: StartTls) -> None:
+    """It is broken TLS, and nothing of it is kept."""
+    names = [x509.DNSName(f"{number}.example.org") for number in range(5000)]
+    context = serving(homemade(HOST, x509.SubjectAlternativeName(names)), tmp_path / "huge.pem")
+
+    async def script(guest: Guest) -> None:
+        guest.greet(b"220 mx\r\n")
+        while (heard := await guest.hear()) != b"QUIT":
+            guest.say(b"220 go\r\n" if heard == b"STARTTLS" else b"250-mx\r\n250 STARTTLS\r\n")
+            if heard == b"STARTTLS":
+                try:
+                    await guest.secure(context)
+                except ConnectionError:
+                    guest.gone.set()  # asyncio does not tell of connections that are lost in a handshake
+                    return
+        guest.say(b"221 bye\r\n")
+        guest.transport.close()
+
+    report = await meet(await listen(script), starttls=policy, rcpt_to=SENTINEL)
+    assert report.result.verdict is Verdict.TLS_BROKEN
+    assert line.TOO_MUCH in report.result.reason
+    assert report.result.effect.state is (State.DOWN if policy is StartTls.REQUIRE else State.DEGRADED)
+    assert report.tls is None
+
+
 @pytest.mark.parametrize("answer", [b"220 mx.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 async def test_an_smtps_port_without_tls(listen: Listen, answer: bytes) -> None:
     """Clear text where a handshake should be is broken TLS, whoever speaks it."""
@@ -403,3 +479,8 @@ async def test_codes_that_are_none(listen: Listen, banner: bytes) -> None:
     """What only looks like a reply is none (RFC 5321 4.2)."""
     report = await meet(await listen(greeting(banner)))
     assert report.result.verdict is Verdict.NOT_SMTP
+
+
+def test_a_reset_before_the_first_look_is_one() -> None:
+    """A server that resets at once may be gone before the probe asks whom it is connected to."""
+    assert connect_failure(OSError(errno.ENOTCONN, "not connected"), None)[0] is Event.RESET
