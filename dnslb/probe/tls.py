@@ -8,6 +8,9 @@ from pathlib import Path
 from dnslb.probe import certificate
 from dnslb.probe.transcript import TlsFacts
 
+Edition = tuple[Path, int, int, int]
+"""A file or directory: its name, inode, time of change and size."""
+
 
 def client_context(*, verify: bool, ca_file: Path | None = None) -> ssl.SSLContext:
     """Return the context for a probe's handshakes, the same object each time: building one costs 20 ms.
@@ -45,18 +48,42 @@ def chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(sent)
 
 
-def _anchors_now(ca_file: Path | None) -> tuple[Path, int, int, int] | None:
-    """Return the file that holds the trust anchors, and its edition; None if the system has only a directory."""
-    name = ca_file or ssl.get_default_verify_paths().cafile
-    if not name:
-        return None
-    path = Path(name)
+def _anchors_now(ca_file: Path | None) -> tuple[Edition, ...]:
+    """Return the file that holds the trust anchors, and its edition; of the system's, also those of the directory."""
+    system = ssl.get_default_verify_paths()
+    return tuple(_edition(Path(name)) for name in ([ca_file] if ca_file else [system.cafile, system.capath]) if name)
+
+
+def _edition(path: Path) -> Edition:
     now = path.stat()
     return path, now.st_ino, now.st_mtime_ns, now.st_size
 
 
+class UntrustedError(ssl.SSLCertVerificationError):
+    """A handshake that failed because OpenSSL rejects the chain, and what `chain` returns of it: () if nothing."""
+
+    def __init__(self, cause: ssl.SSLCertVerificationError, sent: tuple[bytes, ...]) -> None:
+        super().__init__(*cause.args)
+        self.verify_code = cause.verify_code
+        self.verify_message = cause.verify_message
+        self.sent = sent
+
+
+class _Telling(ssl.SSLObject):
+    """A connection that tells which chain OpenSSL has rejected; afterwards nobody could ask it any more."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake. Raises UntrustedError, beside what OpenSSL raises."""
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise UntrustedError(error, chain(self)) from error
+
+
 class _Demanding(ssl.SSLContext):
     """A context that also sees that there is a name to verify: given none, OpenSSL lets every certificate pass."""
+
+    sslobject_class = _Telling
 
     def wrap_bio(
         self,
@@ -73,10 +100,10 @@ class _Demanding(ssl.SSLContext):
 
 
 @lru_cache(maxsize=16)
-def _trusting(ca_file: Path | None, _edition: tuple[Path, int, int, int] | None) -> ssl.SSLContext:
-    """Build a context; `_edition` only tells the cache when the anchors are others."""
+def _trusting(ca_file: Path | None, _editions: tuple[Edition, ...]) -> ssl.SSLContext:
+    """Build a context; `_editions` only tell the cache when the anchors are others."""
     context = _Demanding(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _bound(context)
     # Senders of mail take authorities' certificates that RFC 5280 would not: no VERIFY_X509_STRICT, on any Python.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     if ca_file is None:
@@ -92,7 +119,17 @@ def _trusting(ca_file: Path | None, _edition: tuple[Path, int, int, int] | None)
 @lru_cache(maxsize=1)
 def _credulous() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _bound(context)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _bound(context: ssl.SSLContext) -> None:
+    """Set what no server may talk a probe into.
+
+    Diffie-Hellman over finite fields is not offered for TLS 1.2, where the server chooses the group: with one of 10,000
+    bits a single handshake takes a second, in which nothing else is done. What RFC 9325 4.2 recommends does without.
+    """
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join(each["name"] for each in context.get_ciphers() if each.get("kea") != "kx-dhe"))

@@ -138,6 +138,13 @@ def test_old_protocols_are_refused(*, verify: bool) -> None:
     assert tls.client_context(verify=verify).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_no_server_chooses_a_group(*, verify: bool) -> None:
+    """Of Diffie-Hellman over finite fields TLS 1.2 lets a server choose one that takes the client a second."""
+    offered = tls.client_context(verify=verify).get_ciphers()
+    assert {each["kea"] for each in offered} == {"kx-any", "kx-ecdhe"}
+
+
 def test_all_probes_share_a_context(certificates: Certificates) -> None:
     """Building one costs as much as ten handshakes."""
     file = certificates.ca_file
