@@ -18,6 +18,12 @@ KEY_INFO = 5
 VERSION_TAG = 0xA0
 LONG_LENGTH = 0x80
 
+SMALL = 4096
+"""Octets of a certificate that is worth remembering; hostile ones have 64 KB, and are others each time."""
+MOST_NAMES = 1000
+MOST_LETTERS = 1000
+"""How many names are kept of a certificate, and how much of each line. Authorities put in 250 at most."""
+
 UNREADABLE = (
     ValueError,
     TypeError,
@@ -29,18 +35,24 @@ UNREADABLE = (
 """What cryptography raises at a certificate that breaks RFC 5280, from its loading to its last extension."""
 
 
-@lru_cache(maxsize=512)
 def read(der: bytes) -> Certificate:
     """Return the facts of a certificate. Raises ValueError, with a sentence for people, if it cannot be read.
 
     The last 512 are remembered: a member shows the same one for months, and many members may share it.
     """
+    return _remembered(der) if len(der) <= SMALL else _read(der)
+
+
+def _read(der: bytes) -> Certificate:
     certificate = parse(der)
     try:
         with warnings.catch_warnings(action="ignore"):
             return _facts(der, certificate)
     except UNREADABLE as error:
         raise ValueError(_complaint(error)) from error
+
+
+_remembered = lru_cache(maxsize=512)(_read)
 
 
 def parse(der: bytes) -> x509.Certificate:
@@ -127,7 +139,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         names: list[str] = []
     else:
         names = extension.value.get_values_for_type(x509.DNSName)
-    return tuple(_line(name) for name in names or _common_names(certificate))
+    return tuple(_line(name) for name in (names or _common_names(certificate))[:MOST_NAMES])
 
 
 def _common_names(certificate: x509.Certificate) -> list[str]:
@@ -135,8 +147,8 @@ def _common_names(certificate: x509.Certificate) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """Keep a certificate's words from disturbing a terminal or a log."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """Keep a certificate's words from disturbing a terminal or a log, or filling them."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:MOST_LETTERS])
 
 
 def _complaint(error: Exception) -> str:

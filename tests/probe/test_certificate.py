@@ -8,6 +8,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dnslb.probe import certificate
 from dnslb.probe.certificate import days_left, fault_of_dates, fits, key_info, parse, read
 from dnslb.probe.transcript import Certificate
 from tests.probe.conftest import EXPIRY, HOST, LONG_AGO, homemade
@@ -126,8 +127,19 @@ def test_the_same_certificate_is_read_once(authority: trustme.CA) -> None:
 
 
 def test_few_certificates_are_remembered() -> None:
-    """A member that shows another one each time fills no memory."""
-    assert (read.cache_info().maxsize or 10**9) <= 1000
+    """A member that shows another one each time fills no memory: not by their number, nor by their size."""
+    assert (certificate._remembered.cache_info().maxsize or 10**9) <= 1000  # noqa: SLF001 - nothing else tells
+    large = own(HOST, x509.SubjectAlternativeName([x509.DNSName("a" * 200)] * 30))
+    assert read(large) is not read(large)
+
+
+def test_a_certificate_of_many_words_is_cut() -> None:
+    """A hostile member could fill memory and every listing with ten thousand names, or with one."""
+    with pytest.warns(UserWarning, match="length"):
+        der = own("m" * 5000, x509.SubjectAlternativeName([x509.DNSName("a.example")] * 3000))
+    facts = read(der)
+    assert len(facts.names) == 1000
+    assert len(facts.subject) == len(facts.issuer) == 1000
 
 
 def test_the_key_is_cut_out_as_it_stands() -> None:
