@@ -36,6 +36,10 @@ ATTEMPT_TIME = 1.0
 EDNS_PAYLOAD = 1232
 MAX_CHAIN = 10
 """How many certificates of a chain are looked at: a hostile one could hold hundreds, each with a signature to check."""
+MAX_KEY = 8192
+"""Bits of the largest key that a signature is checked with: RSA of 16,384 takes 8 ms for each, and there may be 45."""
+MAX_RECORDS = 50
+"""How many records of a host are looked at: a hostile answer could hold 4,000, each to be held against the others."""
 
 
 async def lookup(host: str, port: int, resolver: dns.asyncresolver.Resolver | None = None) -> tuple[Tlsa, ...] | None:
@@ -55,7 +59,8 @@ async def lookup(host: str, port: int, resolver: dns.asyncresolver.Resolver | No
         return None
     if not answer.response.flags & dns.flags.AD:
         return ()
-    return tuple(_record(rdata) for rdata in answer.rrset or () if isinstance(rdata, TLSA))
+    found = [_record(rdata) for rdata in answer.rrset or () if isinstance(rdata, TLSA)]
+    return tuple(found[:MAX_RECORDS])
 
 
 def system_resolver() -> dns.asyncresolver.Resolver:
@@ -111,6 +116,8 @@ def _above(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x
 
 def _has_issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
     try:
+        if getattr(issuer.public_key(), "key_size", 0) > MAX_KEY:
+            return False
         authority = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         issued.verify_directly_issued_by(issuer)
     except (x509.ExtensionNotFound, InvalidSignature, *UNREADABLE):

@@ -16,6 +16,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from dnslb.probe import tlsa
 from dnslb.probe.recipe import Tlsa
 from dnslb.probe.tlsa import lookup, match, system_resolver, usable
 from tests.probe.conftest import HOST, homemade
@@ -171,6 +172,13 @@ def test_a_chain_without_end_is_cut() -> None:
     assert not match([record(2, root)], (*long, root))
 
 
+def test_no_signature_is_checked_with_a_huge_key(chain: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """RSA of 16,384 bits takes milliseconds for each; making such keys takes minutes, so that here all are huge."""
+    assert match([record(2, chain[1])], chain)
+    monkeypatch.setattr(tlsa, "MAX_KEY", 255)
+    assert not match([record(2, chain[1])], chain)
+
+
 class Resolver(asyncio.DatagramProtocol):
     """A resolver that gives one answer, or none, to every question."""
 
@@ -233,6 +241,12 @@ async def test_validated_records_are_returned() -> None:
     assert question.question[0].to_text().lower() == "_25._tcp.mx1.example.org. in tlsa"
     assert question.flags & dns.flags.AD
     assert question.edns == 0
+
+
+async def test_records_without_end_are_cut() -> None:
+    """Whoever owns the name can publish thousands, which all would be held against one another."""
+    async with resolver(secure(*(f"3 1 0 {number:04x}" for number in range(60)))) as (_, asking):
+        assert len(await lookup(HOST, 25, asking) or ()) == 50
 
 
 async def test_an_alias_is_followed() -> None:
