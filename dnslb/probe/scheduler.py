@@ -23,6 +23,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from dnslb.pool.health import Aspect, NextProbe, ProbeResult, Verdict
 from dnslb.probe.cadence import Allowance, Cadence
+from dnslb.probe.entrance import Entrance
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.probe.smtp import probe
 from dnslb.probe.transcript import Report
@@ -40,6 +41,9 @@ CLOCK_STEP = 2.0
 
 NEWCOMER_SPREAD = 1.0
 """Members that a reload brings are probed within so many seconds, not all in one instant."""
+
+ROUND_GRACE = 1.0
+"""Seconds that a first round may take for probes of the full depth. Who comes later is asked for the session first."""
 
 SOONEST = timedelta(milliseconds=50)
 
@@ -129,7 +133,7 @@ class Scheduler:
         self._on_result = on_result
         self._run_probe = run_probe
         self._wall = wall
-        self._places = asyncio.Semaphore(concurrency)
+        self._entrance = Entrance(concurrency)
         self._watches: dict[Target, Watch] = {}
         """By what is probed."""
         self._watch_of: dict[Key, Watch] = {}
@@ -259,12 +263,14 @@ class Scheduler:
 
     async def _probe(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> Report:
         target, intervals = watch.target, watch.recipe.intervals
-        late = 0.0 if spread else self._late(due)  # a round begins with all at once, and that takes time
+        loop, late = asyncio.get_running_loop(), self._late(due) - (ROUND_GRACE if spread else 0.0)
         async with AsyncExitStack() as held:
             for lock in watch.locks:
                 await held.enter_async_context(lock)
-            await held.enter_async_context(self._places)  # last: who waits for an address takes no place
-            began = asyncio.get_running_loop().time()
+            came = loop.time()
+            await held.enter_async_context(self._entrance)  # last: who waits for an address takes no place
+            began = loop.time()
+            late += began - came  # but for what it waited for an address, which is nobody's fault
             lag = self._late(due)
             aspects = frozenset(intervals) if whole else self._allowed(watch, intervals, began, late)
             report = await self._report_of(target, aspects)
@@ -272,7 +278,7 @@ class Scheduler:
         if watch.readers:  # else it ended in the very moment in which it was cancelled
             watch.cadence = watch.cadence.after(intervals, aspects, report.result, began, drawn(0, 1))
             self._tell(watch, report, lag)
-            self._plan(watch, asyncio.get_running_loop().time() - began, spread=spread)
+            self._plan(watch, loop.time() - began, spread=spread)
         return report
 
     def _allowed(self, watch: Watch, intervals: Mapping[Aspect, float], now: float, late: float) -> frozenset[Aspect]:

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from dnslb.daemon.descriptors import for_probes
 from dnslb.pool.health import Aspect, NextProbe, ProbeResult, Verdict
+from dnslb.probe.cadence import LATE
 from dnslb.probe.recipe import Kind, Recipe, StartTls, Target
 from dnslb.probe.scheduler import AdaptiveTrigger, Scheduler, Watch
 from dnslb.probe.transcript import Report
@@ -375,12 +376,25 @@ async def test_of_thousands_some_go_deep_at_once(begin: Begin, probes: Probes) -
 
 async def test_a_first_round_goes_deep_however_slowly_it_begins(begin: Begin, probes: Probes) -> None:
     """That making so many tasks takes a while is no sign that this process has too much to do."""
-    seconds = itertools.count(time.time())
+    times = itertools.count(time.time(), 0.3)
     it = target(interval=NEVER)
-    scheduler = await begin(it, wall=lambda: next(seconds))
+    scheduler = await begin(it, wall=lambda: next(times))
     await scheduler.first_round(10, [it])
     assert probes.depths == [DEEP]
-    assert probes.results[0][2] >= 1.0
+    assert probes.results[0][2] >= 0.3
+
+
+async def test_who_had_to_wait_its_turn_is_asked_for_the_session_only(begin: Begin, probes: Probes) -> None:
+    """When there is more to do than can be done, probes go no deeper than they must."""
+    probes.gate.clear()
+    await begin(target("mx1"), target("mx2"), concurrency=1)
+    await until(lambda: len(probes.begun) == 1)
+    await asyncio.sleep(FAST + 2 * LATE)
+    probes.gate.set()
+    await until(lambda: len({name for name, _ in probes.begun}) == 2)
+    first = {name: depth for (name, _), depth in zip(reversed(probes.begun), reversed(probes.depths), strict=True)}
+    assert first[probes.begun[0][0]] == DEEP
+    assert sorted(map(len, first.values())) == [len(SESSION), len(DEEP)]
 
 
 async def test_what_health_asks_for_is_examined(begin: Begin, probes: Probes) -> None:
