@@ -25,7 +25,7 @@ class Entrance:
 
     async def __aenter__(self) -> None:
         """Wait for a place, and for a turn in which not too many others begin."""
-        if self._is_open() and not self._waiting:
+        if self._is_open():  # then nobody waits: whoever opens it lets in those who do
             self._take()
             return
         mine = asyncio.get_running_loop().create_future()
