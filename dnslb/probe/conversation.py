@@ -8,6 +8,7 @@ command before the reply to the first.
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from dnslb.probe import tls, trust
 from dnslb.probe.hello import keywords, lacking, say_hello
 from dnslb.probe.line import Line, handshake_failure, note_failure
 from dnslb.probe.login import log_in
+from dnslb.probe.memory import Memory, Place, Rejection, digest
 from dnslb.probe.plan import Plan
 from dnslb.probe.recipe import Kind, Target, Tlsa
 from dnslb.probe.record import Finding, Record, where
@@ -51,15 +53,24 @@ class Visit:
     """A conversation under way: what it is to find out, and what it has found so far.
 
     It goes over a second connection where a handshake broke the first: without verifying, to see the certificate that
-    was not trusted; in clear text, to examine what is left where the recipe tolerates broken TLS.
+    was not trusted; in clear text, to examine what is left where the recipe tolerates broken TLS. Where the memory
+    holds a chain that was not trusted, the first handshake goes without verifying; if it shows another chain, that one
+    is verified over a new connection.
     """
 
     def __init__(
-        self, target: Target, address: Address, aspects: frozenset[Aspect], tlsa: Sequence[Tlsa] | None = None
+        self,
+        target: Target,
+        address: Address,
+        aspects: frozenset[Aspect],
+        memory: Memory,
+        tlsa: Sequence[Tlsa] | None = None,
     ) -> None:
         self._plan = Plan(target, aspects)
         self._recipe = target.recipe
         self._address = address
+        self._memory = memory
+        self._place = Place(address, target.port, self._plan.host, self._recipe.ca_file)
         self._tlsa = tlsa
         self._started = asyncio.get_running_loop().time()
         self._deadline = self._started + target.recipe.timeout
@@ -67,6 +78,7 @@ class Visit:
         self._line: Line | None = None
         self._secure = False
         self._distrust: str | None = None
+        self._unfamiliar = False
         self._in_clear = False
         self._problems: list[Ending] = []
         self._warnings: list[str] = []
@@ -128,7 +140,7 @@ class Visit:
         if self._recipe.kind is Kind.TCP:
             self._hang_up()
             return Ending(Event.CONNECTED, Step.CONNECT)
-        self._secure = self._record.upgraded = False
+        self._secure = self._record.upgraded = self._unfamiliar = False
         try:
             return await self._greeting(self._line) or await self._dialogue(self._line)
         except HandshakeError as broken:
@@ -165,9 +177,15 @@ class Visit:
         self._greeting_lines = reply.message.count("\n") + 1
         return None if reply.code == READY else self._record.ending(reply)
 
-    async def _dialogue(self, line: Line) -> Ending:
-        """Go through the steps until one is answered otherwise than it should be, or all are done."""
+    async def _dialogue(self, line: Line) -> Ending | None:
+        """Go through the steps until one is answered otherwise than it should be, or all are done.
+
+        None is for a certificate that has to be verified first.
+        """
         for step in (self._hello, self._starttls, self._log_in, self._envelope):
+            if self._unfamiliar:
+                await line.quit(self._deadline)
+                return None
             if (ending := await step(line)) is not None:
                 return ending
         return replace(self._last, took=self._latency or 0.0)
@@ -196,7 +214,7 @@ class Visit:
             return self._unless_tolerated(self._record.ending(reply))
         await self._shake_hands(line.upgrade)
         self._record.upgraded = True
-        return await self._hello(line)
+        return None if self._unfamiliar else await self._hello(line)
 
     def _without_starttls(self) -> Ending | None:
         """Where there is no TLS there is no certificate that could be wrong."""
@@ -207,14 +225,32 @@ class Visit:
     async def _shake_hands(self, shake: Handshake) -> None:
         """Secure the line. Raises HandshakeError if that fails."""
         self._examined.add(Aspect.TLS)
-        context = tls.client_context(verify=self._verifying, ca_file=self._recipe.ca_file)
+        verifying = self._verifying
+        context = tls.client_context(verify=verifying, ca_file=self._recipe.ca_file)
+        known = self._memory.rejected(self._place, context) if verifying else None
         self._record.begin(Step.TLS)
         try:
-            shaken = await shake(context, self._plan.host)
+            shaken = await shake(context if known is None else tls.client_context(verify=False), self._plan.host)
         except (OSError, SMTPServerDisconnected) as error:
+            self._note_rejection(error, context)
             raise HandshakeError(self._record.failed(*handshake_failure(error))) from error
         self._secure = True
+        if known is not None:
+            self._recall(known, tls.chain(shaken))
         self._appraise(shaken)
+
+    def _note_rejection(self, error: Exception, anchors: ssl.SSLContext) -> None:
+        if isinstance(error, tls.UntrustedError) and error.sent:
+            rejection = Rejection(anchors, digest(error.sent, time.time()), error.verify_message)
+            self._memory.reject(self._place, rejection)
+
+    def _recall(self, known: Rejection, chain: Sequence[bytes]) -> None:
+        """Think of a chain what OpenSSL thought of it when it was shown before; of another one nothing yet."""
+        if digest(chain, time.time()) == known.digest:
+            self._distrust = known.why
+        else:
+            self._unfamiliar = True
+            self._memory.forget(self._place)
 
     def _after(self, broken: Ending) -> Ending | None:
         """Decide what follows a connection that came to nothing: None if a new one goes on with less."""
@@ -237,7 +273,7 @@ class Visit:
         problem = "" if self._verifying else self._distrust
         seen = (
             trust.appraise(shaken, self._recipe, self._plan.host, problem, self._tlsa)
-            if self._plan.certificate
+            if self._plan.certificate and not self._unfamiliar
             else None
         )
         self._tls = tls.facts(shaken) if seen is None else seen.facts

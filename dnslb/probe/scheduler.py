@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
 import structlog
@@ -24,6 +25,7 @@ from apscheduler.triggers.base import BaseTrigger
 from dnslb.pool.health import Aspect, NextProbe, ProbeResult, Verdict
 from dnslb.probe.cadence import Allowance, Cadence
 from dnslb.probe.entrance import Entrance
+from dnslb.probe.memory import Memory
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.probe.smtp import probe
 from dnslb.probe.transcript import Report
@@ -127,11 +129,11 @@ class Scheduler:
         on_result: OnResult,
         *,
         concurrency: int,
-        run_probe: RunProbe = probe,
+        run_probe: RunProbe | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._on_result = on_result
-        self._run_probe = run_probe
+        self._run_probe = run_probe or partial(probe, memory=Memory())
         self._wall = wall
         self._entrance = Entrance(concurrency)
         self._watches: dict[Target, Watch] = {}

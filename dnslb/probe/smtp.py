@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dnslb.pool.health import Aspect, Effect, ProbeResult, State, Verdict
 from dnslb.probe.conversation import Visit
+from dnslb.probe.memory import Memory
 from dnslb.probe.recipe import Kind, Recipe, Target, Tlsa, Verify
 from dnslb.probe.record import Finding
 from dnslb.probe.tlsa import lookup
@@ -48,7 +50,7 @@ class Opinion:
         return self.effect.state not in {State.UP, State.DEGRADED} and not self.says_nothing
 
 
-async def probe(target: Target, aspects: frozenset[Aspect]) -> Report:
+async def probe(target: Target, aspects: frozenset[Aspect], memory: Memory | None = None) -> Report:
     """Talk to the member's addresses in order, one at a time, of `aspects`; the first that fails decides.
 
     The session is always examined. `result.examined` is what all addresses were examined of: less than was asked for
@@ -58,24 +60,50 @@ async def probe(target: Target, aspects: frozenset[Aspect]) -> Report:
 
     An address that this host has no route to says nothing as long as another one says something. `recipe.timeout`
     bounds each conversation. Network failures become verdicts; what is raised is a bug or a shortage of this process.
+
+    Probes that share a `memory` do not do again what they need not: `memory.py` says what. TLSA records of others are
+    looked up once in a `recipe.certificate_interval` while they fit; before they count against a member, they are
+    looked up anew, and then the conversation is repeated.
     """
+    memory = Memory() if memory is None else memory
     started = asyncio.get_running_loop().time()
-    tlsa = await _tlsa(target, aspects)
-    opinions: list[Opinion] = []
-    for address in target.addresses:
-        opinions.append(_opinion(await Visit(target, address, aspects, tlsa).pay(), target.recipe))
-        if opinions[-1].is_final:
-            break
+    known = memory.tlsa(target.host, target.port, started - target.recipe.certificate_interval)
+    tlsa = await _tlsa(target, aspects, known, memory)
+    opinions = [opinion async for opinion in _opinions(target, aspects, memory, tlsa)]
+    if _needs_lookup(target, aspects) and any(it.ending.event is Event.UNTRUSTED for it in opinions):
+        memory.forget_tlsa(target.host, target.port)
+        if known is not None:
+            return await probe(target, aspects, memory)
     return _report(opinions, asyncio.get_running_loop().time() - started)
 
 
-async def _tlsa(target: Target, aspects: frozenset[Aspect]) -> tuple[Tlsa, ...] | None:
+async def _opinions(
+    target: Target, aspects: frozenset[Aspect], memory: Memory, tlsa: tuple[Tlsa, ...] | None
+) -> AsyncIterator[Opinion]:
+    for address in target.addresses:
+        opinion = _opinion(await Visit(target, address, aspects, memory, tlsa).pay(), target.recipe)
+        yield opinion
+        if opinion.is_final:
+            return
+
+
+async def _tlsa(
+    target: Target, aspects: frozenset[Aspect], known: tuple[Tlsa, ...] | None, memory: Memory
+) -> tuple[Tlsa, ...] | None:
     """Return the records to hold certificates against, None if they are not needed or cannot be had."""
-    recipe = target.recipe
-    shakes_hands = recipe.kind is Kind.SMTPS or aspects - {Aspect.SESSION}
-    if target.tlsa is None and recipe.verify is Verify.DANE and shakes_hands:
-        return await lookup(target.host, target.port)
-    return target.tlsa
+    if not _needs_lookup(target, aspects):
+        return target.tlsa
+    if known is not None:
+        return known
+    records = await lookup(target.host, target.port)
+    if records is not None:
+        memory.note_tlsa(target.host, target.port, records, asyncio.get_running_loop().time())
+    return records
+
+
+def _needs_lookup(target: Target, aspects: frozenset[Aspect]) -> bool:
+    shakes_hands = target.recipe.kind is Kind.SMTPS or bool(aspects - {Aspect.SESSION})
+    return target.tlsa is None and target.recipe.verify is Verify.DANE and shakes_hands
 
 
 def _opinion(finding: Finding, recipe: Recipe) -> Opinion:

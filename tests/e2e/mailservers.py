@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from dnslb.probe.memory import Memory
     from dnslb.probe.transcript import Report
 
 HOST = "mx.test"
@@ -98,11 +99,15 @@ class Listener:
         recipe = Recipe(name="deep", port=self.port, **{**plain, **settings})
         return Target("mail", "mx", (ip_address("127.0.0.1"),), self.port, recipe, HOST)
 
-    async def probed(self, **settings: Any) -> tuple[Report, list[str]]:  # noqa: ANN401 - any field of a recipe
+    async def probed(
+        self,
+        memory: Memory | None = None,
+        **settings: Any,  # noqa: ANN401 - any field of a recipe
+    ) -> tuple[Report, list[str]]:
         """Probe it in full; returns the report, and what the server has logged of that."""
         before, ended = len(self.lines()), self.sessions()
         target = self.target(**settings)
-        report = await probe(target, frozenset(target.recipe.intervals))
+        report = await probe(target, frozenset(target.recipe.intervals), memory)
         visits = sum(exchange.step == "connect" for exchange in report.exchanges)
         until(lambda: self.sessions() >= ended + visits, f"{self.mark} has logged the end of each session")
         return report, self.lines()[before:]
@@ -123,6 +128,7 @@ _RUDE = (
     *("lost connection", "PREGREET", "pipelining", "HANGUP", "timeout after", "SSL_accept error", "too many errors"),
     *("lost (error", "unexpected disconnection", "synchronization error", "syntax or protocol", "failed-command"),
     *("reason=disconnect", "reason=io-error", "Connection lost", "Connection closed", "non-SMTP command"),
+    "closed by EOF",
 )
 """What mail servers log of guests without manners."""
 

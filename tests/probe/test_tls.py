@@ -64,11 +64,13 @@ async def test_a_good_certificate_is_taken(certificates: Certificates, kind: str
 
 @pytest.mark.parametrize(("kind", "why"), BAD.items())
 async def test_a_bad_certificate_is_refused_and_says_why(certificates: Certificates, kind: str, why: str) -> None:
-    """Verification fails in the handshake, with OpenSSL's words."""
+    """Verification fails in the handshake, with OpenSSL's words and the chain that it speaks of."""
     context = tls.client_context(verify=True, ca_file=certificates.ca_file)
-    with pytest.raises(ssl.SSLCertVerificationError, match=why):
+    with pytest.raises(tls.UntrustedError, match=why) as refusal:
         async with meet(getattr(certificates, kind), context):
             pass
+    assert why in refusal.value.verify_message
+    assert refusal.value.sent == await chain_of(getattr(certificates, kind))
 
 
 @pytest.mark.parametrize("kind", [*GOOD, *BAD])
@@ -130,6 +132,19 @@ async def test_the_system_s_anchors_count_without_a_file(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca_file))
     async with meet(certificates.good, tls.client_context(verify=True)) as ssl_object:
         assert ssl_object.getpeercert()
+
+
+def test_a_changed_directory_of_anchors_is_read_anew(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system has no file, or beside it: when an authority is put there, the context is another one."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    os.utime(tmp_path, (0, 0))
+    before = tls.client_context(verify=True)
+    assert tls.client_context(verify=True) is before
+    (tmp_path / "authority.pem").write_bytes(authority.cert_pem.bytes())
+    assert tls.client_context(verify=True) is not before
 
 
 @pytest.mark.parametrize("verify", [False, True])
