@@ -156,8 +156,8 @@ class Health:
     state worse than up; neither is counted further than it matters. `doubts` are the failures that argued for down
     since `rise` successes last came in a row. `latency_ms` is the last greeting's, `smoothed_ms` the mean of the good
     ones, in which older ones fade. `percent` is the part of its weight that the member keeps in its state, `alert` says
-    that a person has to mend it. `returned_at` is when it came back from being down or draining, `busy_since` when it
-    began to say that it is busy.
+    that a person has to mend what the verdict speaks of. `returned_at` is when it came back from being down or
+    draining, `busy_since` when it began to say that it is busy.
     """
 
     state: State = State.UNKNOWN
@@ -181,6 +181,11 @@ class Health:
     def trouble(self) -> frozenset[Aspect]:
         """The aspects that have to be found well before the member counts as well."""
         return frozenset(fault.aspect for fault in self.faults)
+
+    @property
+    def wavers(self) -> bool:
+        """Whether something else is said of it than its state is, which may be confirmed or turn out a lost packet."""
+        return self.failures > 0 and self.argued is not self.state
 
     def shows(self, verdict: Verdict) -> bool:
         """Whether this is what is wrong with it, or part of that."""
@@ -260,7 +265,7 @@ def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Heal
     if result.verdict is Verdict.UNKNOWN:
         return replace(health, last_probe=result.at)
     if result.effect.state is None:
-        return replace(_shown(health, result), alert=result.effect.alert)
+        return _shown(health, result)
     if result.effect.state is State.UP and not health.trouble <= result.examined:
         return _passed_by(health, result)
     argument = _argument(health, result, result.effect.state)
@@ -293,7 +298,7 @@ def narrowed(health: Health, aspects: Iterable[Aspect]) -> Health:
 
 def _delay(health: Health, thresholds: Thresholds) -> float:
     interval = thresholds.interval
-    if health.state in AT_WORK and health.failures and health.argued is not health.state:
+    if health.state in AT_WORK and health.wavers:
         return min(_FIRST_CONFIRM if health.failures == 1 else _NEXT_CONFIRM, interval)
     if health.state is State.DOWN and not health.successes:
         pace = min(_SLOWEST, 1 + int(_age(health) // _LONG_DEAD))
@@ -309,7 +314,8 @@ def _age(health: Health) -> float:
 
 
 def _shown(health: Health, result: ProbeResult) -> Health:
-    return replace(health, verdict=result.verdict, reason=result.reason, last_probe=result.at)
+    alert = result.effect.alert
+    return replace(health, verdict=result.verdict, reason=result.reason, alert=alert, last_probe=result.at)
 
 
 def _passed_by(health: Health, result: ProbeResult) -> Health:
@@ -370,7 +376,7 @@ def _moved(health: Health, result: ProbeResult, argument: State, thresholds: Thr
     need, state = _MOVES[health.state][argument]
     if not _met(need, health, result.effect.patience, thresholds):
         return health
-    settled = replace(health, percent=result.effect.percent, alert=result.effect.alert)
+    settled = replace(health, percent=result.effect.percent)
     if state is health.state:
         return settled
     moved = replace(settled, state=state, since=result.at)

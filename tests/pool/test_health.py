@@ -200,13 +200,13 @@ def test_a_limited_probe_is_recorded_but_not_counted() -> None:
     assert after == replace(shown, last_probe=9.0)
 
 
-def test_weight_and_alert_wait_until_the_state_follows() -> None:
-    """What is not confirmed yet neither costs weight nor calls a person; being up again takes both back."""
+def test_the_weight_waits_until_the_state_follows_and_the_alert_is_the_verdicts() -> None:
+    """What is not confirmed yet costs no weight; an alert comes with the verdict that is shown, and goes with it."""
     healths = _after(Health(State.UP), "g g x . b")
     assert [(health.percent, health.alert) for health in healths] == [
-        (100, False),
+        (100, True),
         (50, True),
-        (50, True),
+        (50, False),
         (100, False),
         (10, False),
     ]
@@ -331,6 +331,8 @@ def test_each_probe_on_the_way_back_has_to_go_as_deep() -> None:
     twice = observe(shallow, _result(Verdict.OK), _THRESHOLDS)
     assert [health.state for health in (once, shallow, twice)] == [State.DOWN, State.DOWN, State.UP]
     assert [_trouble(health) for health in (once, shallow, twice)] == ["recipient", "recipient", ""]
+    told = [(health.verdict, health.alert) for health in (once, shallow, twice)]
+    assert told == [(Verdict.OK, False), (Verdict.REJECTS_DOMAIN, True), (Verdict.OK, False)]
 
 
 def test_broken_tls_does_not_hide_that_the_domain_is_taken_again() -> None:
