@@ -18,6 +18,7 @@ _COMMANDS = {
     "weight": ("dnslb.cli.member", "Change a member's weight until further notice."),
     "probe": ("dnslb.cli.probe", "Look at one server now: the conversation, the certificate, the verdict."),
     "plan": ("dnslb.cli.plan", "Show what changes would do, without making them."),
+    "simulate": ("dnslb.cli.simulate", "Show the shares of the mail that members really get."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),
     "version": ("dnslb.cli.version", "Show the version of this command and of the running daemon."),

@@ -1,0 +1,102 @@
+"""The service and the pool that are simulated, from a configuration or from weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+import click
+
+from dnslb.answer.service import Service, ServiceType
+from dnslb.cli.options import Misconfigured, find_config
+from dnslb.pool.health import Thresholds
+from dnslb.pool.member import Member, Pool
+from dnslb.wire.name import from_text, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from dnslb.config import Settings
+
+_FIRST_ADDRESS = IPv4Address("198.18.0.0")
+"""The range for tests of networks (RFC 2544); nobody is spoken to."""
+_NAME = "lb.example.org"
+_THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
+_TTL = 30
+_RECORDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is simulated, under the name that people know it by."""
+
+    name: str
+    service: Service
+    pool: Pool
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is typed of a service: instead of what a configuration says, or all there is. None where nothing is."""
+
+    type: ServiceType | None
+    records: int | None
+    all_records: bool
+    ttl: int | None
+
+
+def of_weights(weights: Sequence[int], changes: Changes) -> Subject:
+    """Return a service of members mx1, mx2, ... with these weights."""
+    members = tuple(
+        Member(f"mx{number}", (_FIRST_ADDRESS + number,), weight) for number, weight in enumerate(weights, 1)
+    )
+    kind = changes.type or ServiceType.ADDRESS
+    name = from_text(_NAME)
+    service = Service(name, name, kind, "pool", _RECORDS if kind is ServiceType.ADDRESS else None, _TTL)
+    return Subject(f"{kind} service", _changed(service, changes), Pool("pool", members), _THRESHOLDS)
+
+
+def of_configuration(config: Path | None, name: str | None, changes: Changes) -> Subject:
+    """Return a service of a configuration: the one that is named, or the only one. Raise click's exceptions."""
+    settings = _settings(config)
+    service = _service(settings.services, name, changes.type)
+    pool = settings.pools[service.pool]
+    recipe = next(target.recipe for target in settings.targets if target.pool == pool.name)
+    thresholds = Thresholds(recipe.rise, recipe.fall, recipe.interval)
+    return Subject(f"{to_text(service.name)} {service.type}", _changed(service, changes), pool, thresholds)
+
+
+def _changed(service: Service, changes: Changes) -> Service:
+    if changes.all_records or changes.records is not None:
+        service = replace(service, records=changes.records)
+    return service if changes.ttl is None else replace(service, ttl=changes.ttl)
+
+
+def _settings(config: Path | None) -> Settings:
+    # pydantic and dnspython are read only here: weights do without.
+    from dnslb.config import ConfigError, load  # noqa: PLC0415  # see above
+
+    try:
+        return load(find_config(config))
+    except ConfigError as error:
+        raise Misconfigured("\n".join(map(str, error.problems))) from None
+
+
+def _service(services: Iterable[Service], name: str | None, kind: ServiceType | None) -> Service:
+    known = list(services)
+    if name is not None:
+        wanted = name.removesuffix(".").lower()
+        found = [service for service in known if to_text(service.name).removesuffix(".") == wanted]
+    else:
+        found = known
+    if kind is not None:
+        found = [service for service in found if service.type is kind]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{to_text(service.name)} {service.type}" for service in found or known) or "none"
+    if found:
+        raise click.UsageError(f"which service? there are {listed}: name one, and its --type where that is not enough")
+    raise click.UsageError(f"there is no service {' '.join(filter(None, (name, kind)))}; there are {listed}")

@@ -1,0 +1,131 @@
+"""The figures for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from dnslb.cli.output import Column, bar, duration, plain, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dnslb.simulation.authorities import Authority
+    from dnslb.simulation.figures import Figures, Scene
+    from dnslb.simulation.traffic import Crowd
+
+_MEMBERS = (
+    Column("MEMBER"),
+    Column("WANTED", right=True),
+    Column("SHARE", right=True),
+    Column("ERROR", right=True),
+    Column(""),
+)
+_COMPARED = (Column("ANSWERS BY"), Column("ERROR", right=True), Column("WORST RUN", right=True))
+_FEW = 8
+"""So many members have a column of their own."""
+
+
+def headline(name: str, scene: Scene, runs: int) -> str:
+    """Return what is simulated, in two lines."""
+    service, crowd = scene.service, scene.crowd
+    records = "all" if service.records is None else f"{service.records}"
+    senders = ", ".join(
+        f"{sender} {part:g}" if len(crowd.senders) > 1 else sender for sender, part in crowd.senders.items()
+    )
+    return plain(f"{name}: {records} of {len(scene.pool.members)} members in an answer, TTL {service.ttl} s") + (
+        f"\n{crowd.resolvers} resolvers ({crowd.kind}, {_spread(crowd)}), senders: {senders}, {crowd.rate:g} messages"
+        f" a second for {duration(scene.duration)}; mean of {runs} runs"
+    )
+
+
+def _spread(crowd: Crowd) -> str:
+    if crowd.spread.zipf:
+        return "sizes by Zipf's law"
+    percents = ", ".join(f"{float(percent):g} %" for percent in crowd.spread.percents)
+    return f"the largest with {percents}" if percents else "all of one size"
+
+
+def shares(figures: Figures) -> str:
+    """Return the table of members, and what else came of the runs."""
+    rows = (
+        (name, _percent(got.wanted), _percent(got.share), _points(got.error), bar(got.share))
+        for name, got in figures.members.items()
+    )
+    return "\n".join([table(_MEMBERS, rows), "", *_remarks(figures)])
+
+
+def _remarks(figures: Figures) -> Iterator[str]:
+    largest, worst = _points(figures.largest), _points(figures.worst)
+    yield f"Largest error of any member: {largest} on average, {worst} in the worst run."
+    for name, got in figures.members.items():
+        if got.refused:
+            yield f"{plain(name)} refused {got.refused:.0f} connections of {figures.messages:.0f} messages."
+    if figures.deferred:
+        yield f"{figures.deferred:.0f} of {figures.messages:.0f} messages found nobody to take them, and wait."
+
+
+def comparison(figures: Mapping[Authority, Figures]) -> str:
+    """Return the table of those who could give the answers, with the shares that members get from each."""
+    members = next(iter(figures.values())).members
+    shown = list(members) if len(members) <= _FEW else []
+    deferred = any(of.deferred for of in figures.values())
+    columns = [
+        *_COMPARED,
+        *([Column("DEFERRED", right=True)] if deferred else []),
+        *(Column(name.upper(), right=True) for name in shown),
+    ]
+    wanted = ["(wanted)", "", "", *([""] if deferred else []), *(_percent(members[name].wanted) for name in shown)]
+    rows = [
+        [
+            kind.value,
+            _points(of.largest),
+            _points(of.worst),
+            *([f"{of.deferred:.0f}"] if deferred else []),
+            *(_percent(of.members[name].share) for name in shown),
+        ]
+        for kind, of in figures.items()
+    ]
+    return table(columns, [wanted, *rows])
+
+
+def as_json(name: str, scene: Scene, figures: Mapping[Authority, Figures], *, seed: int, runs: int) -> dict[str, Any]:
+    """Return all of it; `members` are those of the first figures. Shares and errors are fractions of 1."""
+    crowd, service = scene.crowd, scene.service
+    first, *others = figures.items()
+    found = _figures_json(first[1]) | {
+        "service": name,
+        "type": service.type,
+        "records": "all" if service.records is None else service.records,
+        "ttl": service.ttl,
+        "resolvers": crowd.resolvers,
+        "resolver": crowd.kind,
+        "largest_resolver": max(crowd.spread.sizes(crowd.resolvers)),
+        "senders": dict(crowd.senders),
+        "rate": crowd.rate,
+        "duration_s": scene.duration,
+        "runs": runs,
+        "seed": seed,
+    }
+    if others:
+        found["compare"] = {kind.value: _figures_json(of) for kind, of in figures.items()}
+    return found
+
+
+def _figures_json(figures: Figures) -> dict[str, Any]:
+    return {
+        "members": {name: asdict(got) for name, got in figures.members.items()},
+        "largest_error": figures.largest,
+        "worst_error": figures.worst,
+        "messages": figures.messages,
+        "deferred": figures.deferred,
+        "queries": figures.queries,
+    }
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}%"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f} points"

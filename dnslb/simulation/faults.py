@@ -1,0 +1,88 @@
+"""When a member is down, and when the answers know it: the daemon's own rules, over probes that find what is true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Effect, Health, ProbeResult, State, Verdict, next_probe, observe
+from dnslb.pool.portion import WHOLE, next_step_in, portion_of
+from dnslb.pool.selection import Candidate, Selection, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dnslb.pool.health import Thresholds
+    from dnslb.pool.member import Member, Pool
+
+_UP = Effect(State.UP)
+_DOWN = Effect(State.DOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A member that refuses connections from `begin` to `end`, in seconds of the run."""
+
+    member: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A stretch of the run in which nothing changes: from `begin` on, the answers and the members that refuse."""
+
+    begin: float
+    selection: Selection
+    refusing: frozenset[str]
+
+
+def epochs_of(pool: Pool, thresholds: Thresholds, faults: Sequence[Fault], duration: float) -> tuple[Epoch, ...]:
+    """Return the epochs of a run of so many seconds, the first of which begins at 0 with all members up."""
+    stories = {
+        member.name: list(_story(member, [f for f in faults if f.member == member.name], thresholds, pool, duration))
+        for member in pool.members
+    }
+    moments = {0.0, *(moment for story in stories.values() for moment, _ in story)}
+    moments |= {edge for fault in faults for edge in (fault.begin, fault.end) if 0 < edge < duration}
+    return tuple(_epochs(pool, stories, faults, sorted(moments)))
+
+
+def _epochs(
+    pool: Pool, stories: dict[str, list[tuple[float, Candidate]]], faults: Sequence[Fault], moments: Iterable[float]
+) -> Iterator[Epoch]:
+    last_good: frozenset[str] = frozenset()
+    for now in moments:
+        candidates = [next(said for since, said in reversed(story) if since <= now) for story in stories.values()]
+        selection = select(pool, candidates, last_good)
+        if not selection.panic:
+            last_good = frozenset(choice.member.name for choice in selection.published)
+        yield Epoch(now, selection, frozenset(fault.member for fault in faults if fault.begin <= now < fault.end))
+
+
+def _story(
+    member: Member, faults: Sequence[Fault], thresholds: Thresholds, pool: Pool, duration: float
+) -> Iterator[tuple[float, Candidate]]:
+    """Yield what is said of a member, and from when on. It was up before the run began."""
+    health, portion = Health(State.UP, Verdict.OK), WHOLE
+    said = Candidate(member, Admin(), health, portion)
+    yield 0.0, said
+    # A fault comes halfway between two probes, on average.
+    now = probe_at = min((fault.begin for fault in faults), default=duration) + thresholds.interval / 2
+    while now < duration:
+        if now >= probe_at:
+            health = observe(health, _found(faults, now), thresholds)
+            probe_at = now + next_probe(health, thresholds).delay
+        portion = portion_of(health, None, pool.slow_start, now, portion)
+        if (health.state, portion) != (said.health.state, said.portion):
+            said = Candidate(member, Admin(), health, portion)
+            yield now, said
+        step = next_step_in(health, pool.slow_start, now)
+        now = probe_at if step is None else min(probe_at, now + max(step, thresholds.interval / 100))
+
+
+def _found(faults: Iterable[Fault], now: float) -> ProbeResult:
+    if any(fault.begin <= now < fault.end for fault in faults):
+        return ProbeResult(Verdict.REFUSED, "", _DOWN, None, 0.0, now)
+    return ProbeResult(Verdict.OK, "", _UP, None, 0.0, now)
