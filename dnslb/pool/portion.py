@@ -27,6 +27,7 @@ class Portion:
 
 WHOLE = Portion()
 
+_SLOW_START = "slow start"
 _LEAST = 10
 _STEP = 10
 _LAST_STEP = (WHOLE.percent - _LEAST) // _STEP
@@ -35,22 +36,25 @@ _DEAD_BAND = 10
 _FAST_ENOUGH_MS = 500.0
 _TOLERATED_RATIO = 2.0
 
+_percent = attrgetter("percent")
+
 
 def portion_of(health: Health, median_ms: float | None, slow_start: float, now: float, before: Portion) -> Portion:
     """Return the part of its weight that a member has earned.
 
     `median_ms` is the pool's (see `median_of`), None where there is nothing to compare with. `slow_start` is the pool's
-    ramp in seconds, `now` Unix time, `before` what was returned for this member last. Members that are not at work keep
-    all of their weight: if they are published at all, nothing better is left.
+    ramp in seconds, `now` Unix time, `before` what was returned for this member last. The ramp rests while something
+    worse is said of the member, and then goes on where the clock is. Members that are not at work keep all of their
+    weight: if they are published at all, nothing better is left.
     """
     if health.state not in AT_WORK:
         return WHOLE
     said = Portion(health.percent)
-    return min(said, _ramped(health, slow_start, now), _slowed(health, median_ms, before), key=attrgetter("percent"))
+    return min(said, _ramped(health, slow_start, now, before), _slowed(health, median_ms, before), key=_percent)
 
 
 def next_step_in(health: Health, slow_start: float, now: float) -> float | None:
-    """Return the seconds until a slow start takes its next step, None if there is none under way."""
+    """Return the seconds until a slow start takes its next step if the member stays well, None if none is under way."""
     step = _step(health, slow_start, now)
     if step >= _LAST_STEP or health.returned_at is None:
         return None
@@ -65,9 +69,12 @@ def median_of(healths: Iterable[Health]) -> float | None:
     return known[(len(known) - 1) // 2] if len(known) > 1 else None
 
 
-def _ramped(health: Health, slow_start: float, now: float) -> Portion:
+def _ramped(health: Health, slow_start: float, now: float, before: Portion) -> Portion:
     step = _step(health, slow_start, now)
-    return WHOLE if step >= _LAST_STEP else Portion(_LEAST + _STEP * step, "slow start")
+    due = WHOLE if step >= _LAST_STEP else Portion(_LEAST + _STEP * step, _SLOW_START)
+    # A member that is about to fall again should not be given more of the mail meanwhile.
+    resting = health.wavers and before.why == _SLOW_START
+    return min(before, due, key=_percent) if resting else due
 
 
 def _step(health: Health, slow_start: float, now: float) -> int:

@@ -47,6 +47,23 @@ def test_when_to_look_again(age: float, seconds: float | None) -> None:
     assert next_step_in(_RETURNED, 90.0, 1000.0 + age) == seconds
 
 
+def test_the_ramp_rests_while_the_member_wavers() -> None:
+    """Failures that are being confirmed hold the step, the last one too; once it is well it is where the clock is."""
+    failing = replace(_RETURNED, failures=1, argued=State.DOWN)
+    step = Portion(40, "slow start")
+    assert portion_of(failing, None, 90.0, 1080.0, step) == step
+    assert portion_of(failing, None, 90.0, 1090.0, step) == step
+    assert portion_of(replace(failing, failures=0), None, 90.0, 1080.0, step) == Portion(90, "slow start")
+    assert portion_of(replace(failing, failures=0), None, 90.0, 1090.0, step) == WHOLE
+
+
+def test_only_the_ramp_rests() -> None:
+    """A weight that something else took is not held, and a ramp that is not known from before is where the clock is."""
+    failing = replace(_RETURNED, failures=1, argued=State.DOWN)
+    assert portion_of(failing, None, 90.0, 1090.0, Portion(50, "it greets late", slow=True)) == WHOLE
+    assert portion_of(failing, None, 90.0, 1030.0, WHOLE) == Portion(40, "slow start")
+
+
 @given(st.floats(0, 200), st.floats(1, 600))
 def test_a_step_comes_when_it_was_announced(age: float, slow_start: float) -> None:
     """Just after the announced time the portion is larger, and until just before it is the same."""
