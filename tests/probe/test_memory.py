@@ -177,9 +177,33 @@ async def test_another_bad_chain_is_rejected_once_too(listen: Listen, certificat
     trustme.CA().issue_cert("other.example.net").configure_cert(context)
     server.visits()
     await probe(it, ALL, known)
+    assert server.listener.guests[-3].heard == [EHLO, b"STARTTLS", b"QUIT"]
     assert server.visits() == "qaq"
     await probe(it, ALL, known)
     assert server.visits() == "q"
+
+
+async def test_a_chain_that_could_not_be_verified_yet_is_neither_good_nor_bad(
+    listen: Listen, certificates: Certificates
+) -> None:
+    """Nothing is claimed of another chain where the server has no time for more than its greeting."""
+    context = server_context(trustme.CA().issue_cert(HOST))
+    greetings = [b"421 4.3.2 Try again later\r\n", b"220 mx.example\r\n"]
+
+    async def script(guest: Guest) -> None:
+        guest.greet(greetings.pop())
+        await talk(guest)
+
+    listener = await listen(script, context=context)
+    by_name = {"kind": Kind.SMTPS, "verify": Verify.NAME, "ca_file": certificates.ca_file}
+    it, known = target(listener.port, host=HOST, tlsa=None, **by_name), Memory()
+    await probe(it, ALL, known)
+    trustme.CA().issue_cert(HOST).configure_cert(context)
+    report = await probe(it, ALL, known)
+    assert report.result.verdict is Verdict.BUSY
+    assert Aspect.CERTIFICATE not in report.result.examined
+    assert report.tls is not None
+    assert report.tls.trusted is None
 
 
 async def test_an_intermediate_that_was_missing_is_seen(
