@@ -2,7 +2,8 @@
 
 Rungs, best first; the first one that holds a member is published:
 
-    working      ready and up, degraded or busy, each with the portion of its weight that it has earned
+    working      ready and up, degraded or busy, each with the portion of its weight that it has earned; or never
+                 probed to the end, because the server is there and turns the probe away by name
     unprobed     ready and never probed: better than one on its way out, worse than one known to take mail
     leaving      draining by its own word, or drained by an operator and not down
     failed       down (ready or drained): the pool's `all_down` decides
@@ -12,8 +13,9 @@ Rungs, best first; the first one that holds a member is published:
 Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
 published, but for those that reject our domain.
 
-Where all ready members, two at least, are down by the same answer to a question of ours (the sentinel recipient, the
-login, the certificate), it is rather the question that is wrong: all of them are published, whatever `all_down` says.
+Where all ready members, two at least, are down or about to be by the same answer to a question of ours (the sentinel
+recipient, the login, the certificate), it is rather the question that is wrong: all of them are published, whatever
+`all_down` says.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +51,9 @@ _RUNG_OF_READY: Mapping[State, Rung] = MappingProxyType(
     }
 )
 
+_TURNED_AWAY = frozenset({Verdict.PROBE_LIMITED, Verdict.PROBE_BLOCKED})
+"""What is said of the probe, by a server that lives: nothing is known against it as a server of others."""
+
 QUESTIONS: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.REJECTS_DOMAIN: "all members reject the sentinel recipient: the sentinel is suspect",
@@ -78,7 +83,9 @@ class Candidate:
             return Rung.MAINTENANCE
         if self.health.state is State.DOWN:
             return Rung.REJECTING if self.health.shows(Verdict.REJECTS_DOMAIN) else Rung.FAILED
-        return _RUNG_OF_READY[self.health.state] if self.admin.state is AdminState.READY else Rung.LEAVING
+        if self.admin.state is not AdminState.READY:
+            return Rung.LEAVING
+        return Rung.WORKING if _is_turned_away(self.health) else _RUNG_OF_READY[self.health.state]
 
     def full_weight(self, policy: Policy) -> int:
         """Return the run-time weight before the configured one, all alike with round-robin; its portion left aside."""
@@ -106,7 +113,7 @@ class Selection:
 
     `published` keeps the order of the candidates; empty means SERVFAIL, and only `all_down = servfail` leads there.
     Weights mean something only beside each other: they are counted in hundredths where some member gets a portion of
-    its own. `healthy_weight` is the weight of the ready members that are up or degraded, `total_weight` that of all
+    its own. `healthy_weight` is the weight of the ready members that work and are not busy, `total_weight` that of all
     members whatever their admin state, both without portions. `reasons` holds a short sentence for each member.
     `suspect` is the bad answer that all ready members give, if there is one.
     """
@@ -189,11 +196,23 @@ def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str
 
 
 def _suspect(weighted: Iterable[Candidate]) -> Verdict | None:
-    """Return the bad answer with which all ready members are down, None if there is no such."""
+    """Return the bad answer that all ready members give, None if there is no such or it has taken nobody down."""
     ready = _ready(weighted)
-    if len(ready) < _WITNESSES or any(c.health.state is not State.DOWN for c in ready):
+    if len(ready) < _WITNESSES or all(c.health.state is not State.DOWN for c in ready):
         return None
-    return next((verdict for verdict in QUESTIONS if all(c.health.shows(verdict) for c in ready)), None)
+    return next((verdict for verdict in QUESTIONS if all(_fails(c.health, verdict) for c in ready)), None)
+
+
+def _fails(health: Health, verdict: Verdict) -> bool:
+    """Whether a member is down with this answer, or at work only as long as its fall is being confirmed or held.
+
+    One that is degraded by it does not fail: there the question is asked, and its answer is not demanded.
+    """
+    return health.shows(verdict) and State.DOWN in {health.state, health.argued}
+
+
+def _is_turned_away(health: Health) -> bool:
+    return health.state is State.UNKNOWN and health.verdict in _TURNED_AWAY
 
 
 def _ready(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -259,6 +278,8 @@ def _signed(admin: Admin) -> str:
 
 
 def _state_in_words(health: Health) -> str:
+    if _is_turned_away(health):
+        return f"not probed to the end: {health.verdict}"
     if health.state is State.UNKNOWN:
         return "not probed yet"
     return "up" if health.state is State.UP else f"{health.state} ({health.verdict})"

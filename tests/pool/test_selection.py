@@ -26,7 +26,11 @@ def _places(admin: AdminState, *states: State, verdict: Verdict = Verdict.UNKNOW
 
 _ALIVE = tuple(state for state in State if state is not State.DOWN)
 _LADDER = (
-    _places(_READY, State.UP, State.DEGRADED, State.BUSY),
+    (
+        *_places(_READY, State.UP, State.DEGRADED, State.BUSY),
+        *_places(_READY, State.UNKNOWN, verdict=Verdict.PROBE_LIMITED),
+        *_places(_READY, State.UNKNOWN, verdict=Verdict.PROBE_BLOCKED),
+    ),
     _places(_READY, State.UNKNOWN),
     (*_places(_READY, State.DRAINING), *_places(_DRAIN, *_ALIVE)),
     (*_places(_READY, State.DOWN), *_places(_DRAIN, State.DOWN)),
@@ -223,6 +227,13 @@ def test_members_that_nobody_has_probed_yet_are_no_panic() -> None:
     assert (found.panic, [choice.member.name for choice in found.published]) == (False, ["a"])
 
 
+def test_a_pool_that_turns_the_probe_away_is_no_panic() -> None:
+    """Nothing is known against its members, so they count as healthy."""
+    members = [candidate(name, State.UNKNOWN, verdict=Verdict.PROBE_LIMITED) for name in "ab"]
+    found = _selected([*members, candidate("c", State.DOWN)], of=pool(min_healthy=0.5))
+    assert (_names(found), found.panic, found.healthy_weight) == (["a", "b"], False, 2)
+
+
 def test_all_down_goes_before_min_healthy() -> None:
     """With every member down it is `all_down` that decides, not the panic of `min_healthy`."""
     found = _selected([candidate("a", State.DOWN)], of=pool(min_healthy=0.5, all_down=AllDown.SERVFAIL))
@@ -238,6 +249,7 @@ def test_all_down_goes_before_min_healthy() -> None:
         (candidate("a", percent=40, why="slow start"), "up: 40 % of its weight (slow start)"),
         (candidate("a", State.DOWN, verdict=Verdict.REJECTS_DOMAIN), "not published: down (rejects_domain)"),
         (candidate("a", State.UNKNOWN), "not published: not probed yet"),
+        (candidate("a", State.UNKNOWN, verdict=Verdict.PROBE_LIMITED), "not probed to the end: probe_limited"),
         (candidate("a", weight=0), "not published: weight is 0"),
         (candidate("a", admin=_MAINT), "not published: maintenance"),
         (
@@ -406,7 +418,7 @@ def test_if_all_give_the_same_bad_answer_the_question_is_suspect(verdict: Verdic
     [
         candidate("b", State.UP),
         candidate("b", State.UNKNOWN),
-        candidate("b", State.UP, verdict=_REJECTS),  # it has said so once, and nobody has asked again yet
+        candidate("b", State.DEGRADED, verdict=_REJECTS),  # it is asked, and its answer is not demanded
         candidate("b", State.DOWN, verdict=Verdict.REFUSED),
         candidate("b", State.DOWN, verdict=Verdict.AUTH_FAILED),
         candidate("b", State.DOWN, _DRAIN, verdict=_REJECTS),
@@ -418,6 +430,35 @@ def test_one_other_voice_and_the_question_is_good(other: Candidate) -> None:
     found = _selected([candidate("a", State.DOWN, verdict=_REJECTS), other], of=pool(all_down=AllDown.SERVFAIL))
     assert found.suspect is None
     assert "a" not in _names(found)
+
+
+@pytest.mark.parametrize("all_down", AllDown)
+@pytest.mark.parametrize("verdict", [Verdict.REJECTS_DOMAIN, Verdict.AUTH_FAILED, Verdict.TLS_INVALID])
+def test_members_whose_fall_waits_are_witnesses_too(verdict: Verdict, all_down: AllDown) -> None:
+    """Whose fall is held, or being confirmed, has given the bad answer as well: the first to fall is not left out."""
+    fault = Fault(Aspect.AUTH, verdict, "", alert=True)
+    held = Health(State.UP, verdict, failures=1, argued=State.DOWN, faults=(fault,))
+    hidden = replace(held, verdict=Verdict.TIMEOUT)
+    members = [candidate("a", State.DOWN, verdict=verdict)]
+    members += [replace(candidate(name), health=health) for name, health in (("b", held), ("c", hidden))]
+    found = _selected(members, of=pool(all_down=all_down))
+    assert (_names(found), found.panic, found.suspect) == (["a", "b", "c"], True, verdict)
+    well = _selected([*members, candidate("d")], of=pool(all_down=all_down))
+    assert (_names(well), well.panic, well.suspect) == (["b", "c", "d"], False, None)
+
+
+def test_an_answer_that_has_taken_nobody_down_is_no_panic() -> None:
+    """As long as all are at work there is nobody to bring back."""
+    once = Health(State.UP, _REJECTS, failures=1, argued=State.DOWN)
+    found = _selected([replace(candidate(name), health=once) for name in "ab"])
+    assert (_names(found), found.panic, found.suspect) == (["a", "b"], False, None)
+
+
+def test_certificates_that_are_tolerated_do_not_bring_back_one_that_is_not() -> None:
+    """Where all but one expire soon and that one has expired, what the probe demands is good."""
+    soon = Health(State.DEGRADED, Verdict.TLS_INVALID, failures=2, argued=State.DEGRADED)
+    found = _selected([candidate("a", State.DOWN, verdict=Verdict.TLS_INVALID), replace(candidate("b"), health=soon)])
+    assert (_names(found), found.suspect) == (["b"], None)
 
 
 def test_other_verdicts_are_no_question() -> None:
