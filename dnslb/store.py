@@ -11,9 +11,9 @@ import json
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -22,18 +22,19 @@ from typing import Any, TypeVar
 import structlog
 
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
 
 DATABASE = "state.db"
 LOCK = "lock"
 MAX_EVENTS = 100_000
-SCHEMA = 1
+SCHEMA = 2
 
 _Result = TypeVar("_Result")
 MemberKey = tuple[str, str]
 """The names of a pool and of a member in it."""
 
-_TABLES = """
+_TO_SCHEMA = {
+    1: """
 CREATE TABLE admin (
     pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, weight INTEGER, reason TEXT NOT NULL,
     who TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (pool, member)) WITHOUT ROWID;
@@ -46,7 +47,24 @@ CREATE TABLE event (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, pool TEXT NOT NULL,
     member TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL, details TEXT NOT NULL);
 CREATE INDEX event_at ON event (at);
-"""
+""",
+    2: """
+ALTER TABLE health ADD COLUMN argued TEXT NOT NULL DEFAULT 'unknown';
+ALTER TABLE health ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE health ADD COLUMN faults TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE health ADD COLUMN percent INTEGER NOT NULL DEFAULT 100;
+ALTER TABLE health ADD COLUMN alert INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE health ADD COLUMN smoothed_ms REAL;
+ALTER TABLE health ADD COLUMN returned_at REAL;
+ALTER TABLE health ADD COLUMN busy_since REAL;
+""",
+}
+"""What brings a database from the schema before to this one; a new file takes all of these steps."""
+
+_HEALTH = tuple(each.name for each in fields(Health))
+"""The columns of a member's health, beside its key."""
+_HEALTH_COLUMNS = ", ".join(("pool", "member", *_HEALTH))
+_SAVE_HEALTH = f"REPLACE INTO health ({_HEALTH_COLUMNS}) VALUES (?, ?{', ?' * len(_HEALTH)})"  # noqa: S608 -- constants
 
 _EVENT = "at, kind, text, pool, member, who, details, id"
 
@@ -153,7 +171,7 @@ class Store:
     async def save_health(self, changes: Mapping[MemberKey, Health]) -> None:
         """Remember the health of the members given; that of others stays as it was."""
         rows = [_health_row(key, health) for key, health in changes.items()]
-        await self._run(lambda: self._insert("REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
+        await self._run(lambda: self._insert(_SAVE_HEALTH, rows))
 
     async def save_serials(self, serials: Mapping[str, int]) -> None:
         """Remember the SOA serials of the zones given (names as text)."""
@@ -311,17 +329,18 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new file to our schema. Raise _DamagedError if the file is damaged, of a later dnslb, or not ours."""
+    """Bring a new or older file to our schema. Raise _DamagedError if it is damaged, of a later dnslb, or not ours."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise _DamagedError(found)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if version != (SCHEMA if tables else 0):
+    if version not in (range(1, SCHEMA + 1) if tables else {0}):
         raise _DamagedError(f"it has schema {version}, and this dnslb knows {SCHEMA}")
     connection.execute("PRAGMA journal_mode = WAL")
-    if not tables:
-        connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+    if version < SCHEMA:
+        steps = "".join(_TO_SCHEMA[step] for step in range(version + 1, SCHEMA + 1))
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
 
 def _set_aside(path: Path) -> Path:
@@ -341,22 +360,34 @@ def _set_aside(path: Path) -> Path:
 
 def _remembered(connection: sqlite3.Connection) -> Remembered:
     admins = connection.execute("SELECT pool, member, state, weight, reason, who, since FROM admin")
-    healths = connection.execute(
-        "SELECT pool, member, state, verdict, reason, successes, failures, since, last_probe, latency_ms FROM health"
-    )
+    healths = connection.execute(f"SELECT {_HEALTH_COLUMNS} FROM health")  # noqa: S608 -- only constants
     return Remembered(
         admins={(pool, member): Admin(AdminState(state), *rest) for pool, member, state, *rest in admins},
-        healths={
-            (pool, member): Health(State(state), Verdict(verdict), *rest)
-            for pool, member, state, verdict, *rest in healths
-        },
+        healths={(pool, member): health for pool, member, *row in healths if (health := _health(row)) is not None},
         serials=dict(connection.execute("SELECT zone, serial FROM serial")),
     )
 
 
 def _health_row(key: MemberKey, health: Health) -> tuple[Any, ...]:
-    words = (health.state, health.verdict, health.reason)
-    return (*key, *words, health.successes, health.failures, health.since, health.last_probe, health.latency_ms)
+    values = asdict(health)
+    values["faults"] = json.dumps(values["faults"], separators=(",", ":"))
+    return (*key, *values.values())
+
+
+def _health(row: Sequence[Any]) -> Health | None:
+    """Return the health that was stored, None if it holds a word that we do not know: the next probe says it anew."""
+    values = dict(zip(_HEALTH, row, strict=True))
+    try:
+        values |= {"state": State(values["state"]), "verdict": Verdict(values["verdict"])}
+        values |= {"argued": State(values["argued"]), "alert": bool(values["alert"])}
+        return Health(**values | {"faults": tuple(map(_fault, json.loads(values["faults"])))})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _fault(stored: Mapping[str, Any]) -> Fault:
+    aspect, verdict = Aspect(stored["aspect"]), Verdict(stored["verdict"])
+    return Fault(aspect, verdict, str(stored["reason"]), alert=bool(stored["alert"]))
 
 
 def _event_row(event: Event) -> tuple[Any, ...]:

@@ -12,11 +12,33 @@ from structlog.testing import capture_logs
 
 from dnslb import store as store_module
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
 from dnslb.store import Event, EventKind, Remembered, Store, StoreError
 
 DRAINED = Admin(AdminState.DRAIN, weight=None, reason="kernel", who="root", since=1000.5)
 DOWN = Health(State.DOWN, Verdict.TIMEOUT, "no greeting", 0, 3, since=10.0, last_probe=20.0, latency_ms=None)
+RETURNED = Health(
+    State.DEGRADED,
+    Verdict.TLS_BROKEN,
+    "no handshake",
+    successes=2,
+    failures=1,
+    since=10.0,
+    last_probe=20.0,
+    latency_ms=4.0,
+    argued=State.DEGRADED,
+    doubts=2,
+    faults=(
+        Fault(Aspect.TLS, Verdict.TLS_BROKEN, "no handshake", alert=True),
+        Fault(Aspect.AUTH, Verdict.BUSY, "454 sp\u00e4ter", alert=False),
+    ),
+    percent=50,
+    alert=True,
+    smoothed_ms=5.5,
+    returned_at=10.0,
+    busy_since=15.0,
+)
+"""Each field differs from its default."""
 
 
 @pytest.fixture
@@ -62,12 +84,16 @@ async def test_a_restart_takes_up_where_the_last_run_left_off(tmp_path: Path) ->
     await store.save_admin("inbound", "mx1", DRAINED)
     await store.save_admin("inbound", "mx2", Admin(weight=7))
     await store.save_health({("inbound", "mx1"): Health(), ("inbound", "mx2"): DOWN})
-    await store.save_health({("inbound", "mx1"): DOWN})
+    await store.save_health({("inbound", "mx1"): DOWN, ("inbound", "mx3"): RETURNED})
     await store.save_serials({"lb.example.org": 4_294_967_295})
     await store.close()
     remembered = await reopened(tmp_path)
     assert remembered.admins == {("inbound", "mx1"): DRAINED, ("inbound", "mx2"): Admin(weight=7)}
-    assert remembered.healths == {("inbound", "mx1"): DOWN, ("inbound", "mx2"): DOWN}
+    assert remembered.healths == {
+        ("inbound", "mx1"): DOWN,
+        ("inbound", "mx2"): DOWN,
+        ("inbound", "mx3"): RETURNED,
+    }
     assert remembered.serials == {"lb.example.org": 4_294_967_295}
 
 
@@ -185,6 +211,88 @@ async def test_a_forked_worker_does_not_keep_the_directory(tmp_path: Path) -> No
         os.close(held)
         os.waitpid(worker, 0)  # noqa: ASYNC222 -- it ends at once: its pipe is closed
         os.close(go_on)
+
+
+SCHEMA_1 = """
+CREATE TABLE admin (
+    pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, weight INTEGER, reason TEXT NOT NULL,
+    who TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (pool, member)) WITHOUT ROWID;
+CREATE TABLE health (
+    pool TEXT NOT NULL, member TEXT NOT NULL, state TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,
+    successes INTEGER NOT NULL, failures INTEGER NOT NULL, since REAL, last_probe REAL, latency_ms REAL,
+    PRIMARY KEY (pool, member)) WITHOUT ROWID;
+CREATE TABLE serial (zone TEXT PRIMARY KEY, serial INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, pool TEXT NOT NULL,
+    member TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL, details TEXT NOT NULL);
+CREATE INDEX event_at ON event (at);
+INSERT INTO admin VALUES ('inbound', 'mx1', 'drain', NULL, 'kernel', 'root', 1000.5);
+INSERT INTO health VALUES ('inbound', 'mx1', 'down', 'timeout', 'no greeting', 0, 3, 10.0, 20.0, NULL);
+INSERT INTO serial VALUES ('lb.example.org', 7);
+INSERT INTO event VALUES (41, 1.0, 'state', 'inbound', 'mx1', 'root', 'old', '{"n": 1}');
+PRAGMA user_version = 1;
+"""
+"""A database as it was made before slow starts were remembered."""
+
+
+def written(path: Path, script: str) -> None:
+    """Run SQL on a database, which is made if it is missing."""
+    with sqlite3.connect(path) as connection:
+        connection.executescript(script)
+    connection.close()
+
+
+async def test_an_older_database_is_taken_over(tmp_path: Path) -> None:
+    """Nothing of it is lost, the event ids go on, and from then on it holds all that is known of a member."""
+    written(tmp_path / "state.db", SCHEMA_1)
+    store = Store.open(tmp_path)
+    key = ("inbound", "mx1")
+    assert store.set_aside is None
+    assert store.load() == Remembered({key: DRAINED}, {key: DOWN}, {"lb.example.org": 7})
+    await store.add_events([an_event("new")])
+    assert [(event.id, event.text) for event in await store.events()] == [(41, "old"), (42, "new")]
+    await store.save_health({key: RETURNED})
+    await store.close()
+    assert (await reopened(tmp_path)).healths == {key: RETURNED}
+
+
+async def test_an_older_database_that_cannot_be_taken_over_stays_as_it_was(tmp_path: Path) -> None:
+    """All steps are one transaction: a file that lacks a table is set aside, and nothing of it has changed."""
+    written(tmp_path / "state.db", "CREATE TABLE health (busy_since REAL); PRAGMA user_version = 1;")
+    store = Store.open(tmp_path)
+    await store.close()
+    assert store.set_aside is not None
+    with sqlite3.connect(store.set_aside) as connection:
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(health)")]
+        version = connection.execute("PRAGMA user_version").fetchone()
+    connection.close()
+    assert (columns, version) == (["busy_since"], (1,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'asleep'",
+        "verdict = 'bored'",
+        "argued = 'sideways'",
+        "faults = 'no JSON'",
+        "faults = '7'",
+        "faults = '[7]'",
+        "faults = '[{}]'",
+        """faults = '[{"aspect": "colour", "verdict": "ok", "reason": "", "alert": false}]'""",
+        """faults = '[{"aspect": "tls", "verdict": "blue", "reason": "", "alert": false}]'""",
+    ],
+)
+async def test_health_that_is_not_understood_is_dropped(tmp_path: Path, change: str) -> None:
+    """The next probe says it anew: the other rows still count, and so does all that people have said."""
+    store = Store.open(tmp_path)
+    await store.save_admin("inbound", "mx1", DRAINED)
+    await store.save_health({("inbound", "mx1"): RETURNED, ("inbound", "mx2"): RETURNED})
+    await store.close()
+    written(tmp_path / "state.db", f"UPDATE health SET {change} WHERE member = 'mx1'")  # noqa: S608 -- of this table
+    remembered = await reopened(tmp_path)
+    assert remembered.healths == {("inbound", "mx2"): RETURNED}
+    assert remembered.admins == {("inbound", "mx1"): DRAINED}
 
 
 def garbage(path: Path) -> None:
