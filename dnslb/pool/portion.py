@@ -26,11 +26,12 @@ class Portion:
 
 
 WHOLE = Portion()
+LEAST = Portion(10)
+"""Nobody who is published counts with less."""
 
 _SLOW_START = "slow start"
-_LEAST = 10
 _STEP = 10
-_LAST_STEP = (WHOLE.percent - _LEAST) // _STEP
+_LAST_STEP = (WHOLE.percent - LEAST.percent) // _STEP
 _DEAD_BAND = 10
 """A slow member's weight follows its greetings by so many points at least: answers should not change each probe."""
 _FAST_ENOUGH_MS = 500.0
@@ -71,7 +72,7 @@ def median_of(healths: Iterable[Health]) -> float | None:
 
 def _ramped(health: Health, slow_start: float, now: float, before: Portion) -> Portion:
     step = _step(health, slow_start, now)
-    due = WHOLE if step >= _LAST_STEP else Portion(_LEAST + _STEP * step, _SLOW_START)
+    due = WHOLE if step >= _LAST_STEP else Portion(LEAST.percent + _STEP * step, _SLOW_START)
     # A member that is about to fall again should not be given more of the mail meanwhile.
     resting = health.wavers and before.why == _SLOW_START
     return min(before, due, key=_percent) if resting else due
@@ -92,7 +93,7 @@ def _slowed(health: Health, median_ms: float | None, before: Portion) -> Portion
     target = max(_FAST_ENOUGH_MS, _TOLERATED_RATIO * median_ms)
     if health.smoothed_ms <= target:
         return WHOLE
-    percent = max(_LEAST, int(100 * target / health.smoothed_ms))
+    percent = max(LEAST.percent, int(100 * target / health.smoothed_ms))
     held = before if before.slow else WHOLE
     if abs(percent - held.percent) < _DEAD_BAND:
         return held

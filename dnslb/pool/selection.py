@@ -10,6 +10,10 @@ Rungs, best first; the first one that holds a member is published:
     rejecting    down because it rejects our domain: mail that comes there bounces, where a dead server only delays it
     maintenance  only when nothing else is left
 
+A ready member that is down and was found well by its last probe stands with the working ones of its tier, with the
+least portion, while less than half of the pool's weight is healthy: the first one that is back from an outage should
+not get all the mail until the others have been found well `rise` times too.
+
 Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
 published, but for those that reject our domain.
 
@@ -19,17 +23,18 @@ recipient, the login, the certificate), it is rather the question that is wrong:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
 from itertools import groupby
+from math import inf
 from operator import attrgetter
 from types import MappingProxyType
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import AT_WORK, Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
-from dnslb.pool.portion import WHOLE, Portion
+from dnslb.pool.portion import LEAST, WHOLE, Portion
 
 
 class Rung(IntEnum):
@@ -62,6 +67,9 @@ QUESTIONS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 """What a probe asks a member, and what to think if all of them give the same bad answer."""
+
+_FEW = Fraction(1, 2)
+_ONE_DEATH_SECONDS = 60.0
 
 _WITNESSES = 2
 """One member alone tells nothing of the question: it may as well be the member."""
@@ -192,7 +200,24 @@ def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str
     # Before anybody was found healthy or weak, there is nothing to panic about.
     if best is not Rung.UNPROBED and healthy < Fraction(str(pool.min_healthy)):
         return _panicking(pool, weighted, best)
+    if best is Rung.WORKING and healthy < _FEW:
+        why = "it answers again, and less than half of the pool's weight is healthy"
+        return _Pick(_with_returning(weighted), panic=False, why_in=why)
     return _Pick(_on(best, weighted), panic=False)
+
+
+def _with_returning(weighted: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Return the members that work, and with the least portion those of their tiers that have answered well once."""
+    # A better tier would get all the mail, however small its weight.
+    tiers = {c.member.tier for c in _on(Rung.WORKING, weighted)}
+    returning = {c.member.name for c in weighted if _is_returning(c) and c.member.tier in tiers}
+    placed = (replace(c, portion=LEAST) if c.member.name in returning else c for c in weighted)
+    return tuple(c for c in placed if c.rung is Rung.WORKING or c.member.name in returning)
+
+
+def _is_returning(candidate: Candidate) -> bool:
+    health = candidate.health
+    return candidate.admin.state is AdminState.READY and health.state is State.DOWN and health.successes > 0
 
 
 def _suspect(weighted: Iterable[Candidate]) -> Verdict | None:
@@ -233,10 +258,18 @@ def _all_down(pool: Pool, best: tuple[Candidate, ...], last_good: frozenset[str]
     if pool.all_down is AllDown.SERVFAIL:
         return _Pick((), panic=True, why_out="no member takes mail and all_down is servfail")
     if pool.all_down is AllDown.LAST_GOOD:
-        kept = tuple(c for c in best if c.member.name in last_good and c.rung is not Rung.MAINTENANCE)
+        kept = _good_last(tuple(c for c in best if c.rung is not Rung.MAINTENANCE), last_good)
         if kept:
             return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="it was not good last")
     return _Pick(best, panic=True)
+
+
+def _good_last(down: tuple[Candidate, ...], last_good: frozenset[str]) -> tuple[Candidate, ...]:
+    """Return who was published last, and who fell in the minute before: members that die in turn die of one cause."""
+    falls = {c.member.name: c.health.since for c in _ready(down) if c.health.since is not None}
+    last = max((at for name, at in falls.items() if name in last_good), default=inf)
+    recent = {name for name, at in falls.items() if at >= last - _ONE_DEATH_SECONDS}
+    return tuple(c for c in down if c.member.name in last_good | recent)
 
 
 def _weightless(candidates: Sequence[Candidate]) -> _Pick:

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnslb.pool.admin import AdminState
-from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.pool.health import (
+    Aspect,
+    Effect,
+    Fault,
+    Health,
+    ProbeResult,
+    State,
+    Thresholds,
+    Verdict,
+    observe,
+)
 from dnslb.pool.member import AllDown, Policy, Pool
 from dnslb.pool.selection import Candidate, Choice, Selection, best_tier, by_tier, select
 from tests.conftest import candidate, member, pool
@@ -17,6 +27,7 @@ from tests.conftest import candidate, member, pool
 _READY, _DRAIN, _MAINT = AdminState.READY, AdminState.DRAIN, AdminState.MAINT
 
 _REJECTS = Verdict.REJECTS_DOMAIN
+_SILENT = Verdict.TIMEOUT
 _Place = tuple[AdminState, State, Verdict]
 
 
@@ -146,6 +157,22 @@ def test_all_down(all_down: AllDown, last_good: str, published: str) -> None:
     ]
     found = _selected(members, last_good.split(), of=pool(all_down=all_down))
     assert (_names(found), found.panic) == (published.split(), True)
+
+
+def _fallen(name: str, since: float | None, admin: AdminState = _READY, verdict: Verdict = _SILENT) -> Candidate:
+    return replace(candidate(name, admin=admin), health=Health(State.DOWN, verdict, since=since))
+
+
+def test_members_that_fall_in_turn_were_good_last_together() -> None:
+    """Who fell in the minute before the last one is served with it; who was dead before, or drained, is not."""
+    falls = [
+        *(_fallen("old", 939.9), _fallen("first", 940.0), _fallen("second", 970.0), _fallen("last", 1000.0)),
+        *(_fallen("drained", 980.0, _DRAIN), _fallen("bouncing", 980.0, verdict=_REJECTS), _fallen("unknown", None)),
+    ]
+    last_good = pool(all_down=AllDown.LAST_GOOD)
+    assert _names(_selected(falls, ["last"], of=last_good)) == ["first", "second", "last"]
+    # Nobody knows when it fell: so nobody is known to have fallen with it.
+    assert _names(_selected(falls, ["unknown"], of=last_good)) == ["unknown"]
 
 
 def test_nobody_in_maintenance_was_good_last() -> None:
@@ -381,6 +408,54 @@ def test_whatever_is_known_the_weights_are_those_that_count(
         counts = {one.member.name: Fraction(one.full_weight(Policy.WEIGHTED) * one.portion.percent) for one in members}
         assert len({choice.weight / counts[choice.member.name] for choice in found.published}) <= 1
     assert all(choice.weight >= 1 for choice in found.published)
+
+
+# Coming back from an outage
+
+
+_RETURNING = (("better", _READY, 1), ("back", _READY, 2), ("drained", _DRAIN, 2), ("worse", _READY, 3))
+_WHY_RETURNING = "published: it answers again, and less than half of the pool's weight is healthy (down (ok))"
+
+
+def _probed(health: Health, marks: str) -> Health:
+    """Return what is known after probes that were good (.) or not answered (x), with rise 2 and fall 3."""
+    effects = {".": (Verdict.OK, Effect(State.UP)), "x": (_SILENT, Effect(State.DOWN))}
+    for mark in marks:
+        result = ProbeResult(effects[mark][0], "", effects[mark][1], None, 0.0, 1.0)
+        health = observe(health, result, Thresholds(2, 3, 10))
+    return health
+
+
+def test_the_first_one_back_does_not_get_all_the_mail() -> None:
+    """A story: five are down, and answer again one by one; until half of them are sure all that answer get mail."""
+    story = {
+        # The probes of a to e since the outage ended -> the published ones with their weights.
+        ".,.,,,": {"a": 8, "b": 8, "c": 8, "d": 8, "e": 8},  # nobody is sure: all_down
+        "..,.,.,,": {"a": 800, "b": 80, "c": 80},
+        "..,..,.,x,": {"a": 800, "b": 800, "c": 80},
+        "..,.x,.,.,": {"a": 800, "c": 80, "d": 80},  # whose last probe was lost is down as before
+        "..,..,..,.,.": {"a": 8, "b": 8, "c": 8},  # enough are: the others wait until they are sure
+    }
+    for probes, published in story.items():
+        healths = [_probed(Health(), "xxx" + marks) for marks in probes.split(",")]
+        members = [replace(candidate(n, weight=8), health=h) for n, h in zip("abcde", healths, strict=True)]
+        found = _selected(members)
+        assert {choice.member.name: choice.weight for choice in found.published} == published, probes
+
+
+def test_who_comes_back_early_is_of_a_tier_that_works_and_ready() -> None:
+    """A better tier would get all the mail whatever its weight, and an operator's word holds."""
+    back = _probed(Health(), "xxx.")
+    members = [
+        candidate("works", tier=2),
+        *(replace(candidate(name, admin=admin, tier=tier), health=back) for name, admin, tier in _RETURNING),
+        candidate("silent", State.DOWN, tier=2),
+    ]
+    found = _selected(members)
+    assert [(choice.member.name, choice.weight) for choice in found.published] == [("works", 100), ("back", 10)]
+    assert (found.panic, found.healthy_weight, found.reasons["works"]) == (False, 1, "up")
+    assert found.reasons["back"] == _WHY_RETURNING
+    assert found.reasons["better"] == "not published: down (ok)"
 
 
 # Suspect questions
