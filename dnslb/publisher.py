@@ -60,6 +60,11 @@ class Publisher:
         assert self._world is not None  # noqa: S101 - publish_world comes first
         return self._world
 
+    @property
+    def pools(self) -> Pools:
+        """What is compiled into the answers now."""
+        return Pools(self.selections, dict(self._serials))
+
     def last_good(self, pool: str) -> frozenset[str]:
         """Return the members that were published when the pool last was not in panic."""
         return self._last_good.get(pool, frozenset())

@@ -36,7 +36,7 @@ def compile_world(world: World, pools: Pools, generation: int) -> Snapshot:
     """Return the snapshot of everything."""
     return Snapshot(
         generation=generation,
-        zones={apex: _compile_zone(world, zone, pools.serials[apex]) for apex, zone in world.zones.items()},
+        zones={apex: compile_zone(world, zone, pools.serials[apex]) for apex, zone in world.zones.items()},
         names=compile_names(world, world.names, pools),
     )
 
@@ -161,7 +161,8 @@ def _compile_srv(world: World, frame: Frame, service: Service, selection: Select
 # One zone
 
 
-def _compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
+def compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
+    """Return what the names of a zone share."""
     cuts = world.cuts[zone.apex]
     owned = {owner for owner, contents in world.names.items() if contents.zone == zone.apex}
     # A cut is there to be asked for its DS, and has none unless it is owned.

@@ -173,7 +173,7 @@ def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome
         return _answer(query, query.qname, answers, zone, take_turn)
     if query.qname in zone.empty:
         return _deny(query, zone, Rcode.NOERROR)
-    wildcard = _wildcard_for(query.qname, snapshot, zone)
+    wildcard = wildcard_for(query.qname, snapshot, zone)
     if wildcard is None:
         return _deny(query, zone, Rcode.NXDOMAIN)
     answers = snapshot.names.get(wildcard)
@@ -226,7 +226,7 @@ def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
     )
 
 
-def _wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
+def wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
     """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1).
 
     It may be an empty non-terminal itself: then it matches, and has no data.

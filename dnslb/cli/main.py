@@ -17,6 +17,7 @@ _COMMANDS = {
     "maint": ("dnslb.cli.member", "Take a member out of the answers while any other is left."),
     "weight": ("dnslb.cli.member", "Change a member's weight until further notice."),
     "probe": ("dnslb.cli.probe", "Look at one server now: the conversation, the certificate, the verdict."),
+    "explain": ("dnslb.cli.explain", "Show why a name is answered as it is, and what clients do with that."),
     "plan": ("dnslb.cli.plan", "Show what changes would do, without making them."),
     "simulate": ("dnslb.cli.simulate", "Show the shares of the mail that members really get."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),

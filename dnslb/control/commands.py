@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dnslb.answer.senders import Client, client_of
 from dnslb.control.protocol import Code, Refused, Request, is_integer
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.wire import name as domain
+from dnslb.wire import rdata
 
 MAX_NAME = 255
 MAX_REASON = 500
@@ -50,6 +53,13 @@ class Operator(Protocol):
         self, since: float | None, pool: str | None, after: int | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return events as JSON objects, oldest first (PROTOCOL.md says which of them)."""
+        ...
+
+    async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
+        """Return the object of `dnslb explain --json`: why a name (wire format) is answered as it is.
+
+        Without a type, for what clients of such a name ask. `client` is one whose behaviour is of interest.
+        """
         ...
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
@@ -183,6 +193,33 @@ def _or_null(check: Callable[[object], object]) -> Callable[[object], object]:
     return lambda value: None if value is None else check(value)
 
 
+def _domain(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("a domain name")  # noqa: TRY004 -- a wrong value, of JSON, like the others
+    try:
+        return domain.from_text(value)
+    except ValueError as error:
+        raise ValueError(f"a domain name: {error}") from None
+
+
+def _type(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("a record type")  # noqa: TRY004 -- a wrong value, of JSON, like the others
+    try:
+        return rdata.type_number(value)
+    except ValueError as error:
+        raise ValueError(f"a record type: {error}") from None
+
+
+def _client(value: object) -> Client:
+    if not isinstance(value, str):
+        raise ValueError("an address")  # noqa: TRY004 -- a wrong value, of JSON, like the others
+    try:
+        return client_of(value)
+    except ValueError as error:
+        raise ValueError(f"an address: {error}") from None
+
+
 def _changes(value: object) -> tuple[Planned, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHANGES:
         raise ValueError(f"a list of 1 to {MAX_CHANGES} changes")
@@ -238,6 +275,14 @@ _VERBS: Mapping[str, _Verb] = {
             "limit": _Argument(_integer(1, MAX_EVENTS), EVENTS),
         },
         lambda operator, args, _who: operator.events(**args),
+    ),
+    "explain": _Verb(
+        {
+            "name": _Argument(_domain),
+            "type": _Argument(_or_null(_type), None),
+            "client": _Argument(_or_null(_client), None),
+        },
+        lambda operator, args, _who: operator.explain(args["name"], args["type"], args["client"]),
     ),
     "plan": _Verb({"changes": _Argument(_changes)}, lambda operator, args, _who: operator.plan(**args)),
     "probe": _Verb(_MEMBER, lambda operator, args, _who: operator.probe(**args)),

@@ -10,10 +10,12 @@ from typing import Any
 import structlog
 
 from dnslb import __version__
+from dnslb.answer.senders import Client
 from dnslb.config import ConfigError
 from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
 from dnslb.daemon import report
+from dnslb.daemon.explanation import Question, explanation_json, find
 from dnslb.daemon.planning import plan_json
 from dnslb.daemon.roster import Entry, Key
 from dnslb.pool.admin import Admin, AdminState
@@ -149,6 +151,16 @@ class Operations:
         """Probe a member now, in all its aspects; what is found counts like any probe."""
         self._entry(pool, member)
         return report_json(f"{pool}/{member}", await self._probe((pool, member)))
+
+    async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
+        """Tell why a name is answered as it is, from what the answers are compiled from."""
+        if not self._publisher.generation:
+            raise Refused(Code.REFUSED, "the daemon is still probing for its first answers: ask again in a moment")
+        view, question = self._view(), Question(name, rtype, client)
+        generation = self._publisher.generation
+        # In a thread: the variants of a thousand members take a second.
+        found = await asyncio.to_thread(find, self._publisher.world, self._publisher.pools, question)
+        return {**explanation_json(view, question, found), "generation": generation}
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
         """Tell what changes would do, and make none of them."""

@@ -1,13 +1,18 @@
-"""Record data of the types that services answer with; names are uncompressed.
+"""Record data of the types that services answer with, names uncompressed; and records as text, for people.
 
-dnslib, which lives in this module only, builds what holds a name. It packs into a bytearray: what leaves here is bytes.
+dnslib, which lives in this module only, builds what holds a name, and reads responses of ours. It packs into a
+bytearray: what leaves here is bytes.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 import dnslib
 
 from dnslb.wire import name, rrtype
+
+_MAX_TYPE = 65_535
 
 
 def address(value: IPv4Address | IPv6Address) -> tuple[int, bytes]:
@@ -33,3 +38,53 @@ def _pack(data: dnslib.RD) -> bytes:
     buffer = dnslib.DNSBuffer()
     data.pack(buffer)
     return bytes(buffer.data)
+
+
+class Line(NamedTuple):
+    """One record as a zone file has it: names absolute with their final dot, the class IN left out."""
+
+    owner: str
+    ttl: int
+    type: str
+    data: str
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self))
+
+
+class Sections(NamedTuple):
+    """The records of a response, without OPT."""
+
+    answer: tuple[Line, ...]
+    authority: tuple[Line, ...]
+    additional: tuple[Line, ...]
+
+
+def sections(response: bytes) -> Sections:
+    """Return the records of a response of ours as text. What others send has to pass `wire.query` first."""
+    record = dnslib.DNSRecord.parse(response)
+    return Sections(_lines(record.rr), _lines(record.auth), _lines(record.ar))
+
+
+def _lines(records: Iterable[dnslib.RR]) -> tuple[Line, ...]:
+    return tuple(
+        Line(str(record.rname), record.ttl, type_text(record.rtype), record.rdata.toZone())
+        for record in records
+        if record.rtype != rrtype.OPT
+    )
+
+
+def type_text(rtype: int) -> str:
+    """Return a record type as a zone file has it: MX, or TYPE65280 (RFC 3597 section 5)."""
+    return dnslib.QTYPE[rtype]
+
+
+def type_number(text: str) -> int:
+    """Return a record type by its text, in any case. Raise ValueError for what is none."""
+    try:
+        rtype: int = getattr(dnslib.QTYPE, text.upper())
+    except dnslib.DNSError:
+        rtype = 0
+    if not 0 < rtype <= _MAX_TYPE:
+        raise ValueError(f"{text!r} is no record type: write for example A, MX, SRV or TYPE65280")
+    return rtype

@@ -6,8 +6,23 @@ class DNSLabel:
 class DNSBuffer:
     data: bytearray
 
+class DNSError(Exception): ...
+
+class Bimap:
+    def __getitem__(self, code: int) -> str: ...
+    def __getattr__(self, text: str) -> int: ...
+
+QTYPE: Bimap
+
 class RD:
     def pack(self, buffer: DNSBuffer) -> None: ...
+    def toZone(self) -> str: ...  # noqa: N802 - the library's name
+
+class RR:
+    rname: DNSLabel
+    rtype: int
+    ttl: int
+    rdata: RD
 
 class MX(RD):
     def __init__(self, label: DNSLabel, preference: int) -> None: ...
@@ -17,9 +32,9 @@ class SRV(RD):
 
 class DNSRecord:
     q: object
-    rr: list[object]
-    auth: list[object]
-    ar: list[object]
+    rr: list[RR]
+    auth: list[RR]
+    ar: list[RR]
 
     @classmethod
     def parse(cls, packet: bytes) -> DNSRecord: ...

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from dnslb.answer.senders import Client
 from dnslb.cli.main import cli
 from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
@@ -65,6 +66,7 @@ class FakeOperator:
         self.wrong: list[str] = []
         self.happened: list[dict[str, Any]] = []
         self.seen: dict[str, Any] = {}
+        self.explained: dict[str, Any] = {}
         self.planned: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
         self.counts_alike = False
@@ -126,6 +128,11 @@ class FakeOperator:
         self.member(pool, member)
         self.asked.append({"probe": f"{pool}/{member}"})
         return self.seen
+
+    async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
+        """Return what the test has set."""
+        self.asked.append({"name": name, "type": rtype, "client": client})
+        return self.explained
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
         """Return what the test has set."""

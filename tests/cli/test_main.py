@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
 
 COMMANDS = list(main_module._COMMANDS)  # noqa: SLF001 -- each of them is tried
-TO_DAEMON = ["status", "pool", "drain", "ready", "maint", "weight", "probe", "plan", "reload", "events"]
+TO_DAEMON = ["status", "pool", "drain", "ready", "maint", "weight", "probe", "explain", "plan", "reload", "events"]
 WORDS = {"drain": ["a/b"], "ready": ["a/b"], "maint": ["a/b"], "weight": ["a/b", "1"], "probe": ["a/b"]}
-WORDS["plan"] = ["--drain", "a/b"]
+WORDS |= {"explain": ["a.test"], "plan": ["--drain", "a/b"]}
 
 
 def run(*words: str) -> Result:

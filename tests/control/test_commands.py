@@ -1,10 +1,12 @@
 """The verbs: what each takes, and what it says to arguments that are wrong."""
 
 from collections.abc import Sequence
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
 
+from dnslb.answer.senders import Client
 from dnslb.control.commands import execute, no_such_member, no_such_pool
 from dnslb.control.protocol import Refused, Request
 from dnslb.pool.admin import AdminState
@@ -37,6 +39,10 @@ class Recorder:
     ) -> list[dict[str, Any]]:
         """Return the call."""
         return [{"call": (since, pool, after, limit)}]
+
+    async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": (name, rtype, client)}
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
         """Return the call."""
@@ -80,6 +86,15 @@ async def test_the_other_verbs_reach_the_operator() -> None:
     assert await call("events", everything) == [{"call": (1.0, "inbound", 0, 1000)}]
 
 
+async def test_a_question_is_read_as_dns_reads_it() -> None:
+    """The name in any case and in wire format, the type as a number, the client with its subnet."""
+    assert await call("explain", {"name": "MX.lb.Test."}) == {"call": (b"\x02mx\x02lb\x04test\x00", None, None)}
+    args = {"name": "lb.test", "type": "mx", "client": "2001:db8::7"}
+    assert await call("explain", args) == {
+        "call": (b"\x02lb\x04test\x00", 15, ip_interface("2001:db8::7/64")),
+    }
+
+
 async def test_a_plan_takes_each_step_with_what_belongs_to_it() -> None:
     """The words become types, in their order; a weight may be the configured one."""
     added = {"step": "add", "pool": "inbound", "member": "mx9", "weight": 0, "tier": 2}
@@ -97,6 +112,13 @@ async def test_a_plan_takes_each_step_with_what_belongs_to_it() -> None:
 
 _DRAIN = {"step": "drain", **TARGET}
 WRONG = [
+    ("explain", {}, "explain needs the argument name"),
+    ("explain", {"name": 1}, "name of explain: expected a domain name"),
+    ("explain", {"name": "a..b"}, "name of explain: expected a domain name: 'a..b' has an empty label"),
+    ("explain", {"name": "lb.test", "type": "WEIGHT"}, "expected a record type: 'WEIGHT' is no record type"),
+    ("explain", {"name": "lb.test", "type": 15}, "type of explain: expected a record type"),
+    ("explain", {"name": "lb.test", "client": "mx1"}, "expected an address: 'mx1' is no address: write for example"),
+    ("explain", {"name": "lb.test", "client": 7}, "client of explain: expected an address"),
     ("plan", {}, "plan needs the argument changes"),
     ("plan", {"changes": []}, "changes of plan: expected a list of 1 to 1000 changes"),
     ("plan", {"changes": [_DRAIN] * 1001}, "expected a list of 1 to 1000 changes"),
@@ -157,7 +179,7 @@ async def test_an_unknown_verb_is_told_the_known_ones() -> None:
         await call("divine")
     assert caught.value.code == "unknown_verb"
     assert caught.value.details == {
-        "known": ["admin", "events", "plan", "probe", "reload", "status", "version", "weight"]
+        "known": ["admin", "events", "explain", "plan", "probe", "reload", "status", "version", "weight"]
     }
 
 

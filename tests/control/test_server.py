@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dnslb.answer.senders import Client
 from dnslb.control import server as server_module
 from dnslb.control.protocol import MAX_LINE, Code, Refused
 from dnslb.control.server import ControlError, ControlServer
@@ -60,6 +61,11 @@ class FakeOperator:
         self.asked.append(("events", since, pool, after, limit))
         self.asked_once.set()
         return [{"id": 1, "text": "x" * 200_000}]
+
+    async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
+        """Note it."""
+        self.asked.append(("explain", name, rtype, client))
+        return {"why": ""}
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
         """Note it."""

@@ -196,3 +196,9 @@ async def test_a_plan_is_a_thought_only(stage: Stage) -> None:
     assert [name for name, facts in found["after"]["inbound"]["members"].items() if facts["published"]] == ["mx2"]
     assert stage.published() == ["mx1", "mx2"]
     assert (stage.publisher.generation, stage.store.admins, stage.store.events) == (1, [], [])
+
+
+async def test_before_the_first_answers_there_is_nothing_to_explain() -> None:
+    """An operator may look in while the daemon still probes."""
+    with pytest.raises(Refused, match="still probing for its first answers"):
+        await Stage().operations.explain(b"\x00", None, None)

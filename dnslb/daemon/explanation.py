@@ -1,0 +1,163 @@
+"""The object of `dnslb explain --json`: an explained answer, beside what is known of each member. Pure."""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dnslb.answer.compiler import Pools
+from dnslb.answer.explain import Explanation, Shown, explain
+from dnslb.answer.offers import FAMILIES, Offer, offers
+from dnslb.answer.senders import SENDERS, Client, Sender, behaviour
+from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.variants import service_shares
+from dnslb.answer.world import World
+from dnslb.daemon import report
+from dnslb.daemon.report import View
+from dnslb.daemon.roster import Entry
+from dnslb.pool.selection import Selection, best_tier
+from dnslb.wire import name, rdata
+from dnslb.wire.header import Rcode
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be explained. `rtype` None means all that a client of such a name would ask for."""
+
+    name: bytes
+    rtype: int | None
+    client: Client | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What takes long with large pools, and can be worked out beside the loop: the answer, and what comes of it.
+
+    `offered` are the variants of the types that were asked for; `clients` go by those of both families.
+    """
+
+    explanation: Explanation
+    selection: Selection | None
+    offered: Sequence[Offer]
+    clients: Mapping[str, Any]
+
+
+def find(world: World, pools: Pools, question: Question) -> Found:
+    """Work out an explanation, from values that never change."""
+    explanation = explain(world, pools, question.name, question.rtype)
+    service = explanation.service
+    if service is None:
+        return Found(explanation, None, (), {})
+    selection = pools.selections[service.pool]
+    asked = [shown.rtype for shown in explanation.shown if shown.rtype in FAMILIES]
+    families = asked if service.type is ServiceType.ADDRESS else FAMILIES
+    everything = offers(service, selection)
+    clients = {key: _client_json(sender, service, everything, question.client) for key, sender in SENDERS.items()}
+    return Found(explanation, selection, offers(service, selection, families), clients)
+
+
+def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
+    """Return the object of `dnslb explain --json`."""
+    explanation, service, selection = found.explanation, found.explanation.service, found.selection
+    client = question.client
+    return {
+        "name": name.to_text(question.name),
+        "type": _type(explanation.shown),
+        "why": explanation.why,
+        "zone": None if explanation.apex is None else name.to_text(explanation.apex),
+        "service": None if service is None else name.to_text(service.name),
+        "pool": None if service is None else service.pool,
+        "records": None if service is None else service.records or "all",
+        "ttl": next((shown.ttl for shown in explanation.shown if shown.ttl is not None), None),
+        "panic": selection is not None and selection.panic,
+        "answers": [_shown_json(shown) for shown in explanation.shown],
+        "close": _close(view, explanation, question.name),
+        "other_types": [rdata.type_text(rtype) for rtype in explanation.others],
+        "members": {} if service is None or selection is None else _members_json(view, service, selection, found),
+        "clients": found.clients,
+        "client": None if client is None else {"address": str(client.ip), "subnet": str(client.network)},
+    }
+
+
+def _close(view: View, explanation: Explanation, qname: bytes) -> list[str]:
+    """Return the services that may be meant by a name that there is not."""
+    if explanation.shown[0].rcode not in {Rcode.NXDOMAIN, Rcode.REFUSED}:
+        return []
+    known = dict.fromkeys(name.to_text(service.name) for service in view.services)
+    return difflib.get_close_matches(name.to_text(qname), known)
+
+
+def _type(shown: Sequence[Shown]) -> str:
+    return rdata.type_text(shown[0].rtype) if len(shown) == 1 else ServiceType.ADDRESS
+
+
+def _shown_json(shown: Shown) -> dict[str, Any]:
+    return {
+        "type": rdata.type_text(shown.rtype),
+        "rcode": shown.rcode.name,
+        "variants": shown.variants,
+        "answer": list(map(str, shown.sections.answer)),
+        "authority": list(map(str, shown.sections.authority)),
+        "additional": list(map(str, shown.sections.additional)),
+    }
+
+
+def _client_json(sender: Sender, service: Service, offered: Sequence[Offer], client: Client | None) -> dict[str, Any]:
+    does = behaviour(sender, service.type, offered, client)
+    return {
+        "title": sender.title,
+        "asks": service.type in sender.order,
+        "order": sender.order.get(service.type, ""),
+        "first": {member: float(chance) for member, chance in does.first.items()},
+        "tries": does.tries,
+        "addresses": does.addresses,
+        "then": sender.then,
+        "note": does.note,
+        "source": sender.source,
+    }
+
+
+def _members_json(view: View, service: Service, selection: Selection, found: Found) -> dict[str, Any]:
+    shares = service_shares(service, selection)
+    # A member may have several addresses, or places, in one answer.
+    held = Counter(
+        member for offer in found.offered for member in {place.member for host in offer for place in host.places}
+    )
+    pool = view.pools[service.pool]
+    members = {}
+    for entry in view.roster.entries(pool.name):
+        facts = report.member_json(view, pool, entry)
+        times = held[entry.member.name]
+        members[entry.member.name] = {
+            "in": times > 0,
+            "rule": facts["rule"] if times or not facts["published"] else _left_out(service, selection, entry, found),
+            "share": float(shares.get(entry.member.name, 0)),
+            "in_answers": times / len(found.offered) if times else 0.0,
+            **{key: facts[key] for key in _OF_STATUS},
+            "portion": {"percent": entry.standing.portion.percent, "why": entry.standing.portion.why},
+        }
+    return members
+
+
+_OF_STATUS = ("published", "admin", "state", "verdict", "reason", "weight", "effective_weight", "tier", "addresses")
+
+
+def _left_out(service: Service, selection: Selection, entry: Entry, found: Found) -> str:
+    """Return why no answer holds a member that is published."""
+    best = {choice.tier for choice in best_tier(selection.published)}
+    if service.type is ServiceType.ADDRESS and entry.member.tier not in best:
+        return (
+            f"published, but not here: an address answer holds tier {min(best)}, and it is of tier {entry.member.tier}"
+        )
+    if service.type is ServiceType.ADDRESS and not _has_family(entry, found):
+        families = " or ".join(rdata.type_text(shown.rtype) for shown in found.explanation.shown)
+        return f"published, but not here: it has no address for {families}"
+    if service.type is ServiceType.MX and service.records is not None:
+        return f"published, but not here: an answer holds {service.records} members, and better ones fill it"
+    return "published, but not here: its weight is too small for a place in the ring"
+
+
+def _has_family(entry: Entry, found: Found) -> bool:
+    asked = {shown.rtype for shown in found.explanation.shown}
+    return any(rdata.address(address)[0] in asked for address in entry.member.addresses)

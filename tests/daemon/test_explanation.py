@@ -1,0 +1,176 @@
+"""The object of `dnslb explain --json`: members in or out with the rule, and what clients do."""
+
+from typing import Any
+
+import pytest
+
+from dnslb.answer.compiler import Pools
+from dnslb.answer.senders import client_of
+from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.answer.world import build
+from dnslb.daemon.explanation import Question, explanation_json, find
+from dnslb.daemon.report import View
+from dnslb.daemon.roster import Entry, Roster, Standing
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import Health, State, Thresholds, Verdict
+from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.portion import Portion
+from dnslb.pool.selection import select
+from dnslb.wire.name import from_text
+from dnslb.wire.rdata import type_number
+from tests.conftest import member, pool, service, zone
+
+UP = Standing(Admin(), Health(State.UP, Verdict.OK))
+TRIO = pool(
+    member("mx1", "192.0.2.11", "2001:db8::11", weight=50),
+    member("mx2", "192.0.2.12", weight=30),
+    member("mx3", "192.0.2.13", weight=20),
+    member("spare", "192.0.2.14", weight=7, tier=2),
+)
+SERVICES = (service(records=2), service("lb.test", ServiceType.MX, records=2), service("one.lb.test", records=1))
+
+
+def told(text: str, of: Pool = TRIO, services: tuple[Service, ...] = SERVICES, **standings: Standing) -> dict[str, Any]:
+    """Explain "NAME [TYPE [CLIENT]]"; members that are not spoken of are up."""
+    name, rtype, client = [*text.split(), "", ""][:3]
+    entries = {(of.name, one.name): Entry(one, Thresholds(1, 1, 10), standings.get(one.name, UP)) for one in of.members}
+    roster, pools = Roster(entries), {of.name: of}
+    chosen = {of.name: select(of, roster.candidates(of.name), frozenset())}
+    world = build([zone("")], pools, services)
+    question = Question(from_text(name), type_number(rtype) if rtype else None, client_of(client) if client else None)
+    found = find(world, Pools(chosen, dict.fromkeys(world.zones, 1)), question)
+    return explanation_json(View(pools, services, roster, chosen), question, found)
+
+
+def test_the_contract_is_kept() -> None:
+    """Names and types of what scripts read."""
+    found = told("mx.lb.test")
+    assert {key: found[key] for key in ("name", "type", "service", "pool", "ttl", "records", "zone")} == {
+        "name": "mx.lb.test",
+        "type": "address",
+        "service": "mx.lb.test",
+        "pool": "inbound",
+        "ttl": 30,
+        "records": 2,
+        "zone": "lb.test",
+    }
+    assert set(found["members"]["mx1"]) >= {
+        *("in", "rule", "share", "admin", "state", "verdict", "weight", "effective_weight", "tier"),
+    }
+    assert set(found["clients"]) == {"postfix", "exim", "opensmtpd", "getaddrinfo"}
+    assert found["client"] is None
+    assert (told("lb.test")["type"], told("mx.lb.test AAAA")["type"]) == ("MX", "AAAA")
+
+
+def test_members_are_in_or_out_by_a_rule() -> None:
+    """Down, drained, of a worse tier: each says so, and those that are in have their shares of this service."""
+    found = told(
+        "one.lb.test A",
+        mx2=Standing(Admin(AdminState.DRAIN, reason="kernel", who="ann"), UP.health),
+        mx3=Standing(Admin(), Health(State.DOWN, Verdict.REFUSED)),
+    )["members"]
+    assert {name: (facts["in"], facts["rule"]) for name, facts in found.items()} == {
+        "mx1": (True, "up"),
+        "mx2": (False, "not published: drained by ann: kernel"),
+        "mx3": (False, "not published: down (refused)"),
+        "spare": (False, "published, but not here: an address answer holds tier 1, and it is of tier 2"),
+    }
+    assert (found["mx1"]["share"], found["spare"]["share"]) == (1.0, 0.0)
+
+
+def test_a_member_of_k_is_in_so_many_of_the_answers() -> None:
+    """50:30:20 with k = 2: all, three fifths and two fifths; shares are half of that."""
+    found = told("mx.lb.test A")["members"]
+    assert {name: facts["share"] for name, facts in found.items()} == {"mx1": 0.5, "mx2": 0.3, "mx3": 0.2, "spare": 0}
+    assert [round(found[name]["in_answers"], 1) for name in TRIO_NAMES] == [1.0, 0.6, 0.4, 0.0]
+
+
+TRIO_NAMES = [one.name for one in TRIO.members]
+
+
+def test_a_family_leaves_members_out() -> None:
+    """In the answer to AAAA is who has such an address."""
+    found = told("mx.lb.test AAAA")["members"]
+    assert [found[name]["in"] for name in TRIO_NAMES] == [True, False, False, False]
+    assert found["mx2"]["rule"] == "published, but not here: it has no address for AAAA"
+
+
+def test_an_mx_answer_of_k_leaves_worse_tiers_out() -> None:
+    """They are published, and have no place."""
+    spare = told("lb.test MX")["members"]["spare"]
+    assert (spare["published"], spare["in"]) == (True, False)
+    assert spare["rule"] == "published, but not here: an answer holds 2 members, and better ones fill it"
+
+
+def test_a_weight_too_small_for_the_ring_is_said_so() -> None:
+    """Nobody wonders why a member with a weight gets nothing."""
+    many = [member(f"m{n}", f"192.0.2.{n}", weight=1) for n in range(1, 65)]
+    of = pool(*many, member("huge", "192.0.2.99", weight=65535))
+    found = told("one.lb.test A", of)["members"]
+    rules = {facts["rule"] for facts in found.values() if not facts["in"]}
+    assert rules == {"published, but not here: its weight is too small for a place in the ring"}
+
+
+def test_a_portion_is_shown_with_its_reason() -> None:
+    """A slow start is why a member has less than its weight."""
+    found = told("lb.test MX", mx2=Standing(Admin(), UP.health, Portion(10, "slow start")))["members"]["mx2"]
+    assert found["portion"] == {"percent": 10, "why": "slow start"}
+    assert (found["weight"], found["effective_weight"], found["rule"]) == (30, 3, "up: 10 % of its weight (slow start)")
+
+
+def test_clients_have_their_first_choices() -> None:
+    """Of both families, whatever was asked: IPv6 on one member alone draws Exim and getaddrinfo to it."""
+    for text in ("one.lb.test", "one.lb.test A"):
+        found = told(text)["clients"]
+        assert found["exim"]["first"] == found["getaddrinfo"]["first"] == {"mx1": 1.0}
+        assert (found["postfix"]["tries"], found["postfix"]["addresses"]) == (2, 2)
+    assert told("lb.test MX")["clients"]["getaddrinfo"]["asks"] is False
+
+
+def test_a_client_of_the_same_subnet_is_warned_of() -> None:
+    """`--client` changes what is said of it, and nothing of the answer."""
+    near, far = told("mx.lb.test A 192.0.2.15"), told("mx.lb.test A 198.51.100.7")
+    assert near["client"] == {"address": "192.0.2.15", "subnet": "192.0.2.0/24"}
+    assert near["clients"]["getaddrinfo"]["note"].startswith("closeness to 192.0.2.15 decides")
+    assert far["clients"]["getaddrinfo"]["note"] == ""
+    assert near["answers"] == far["answers"]
+    assert near["members"] == far["members"]
+
+
+def test_a_panic_is_told() -> None:
+    """Members that are down are in, and the rule says why."""
+    down = Standing(Admin(), Health(State.DOWN, Verdict.TIMEOUT))
+    found = told("mx.lb.test A", mx1=down, mx2=down, mx3=down, spare=down)
+    assert found["panic"] is True
+    assert found["members"]["mx1"]["rule"] == "published: nothing better is left (down (timeout))"
+
+
+def test_a_pool_that_is_silent_offers_nothing() -> None:
+    """SERVFAIL: no member is in, no client has a choice, and no TTL is made up."""
+    found = told(
+        "mx.lb.test A", pool(member("mx1"), all_down=AllDown.SERVFAIL), mx1=Standing(Admin(), Health(State.DOWN))
+    )
+    assert (found["answers"][0]["rcode"], found["ttl"], found["members"]["mx1"]["in"]) == ("SERVFAIL", None, False)
+    assert all(client["first"] == {} for client in found["clients"].values())
+
+
+@pytest.mark.parametrize("text", ["mx1.lb.test", "lb.test NS", "nope.lb.test", "nope.test", "mx.lb.test MX"])
+def test_what_is_no_service_has_no_members(text: str) -> None:
+    """The reason and the answer are all that there is to say."""
+    found = told(text)
+    assert (found["service"], found["pool"], found["members"], found["clients"]) == (None, None, {}, {})
+    assert found["why"]
+
+
+def test_a_mistyped_name_gets_the_likely_service() -> None:
+    """Where there is no such name only."""
+    assert told("mxx.lb.test")["close"][0] == "mx.lb.test"
+    assert told("mx.lb.tset")["close"][0] == "mx.lb.test"
+    assert told("mx.lb.test MX")["close"] == []
+
+
+def test_equal_preferences_are_those_of_the_service() -> None:
+    """The service that answers decides, not the pool's first one."""
+    services = (service(records=1), service("lb.test", ServiceType.MX, preference=Preference.EQUAL))
+    found = told("lb.test MX", services=services)
+    assert [found["members"][name]["share"] for name in TRIO_NAMES[:3]] == pytest.approx([1 / 3] * 3)
