@@ -11,8 +11,8 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -65,7 +65,7 @@ class Watch:
     they are gone. `locks` are those of its addresses, in the order in which all watches take them. `job` is its name in
     the library's store. `delay` is what was last asked for until the next probe, `due` the wall time for which the
     latest one was planned. `probing` is the conversation under way, and `missed` says that it lasted until the next was
-    due.
+    due. `wish` is what somebody has asked for out of turn, None if nobody has.
     """
 
     readers: dict[Key, Target]
@@ -75,6 +75,7 @@ class Watch:
     delay: float = 0.0
     due: float = 0.0
     missed: bool = False
+    wish: frozenset[Aspect] | None = None
     probing: asyncio.Task[Report] | None = None
 
     @property
@@ -201,6 +202,24 @@ class Scheduler:
             raise KeyError(key)
         return task.result()
 
+    def ask(self, keys: Iterable[Key], aspects: frozenset[Aspect]) -> None:
+        """Have members probed as soon as may be, also in these aspects; after the conversation under way, if any.
+
+        Those that are not scheduled are left out.
+        """
+        for watch in filter(None, map(self._watch_of.get, keys)):
+            watch.wish = aspects | (watch.wish or frozenset())
+            if watch.probing is None:
+                self._move(watch, 0.0)
+
+    @asynccontextmanager
+    async def alone(self, target: Target) -> AsyncIterator[None]:
+        """Keep all conversations away from a target's addresses; begins when those under way have ended."""
+        async with AsyncExitStack() as held:
+            for lock in self._locks_of(target):
+                await held.enter_async_context(lock)
+            yield
+
     async def stop(self) -> None:
         """End all probes and return when they have ended. No result is reported after that."""
         if self._guard is not None:
@@ -275,6 +294,7 @@ class Scheduler:
             late += began - came  # but for what it waited for an address, which is nobody's fault
             lag = self._late(due)
             aspects = frozenset(intervals) if whole else self._allowed(watch, intervals, began, late)
+            watch.wish = None
             report = await self._report_of(target, aspects)
         watch.probing = None
         if watch.readers:  # else it ended in the very moment in which it was cancelled
@@ -285,6 +305,8 @@ class Scheduler:
 
     def _allowed(self, watch: Watch, intervals: Mapping[Aspect, float], now: float, late: float) -> frozenset[Aspect]:
         """Return what a probe should examine, or no more than the session if too many others go deep now."""
+        if watch.wish is not None:
+            watch.cadence = replace(watch.cadence, asked=watch.cadence.asked | watch.wish)
         wanted = watch.cadence.wanted(intervals, now)
         if wanted == SHALLOW:
             return wanted
@@ -325,7 +347,9 @@ class Scheduler:
     def _plan(self, watch: Watch, elapsed: float, *, spread: bool) -> None:
         """Set the next probe, `elapsed` seconds after the last one started."""
         interval = watch.recipe.interval
-        if watch.delay < interval:
+        if watch.wish is not None:
+            self._move(watch, 0.0)
+        elif watch.delay < interval:
             self._move(watch, max(0.0, watch.delay - elapsed))
         elif spread:
             self._move(watch, drawn(0, watch.delay))

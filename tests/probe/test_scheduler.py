@@ -602,6 +602,46 @@ async def test_probing_one_now_that_a_reload_removes(begin: Begin, probes: Probe
             await asked
 
 
+async def test_others_can_be_asked_out_of_turn(begin: Begin, probes: Probes) -> None:
+    """A member that was not due for long is probed at once, to the depth that is asked for, and only once."""
+    both = [target("mx1", interval=NEVER), target("mx2", interval=NEVER)]
+    scheduler = await begin(*both)
+    await scheduler.first_round(10, both)
+    scheduler.ask([("in", "mx2"), ("in", "stranger")], frozenset({Aspect.RECIPIENT}))
+    await until(lambda: probes.count("mx2") == 2)
+    assert probes.depths[2:] == [SESSION | {Aspect.RECIPIENT}]
+    scheduler.ask([("in", "mx2")], SESSION)
+    await until(lambda: probes.count("mx2") == 3)
+    assert probes.depths[3:] == [SESSION]
+    assert probes.count("mx1") == 1
+
+
+async def test_who_is_asked_during_a_conversation_is_probed_after_it(begin: Begin, probes: Probes) -> None:
+    """What is asked for then is not lost with the conversation under way, and does not begin a second one."""
+    it = target(interval=NEVER)
+    probes.gate.clear()
+    scheduler = await begin(it)
+    round_ = asyncio.create_task(scheduler.first_round(10, [it]))
+    await until(lambda: bool(probes.begun))
+    scheduler.ask([("in", "mx1")], frozenset({Aspect.TLS}))
+    probes.gate.set()
+    await round_
+    await until(lambda: probes.count() == 2)
+    assert probes.depths == [DEEP, SESSION | {Aspect.TLS}]
+    assert probes.most_of_one == 1
+
+
+async def test_alone_with_an_address(begin: Begin, probes: Probes) -> None:
+    """While somebody is alone with a member's addresses no conversation goes there, and others are not held up."""
+    here, there = rival("here", "10.0.0.1"), rival("there", "10.0.0.2")
+    scheduler = await begin(here, there)
+    async with scheduler.alone(here):
+        round_ = asyncio.create_task(scheduler.first_round(NEVER, [here, there]))
+        await until(lambda: probes.count("there") == 1)
+        assert [name for name, _ in probes.begun] == ["there"]
+    assert await round_ == {("in", "here"), ("in", "there")}
+
+
 async def test_a_conversation_that_outlasts_its_interval_is_followed_at_once(
     begin: Begin, probes: Probes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
