@@ -1,37 +1,22 @@
 """`dnslb events`."""
 
 import json
-import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from dnslb.cli.options import Daemon, Unreachable, talks_to_daemon
+from dnslb.cli.options import Daemon, SpanType, Unreachable, talks_to_daemon
 from dnslb.cli.output import emit, emit_json, local_time, plain
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _MOST = 1_000
 _POLL = 1.0
 
 
-class _Ago(click.ParamType[float]):
-    """A time span as in the configuration, to seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = _DURATION.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is no time span: write 30s, 10m, 1h or 2d", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
-
-
 @click.command
 @click.option("--follow", "-f", is_flag=True, help="Go on with new events as they come, until Ctrl-C.")
-@click.option("--since", type=_Ago(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
+@click.option("--since", type=SpanType(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
 @click.option("--pool", metavar="POOL", help="Only events of this pool.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since 1000]")
 @talks_to_daemon

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dnslb.cli.options import Daemon, talks_to_daemon
+from dnslb.cli.countdown import wait_for_end, words
+from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
 
 _MAX_WEIGHT = 65_535
@@ -59,17 +60,39 @@ def _changes_member(command: Callable[..., None]) -> Callable[..., None]:
     return click.command(_target(_reason(talks_to_daemon(command))))
 
 
-@_changes_member
-def drain(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None:
+@click.command
+@_target
+@_reason
+@click.option("--wait", is_flag=True, help="Return when the member is safe to stop.")
+@click.option("--timeout", type=SpanType(), metavar="10m", help="With --wait: give up after so long, with status 1.")
+@talks_to_daemon
+def drain(  # noqa: PLR0913 -- one for each option
+    daemon: Daemon, target: Target, *, reason: str, wait: bool, timeout: float | None, as_json: bool
+) -> None:
     """Take a member out of the answers; go on probing it.
 
-    Resolvers keep old answers for their TTL, so keep the server running for a while: this command says how long at
-    least. If no other member is left that can take mail, it stays in the answers, and you are told so. The state is
-    remembered over restarts.
+    Resolvers keep old answers for their TTL, and clients keep connections: keep the server running until `dnslb pool`
+    says that it is safe to stop, or let --wait tell you. If no other member is left that can take mail, it stays in
+    the answers, and you are told so. The state is remembered over restarts.
 
+    \b
     Example: dnslb drain inbound/mx1 --reason "new kernel"
-    """
-    _set_admin(daemon, target, "drain", reason, as_json=as_json)
+             dnslb drain inbound/mx1 --wait && ssh mx1 reboot
+    """  # noqa: D301 -- click's mark for a paragraph to be left as it is
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout is for --wait: without it this command does not wait")
+    if not wait:
+        _set_admin(daemon, target, "drain", reason, as_json=as_json)
+        return
+    if as_json:
+        daemon.ask("admin", _admin_args(target, "drain", reason))
+    else:
+        _set_admin(daemon, target, "drain", reason, as_json=False)
+    facts = wait_for_end(daemon, target.pool, target.member, timeout)
+    if as_json:
+        emit_json(facts)
+    else:
+        emit(f"{target} is {words(facts['drain'])}.")
 
 
 @_changes_member
@@ -117,14 +140,17 @@ def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, a
 
 
 def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_json: bool) -> None:
-    args = {"pool": target.pool, "member": target.member, "state": state, "reason": reason}
-    result = daemon.ask("admin", args)
+    result = daemon.ask("admin", _admin_args(target, state, reason))
     if as_json:
         emit_json(result)
         return
     emit(_sentence(target, result))
     if state != "ready" and not result["published"]:
         emit(_caution(target, daemon.ask("status")))
+
+
+def _admin_args(target: Target, state: str, reason: str) -> dict[str, str]:
+    return {"pool": target.pool, "member": target.member, "state": state, "reason": reason}
 
 
 def _note(wanted: int | None, member: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What the commands share: -c, --control, --json, and where the daemon's socket is."""
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,23 @@ class Daemon:
             raise Unreachable(str(error)) from error
         except Refused as refused:
             raise _failure(refused) from refused
+
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class SpanType(click.ParamType[float]):
+    """A time span as in the configuration, to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds of "30s"; fail with an example of how to write a span."""
+        found = _SPAN.fullmatch(str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is no time span: write 30s, 10m, 1h or 2d", param, ctx)
+        return float(found[1]) * _SECONDS[found[2]]
 
 
 config_option = click.option(

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli.countdown import words
 from dnslb.cli.options import Daemon, Failed, talks_to_daemon
 from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, plain, share, table
 
@@ -100,6 +101,11 @@ def _banners(pools: dict[str, Any]) -> list[str]:
 
 
 def _banner(name: str, facts: dict[str, Any]) -> str:
+    if facts.get("suspect"):
+        return alarm(
+            f"PANIC in pool {plain(name)}: all members fail in the same way ({facts['suspect']}), so the question is"
+            " suspect and not they: all of them stay in the answers."
+        )
     return alarm(
         f"PANIC in pool {plain(name)}: only {facts['healthy_weight']} of its weight of {facts['total_weight']} is"
         " healthy. Health is ignored, and mail goes to members that may not work."
@@ -130,7 +136,7 @@ def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:
     lines = table(_ONE_POOL, (_full_member(*item) for item in facts["members"].items())).splitlines()
-    reasons = ["\n    ".join([_why(member), *_warnings(member)]) for member in facts["members"].values()]
+    reasons = ["\n    ".join([_why(member), *_notes(member)]) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
     foot = [f"\nShares are of the new connections through {plain(of)}." for of in _shares_of(facts)]
@@ -157,8 +163,9 @@ def _why(facts: dict[str, Any]) -> str:
     return f"{where}: {because}" if because else where
 
 
-def _warnings(facts: dict[str, Any]) -> list[str]:
-    return [f"warning: {plain(text)}" for text in facts.get("warnings", ())]
+def _notes(facts: dict[str, Any]) -> list[str]:
+    drain = [words(facts["drain"])] if facts["drain"] else []
+    return drain + [f"warning: {plain(text)}" for text in facts.get("warnings", ())]
 
 
 def _yes(*, value: bool) -> str:

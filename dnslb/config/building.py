@@ -60,6 +60,7 @@ def _pool(name: str, draft: PoolDraft) -> Pool:
         all_down=draft.table.all_down,
         min_healthy=draft.table.min_healthy,
         slow_start=draft.table.slow_start,
+        client_reuse=draft.table.client_reuse,
     )
 
 

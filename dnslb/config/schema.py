@@ -96,6 +96,7 @@ class PoolTable(Table):
     all_down: Annotated[AllDown, PlainValidator(values.one_of(AllDown))] = AllDown.SERVE_ALL
     min_healthy: float = Field(default=0.0, ge=0, le=1, description="a fraction from 0 to 1")
     slow_start: DurationOrNone = 120.0
+    client_reuse: DurationOrNone = 300.0
     member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
 
 

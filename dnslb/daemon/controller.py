@@ -24,13 +24,16 @@ from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
+from dnslb.daemon.farewell import Farewells
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
-from dnslb.daemon.roster import Roster, Standing, still_believed
+from dnslb.daemon.roster import Key, Roster, Standing, still_believed
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
+from dnslb.pool.member import Member
+from dnslb.pool.portion import WHOLE, portion_of
 from dnslb.pool.selection import select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
@@ -95,14 +98,10 @@ class Controller:
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._admins = dict(remembered.admins)
         """What people said last of each member, those that are not configured now among them."""
-        believed = still_believed(remembered.healths, time.time())
-        self._roster = Roster.of(
-            settings.pools.values(),
-            settings.targets,
-            lambda key, _member: Standing(remembered.admins.get(key, Admin()), believed.get(key, Health())),
-        )
+        self._roster = _remembered(settings, remembered, time.time())
         self._journal = Journal(store)
         self._metrics = Metrics(self._reading)
+        self._farewells = Farewells()
         self._listening: list[str] = []
         self._started = time.monotonic()
         self._stop = asyncio.Event()
@@ -120,6 +119,8 @@ class Controller:
             publisher=self._publisher,
             journal=self._journal,
             metrics=self._metrics,
+            ask=lambda keys, aspects: self._scheduler.ask(keys, aspects),  # noqa: PLW0108 - it is made below
+            alone=lambda target: self._scheduler.alone(target),  # noqa: PLW0108 - as above
             spawn=self._spawn,
         )
         self._scheduler = Scheduler(self._observer.take, concurrency=descriptors.for_probes(descriptor_limit))
@@ -186,6 +187,7 @@ class Controller:
         await self._probe_first(stack)
         stack.push_async_callback(self._close_doors)
         world = await asyncio.to_thread(_world_of, self._settings)
+        self._farewells.configure(self._settings.services)
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
         if not any(counters.generation for _, counters in self._workers()):
             raise StartError("no worker process answers; the log above says why")
@@ -278,6 +280,7 @@ class Controller:
     def _on_published(self, publication: Publication) -> None:
         if publication.serials and publication.found_at is not None:
             self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.found_at)
+        self._farewells.published(publication)
         self._journal.published(publication)
 
     # Workers
@@ -304,7 +307,7 @@ class Controller:
         selections = self._publisher.selections or {
             pool.name: select(pool, roster.candidates(pool.name), frozenset()) for pool in settings.pools.values()
         }
-        return report.View(settings.pools, settings.services, roster, selections)
+        return report.View(settings.pools, settings.services, roster, selections, self._farewells)
 
     def _reading(self) -> Reading:
         counted = [counters.by_protocol() for _, counters in self._workers()]
@@ -359,6 +362,7 @@ class Controller:
             )
 
             def adopt() -> None:
+                self._farewells.configure(settings.services)
                 self._settings = replace(settings, server=self._settings.server)
                 self._roster = roster
 
@@ -369,6 +373,18 @@ class Controller:
             self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
             memory.settle()
             return Reloaded(self._publisher.generation, changed, warnings)
+
+
+def _remembered(settings: Settings, remembered: Remembered, now: float) -> Roster:
+    """Return the members as an earlier run left them, as far as that is still believed at Unix time `now`."""
+    believed = still_believed(remembered.healths, now)
+
+    def standing(key: Key, _member: Member) -> Standing:
+        health = believed.get(key, Health())
+        portion = portion_of(health, None, settings.pools[key[0]].slow_start, now, WHOLE)
+        return Standing(remembered.admins.get(key, Admin()), health, portion)
+
+    return Roster.of(settings.pools.values(), settings.targets, standing)
 
 
 def _world_of(settings: Settings) -> World:

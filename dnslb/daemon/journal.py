@@ -116,6 +116,12 @@ class Journal:
         _log.warning("member_alert", pool=pool, member=member, verdict=verdict, reason=reason)
         self.event(EventKind.ALERT, f"{member}: {verdict}: {reason}", pool=pool, member=member, verdict=verdict)
 
+    def member_mended(self, key: Key, verdict: Verdict) -> None:
+        """Tell that what had to be mended has been."""
+        pool, member = key
+        _log.info("member_mended", pool=pool, member=member, verdict=verdict)
+        self.event(EventKind.ALERT, f"{member}: {verdict} no more", pool=pool, member=member, verdict=verdict)
+
     def member_warned(self, key: Key, text: str) -> None:
         """Tell of what will need a person soon."""
         pool, member = key

@@ -6,16 +6,29 @@ journal and the metrics.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.roster import Entry, Key, Roster, Standing
 from dnslb.metrics import Metrics
 from dnslb.pool.guard import Guard, held, judge_fall
-from dnslb.pool.health import AT_WORK, Health, NextProbe, State, Verdict, narrowed, next_probe, observe
+from dnslb.pool.health import (
+    AT_WORK,
+    Aspect,
+    Health,
+    NextProbe,
+    ProbeResult,
+    State,
+    Verdict,
+    narrowed,
+    next_probe,
+    observe,
+)
 from dnslb.pool.member import Pool
 from dnslb.pool.portion import WHOLE, median_of, portion_of
+from dnslb.pool.selection import QUESTIONS
 from dnslb.probe.recipe import Target
 from dnslb.probe.tcp import Address, bare_connect, source_for
 from dnslb.probe.transcript import Report
@@ -27,11 +40,19 @@ _MEDIAN_SECONDS = 1.0
 _SECOND_LOOK_SECONDS = 3.0
 """How long a bare connection may take that tells a fault of the members from one of the prober."""
 
+_MOST_LOOKS = 20
+"""So many of the members that fall together are enough to tell."""
+
+_MOST_WARNINGS = 8
+"""So many are kept of one member."""
+
 
 class Observer:
     """Takes the results of probes.
 
-    `roster` and `pools` return what is configured now. `spawn` starts a task that ends with the daemon.
+    `roster` and `pools` return what is configured now. `ask` has members probed as soon as may be, also of the given
+    aspects. `alone` keeps others from talking to a target's addresses meanwhile. `spawn` starts a task that ends with
+    the daemon.
     """
 
     def __init__(  # noqa: PLR0913 - all that it works with, by keyword
@@ -42,6 +63,8 @@ class Observer:
         publisher: Publisher,
         journal: Journal,
         metrics: Metrics,
+        ask: Callable[[Iterable[Key], frozenset[Aspect]], None],
+        alone: Callable[[Target], AbstractAsyncContextManager[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -50,6 +73,8 @@ class Observer:
         self._publisher = publisher
         self._journal = journal
         self._metrics = metrics
+        self._ask = ask
+        self._alone = alone
         self._spawn = spawn
         self._wall = wall
         self._medians: dict[str, tuple[float, float | None]] = {}
@@ -65,32 +90,65 @@ class Observer:
             return NextProbe(target.recipe.interval)
         self._metrics.probe_finished(target.pool, target.member, report.result, lag)
         before = narrowed(entry.standing.health, target.recipe.intervals)
-        after = self._guarded(target, entry, observe(before, report.result, entry.thresholds))
-        self._note(target, entry.standing, after, report)
+        after = self._believed(target, entry, observe(before, report.result, entry.thresholds))
+        entry.standing.health = after
+        entry.standing.tls = report.tls or entry.standing.tls
         self._weigh(target.pool, entry, touched=(after.state, after.verdict) != (before.state, before.verdict))
-        self._tell((target.pool, target.member), before, after)
+        self._tell(target, entry.standing, before, report.result)
+        if report.result.verdict in QUESTIONS and not before.shows(report.result.verdict):
+            self._ask_the_others(target, report.result.aspect)
+        if before.state is State.DOWN and after.state in AT_WORK:
+            self._ask_who_is_down(target.pool)
         return next_probe(after, entry.thresholds)
 
-    def _note(self, target: Target, standing: Standing, after: Health, report: Report) -> None:
-        standing.health = after
-        standing.tls = report.tls or standing.tls
-        key = (target.pool, target.member)
-        for warning in set(report.result.warnings) - standing.warnings:
-            self._journal.member_warned(key, warning)
-        if report.result.examined >= set(target.recipe.intervals):
-            standing.warnings = frozenset(report.result.warnings)
-        else:
-            standing.warnings |= frozenset(report.result.warnings)
+    def _ask_the_others(self, target: Target, aspect: Aspect) -> None:
+        """Have the same question put to the rest of the pool at once.
 
-    def _tell(self, key: Key, before: Health, after: Health) -> None:
+        If all of them fail it, the question is suspect. Asked in their own time they would fall one after the other
+        before anybody could know, until one of them had all the mail.
+        """
+        others = (entry.member.name for entry in self._roster().entries(target.pool))
+        self._ask([(target.pool, name) for name in others if name != target.member], frozenset({aspect}))
+
+    def _ask_who_is_down(self, pool: str) -> None:
+        """Probe them at once: what was mended for one may be mended for all, and the long dead are probed seldom."""
+        down = (e.member.name for e in self._roster().entries(pool) if e.standing.health.state is State.DOWN)
+        self._ask([(pool, name) for name in down], frozenset())
+
+    # What people are told
+
+    def _tell(self, target: Target, standing: Standing, before: Health, result: ProbeResult) -> None:
+        key, after = (target.pool, target.member), standing.health
         if after.state is not before.state:
             self._journal.member_changed(key, before, after)
         elif _suspected(after) and not _suspected(before):
             self._journal.member_suspected(key, after)
-        known = _to_mend(before)
-        for verdict, reason in _to_mend(after).items():
-            if verdict not in known:
-                self._journal.member_alerted(key, verdict, reason)
+        self._tell_alerts(key, standing, result)
+        self._tell_warnings(key, standing, result, whole=result.examined >= set(target.recipe.intervals))
+
+    def _tell_alerts(self, key: Key, standing: Standing, result: ProbeResult) -> None:
+        """Tell what a person has to mend once it is sure, and what has been mended."""
+        health, told = standing.health, standing.alerts
+        wrong = {fault.verdict: fault.reason for fault in health.faults if fault.alert}
+        # A first failure of a member at work is being confirmed, and one that the guard holds is told of as such.
+        sure = set(wrong) if health.argued in {health.state, State.UP} else set()
+        if result.effect.state is None and result.effect.alert:
+            wrong[result.verdict] = result.reason
+            sure.add(result.verdict)
+        for verdict in told - wrong.keys():
+            self._journal.member_mended(key, verdict)
+        for verdict in sure - told:
+            self._journal.member_alerted(key, verdict, wrong[verdict])
+        standing.alerts = frozenset(sure | (told & wrong.keys()))
+
+    def _tell_warnings(self, key: Key, standing: Standing, result: ProbeResult, *, whole: bool) -> None:
+        """Tell what is new. A probe that did not look at everything leaves the warnings of the rest as they were."""
+        known = standing.warnings
+        # A hostile server could have a new one for each probe.
+        new = [text for text in dict.fromkeys(result.warnings) if text not in known][: _MOST_WARNINGS - len(known)]
+        for text in new:
+            self._journal.member_warned(key, text)
+        standing.warnings = frozenset(result.warnings[:_MOST_WARNINGS]) if whole else known | frozenset(new)
 
     # Weights
 
@@ -125,13 +183,27 @@ class Observer:
             if entry.standing.health.returned_at is not None and entry.standing.portion != WHOLE:
                 self._weigh(pool, entry, touched=False)
 
-    # Failures that come together
+    # What is not believed at once
 
-    def _guarded(self, target: Target, entry: Entry, after: Health) -> Health:
-        """Return what is to be believed: a member that falls with half of its pool is held up for one round."""
+    def _believed(self, target: Target, entry: Entry, after: Health) -> Health:
+        """Return what is to be believed of a member: perhaps that it stays where it is for now."""
         before = entry.standing.health
-        if after.state is not State.DOWN or before.state not in AT_WORK:
-            return after
+        if before.state in AT_WORK and after.state is State.DOWN and after.verdict is not Verdict.AUTH_FAILED:
+            return self._guarded(target, before, after)
+        if after.state is State.DRAINING and after.verdict is Verdict.BUSY and not self._others_have_time(target):
+            return held(before, after)
+        return after
+
+    def _others_have_time(self, target: Target) -> bool:
+        """Whether anybody could take over from a busy member: a pool in which all are busy is only busier with less."""
+        entries = self._roster().entries(target.pool)
+        return any(
+            entry.member.name != target.member and entry.standing.health.state in {State.UP, State.DEGRADED}
+            for entry in entries
+        )
+
+    def _guarded(self, target: Target, before: Health, after: Health) -> Health:
+        """Hold up for one round a member that falls with half of its pool."""
         pool, size = target.pool, len(self._roster().entries(target.pool))
         guard = self._guards.get(pool, Guard())
         self._guards[pool], hold = judge_fall(guard, target.member, size, self._wall(), target.recipe.interval)
@@ -141,35 +213,29 @@ class Observer:
             return after
         if self._guards[pool].frozen_until != guard.frozen_until:
             together = [fallen[member] for member in self._guards[pool].falls if member in fallen]
-            self._spawn(self._look_again(pool, together, target.recipe.interval))
+            self._spawn(self._look_again(pool, together[:_MOST_LOOKS], target.recipe.interval))
         return held(before, after)
 
     async def _look_again(self, pool: str, together: Sequence[Target], seconds: float) -> None:
         """Ask in the simplest way there is, also from another source address, and tell what that says."""
-        looks = await asyncio.gather(*map(_second_look, together))
+        looks = await asyncio.gather(*map(self._second_look, together))
         findings = {target.member: look for target, look in zip(together, looks, strict=True)}
         self._journal.prober_suspected(pool, findings, seconds)
+
+    async def _second_look(self, target: Target) -> str:
+        """Return what a bare connection to each address says, from the probe's source and from the system's choice."""
+        async with self._alone(target):
+            looks = [
+                await _bare_look(address, target.port, source)
+                for address in target.addresses
+                for source in dict.fromkeys((source_for(address, target.recipe.source), None))
+            ]
+        return ", ".join(looks)
 
 
 def _suspected(health: Health) -> bool:
     """Whether a member at work has just begun to look worse, and is being asked again to be sure."""
     return health.state in AT_WORK and health.failures == 1 and health.argued is not health.state
-
-
-def _to_mend(health: Health) -> dict[Verdict, str]:
-    """Return what a person has to mend, by verdict, with the reasons."""
-    faults = {fault.verdict: fault.reason for fault in health.faults if fault.alert}
-    return faults | ({health.verdict: health.reason} if health.alert else {})
-
-
-async def _second_look(target: Target) -> str:
-    """Return what a bare connection to each address says, from the probe's source and from the system's choice."""
-    looks = [
-        await _bare_look(address, target.port, source)
-        for address in target.addresses
-        for source in dict.fromkeys((source_for(address, target.recipe.source), None))
-    ]
-    return ", ".join(looks)
 
 
 async def _bare_look(address: Address, port: int, source: Address | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from dnslb.answer import tally
 from dnslb.answer.service import Service
 from dnslb.answer.variants import service_shares
+from dnslb.daemon.farewell import Farewells
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import MemberReading, PoolReading, Reading
 from dnslb.pool.admin import AdminState
@@ -29,6 +30,7 @@ class View:
     services: Sequence[Service]
     roster: Roster
     selections: Mapping[str, Selection]
+    farewells: Farewells = field(default_factory=Farewells)
 
 
 def rfc3339(at: float | None) -> str | None:
@@ -72,7 +74,7 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "admin_reason": standing.admin.reason,
         "admin_who": standing.admin.who,
         "admin_since": rfc3339(standing.admin.since or None),
-        "drain": _drain_json(entry),
+        "drain": _drain_json(view, pool, entry),
     }
 
 
@@ -106,18 +108,26 @@ def weight_of(pool: Pool, entry: Entry) -> float:
     return entry.candidate().effective_weight(pool.policy)
 
 
-def _drain_json(entry: Entry) -> dict[str, Any] | None:
-    """Return what is known of a drain. When it is safe to stop is not known yet: so it is never said to be."""
+def _drain_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any] | None:
+    """Return how far a drain has come. A queue is not known: a mail server does not tell its clients."""
     if entry.standing.admin.state is not AdminState.DRAIN:
         return None
-    unknown = dict.fromkeys(("last_answer", "caches_expire", "clients_expire", "queue"))
-    return {"since": rfc3339(entry.standing.admin.since or None), **unknown, "safe_to_stop": False}
+    countdown = view.farewells.countdown((pool.name, entry.member.name), pool.client_reuse)
+    return {
+        "since": rfc3339(entry.standing.admin.since or None),
+        "last_answer": rfc3339(countdown.last_answer),
+        "caches_expire": rfc3339(countdown.caches_expire),
+        "clients_expire": rfc3339(countdown.clients_expire),
+        "queue": None,
+        "safe_to_stop": countdown.safe_to_stop,
+    }
 
 
 def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
     selection = view.selections[pool.name]
     return {
         "panic": selection.panic,
+        "suspect": selection.suspect,
         "healthy_weight": selection.healthy_weight,
         "total_weight": selection.total_weight,
         "members": {entry.member.name: member_json(view, pool, entry) for entry in view.roster.entries(pool.name)},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, State, Thresholds
+from dnslb.pool.health import Health, State, Thresholds, Verdict
 from dnslb.pool.member import Member, Pool
 from dnslb.pool.portion import WHOLE, Portion
 from dnslb.pool.selection import Candidate
@@ -24,7 +24,7 @@ class Standing:
     """Both axes of a member's state: the only thing about a member that changes while the configuration stays.
 
     `portion` is the part of its weight that it counts with. `tls` is what its last handshake showed, `warnings` what
-    its probes say that does not change its health yet.
+    its probes say that does not change its health yet. `alerts` are the verdicts that people have been told to mend.
     """
 
     admin: Admin
@@ -32,6 +32,7 @@ class Standing:
     portion: Portion = WHOLE
     tls: TlsFacts | None = None
     warnings: frozenset[str] = frozenset()
+    alerts: frozenset[Verdict] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Pool:
     """The members that can take the same mail, and what to do when few of them are healthy.
 
     The pool panics when less than the fraction `min_healthy` of the configured weight is healthy. `slow_start` is the
-    number of seconds in which a member that has come back gets its whole weight again, 0 for at once.
+    number of seconds in which a member that has come back gets its whole weight again, 0 for at once. `client_reuse`
+    is for how many seconds clients go on with a connection, or with an address that they have looked up themselves.
     """
 
     name: str
@@ -49,3 +50,4 @@ class Pool:
     all_down: AllDown = AllDown.SERVE_ALL
     min_healthy: float = 0.0
     slow_start: float = 0.0
+    client_reuse: float = 300.0

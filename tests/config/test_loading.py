@@ -144,7 +144,7 @@ def test_defaults(write: Write) -> None:
     recipe = Recipe("inbound", Kind.SMTP, 25, 10.0, 10.0, 2, 3, "probe.lb.example.org", starttls=StartTls.OPPORTUNISTIC)
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.WEIGHTED, AllDown.SERVE_ALL, 0.0)
-    assert pool.slow_start == 120.0
+    assert (pool.slow_start, pool.client_reuse) == (120.0, 300.0)
     assert [(member.weight, member.tier, member.host) for member in pool.members] == [(1, 1, ""), (1, 1, "")]
     assert settings.targets == (
         Target("inbound", "mx1", (ip_address("192.0.2.11"),), 25, recipe, "mx1.lb.example.org", ()),
@@ -175,7 +175,8 @@ def test_everything_can_be_said(write: Write) -> None:
     config = changed(
         config,
         'probe = "inbound"',
-        'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5\nslow_start = "0"',
+        'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5\nslow_start = "0"\n'
+        'client_reuse = "1m"',
     )
     config = changed(
         config, 'name = "mx2"', 'name = "mx2"\nweight = 0\ntier = 7\nhost = "Out.lb.Example.org."\nport = 2525'
@@ -207,7 +208,7 @@ def test_everything_can_be_said(write: Write) -> None:
     assert (target.port, target.host) == (2525, "out.lb.example.org")
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.ROUND_ROBIN, AllDown.SERVFAIL, 0.5)
-    assert pool.slow_start == 0.0
+    assert (pool.slow_start, pool.client_reuse) == (0.0, 60.0)
     assert (pool.members[1].weight, pool.members[1].tier, pool.members[1].host) == (0, 7, "out.lb.example.org")
     mail = settings.services[1]
     assert (mail.records, mail.ttl, mail.preference) == (1, 0, Preference.EQUAL)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
@@ -67,6 +68,8 @@ class Stage:
         self.events = Events()
         self.journal = Journal(cast("Store", self.events))
         self.publisher = Touched()
+        self.asked: list[tuple[str, ...]] = []
+        """Whom the observer had asked, and of what."""
         self._tasks: list[asyncio.Task[None]] = []
         roster = Roster(entries)
         self.observer = Observer(
@@ -75,6 +78,8 @@ class Stage:
             publisher=cast("Publisher", self.publisher),
             journal=self.journal,
             metrics=Metrics(lambda: Reading({}, {}, 1, {})),
+            ask=lambda keys, aspects: self.asked.extend((*key, *aspects) for key in keys),
+            alone=lambda _target: nullcontext(),
             spawn=self._spawn,
             wall=lambda: self.now,
         )
@@ -90,7 +95,8 @@ class Stage:
 
     def find(self, name: str, verdict: Verdict, *, ms: float | None = None, warnings: tuple[str, ...] = ()) -> Standing:
         """Let a probe find something; return what is known then. Port 1 of loopback refuses connections."""
-        result = ProbeResult(verdict, str(verdict), EFFECTS[verdict], ms, 0.1, self.now, warnings=warnings)
+        aspect = Aspect.RECIPIENT if verdict is Verdict.REJECTS_DOMAIN else Aspect.SESSION
+        result = ProbeResult(verdict, str(verdict), EFFECTS[verdict], ms, 0.1, self.now, aspect, warnings=warnings)
         address = self.pool.members[list(self.standings).index(name)].addresses
         self.observer.take(Target("inbound", name, address, 1, RECIPE), Report(result), 0.0)
         return self.standings[name]
@@ -178,7 +184,8 @@ async def test_what_a_person_has_to_mend_is_told_once() -> None:
     stage = Stage("mx1", "mx2", "mx3")
     for verdict in (Verdict.PROBE_LIMITED, Verdict.PROBE_LIMITED, Verdict.OK, Verdict.PROBE_LIMITED):
         stage.find("mx1", verdict)
-    assert await stage.told(EventKind.ALERT) == ["mx1: probe_limited: probe_limited"] * 2
+    limited = "mx1: probe_limited: probe_limited"
+    assert await stage.told(EventKind.ALERT) == [limited, "mx1: probe_limited no more", limited]
     assert stage.standings["mx1"].health.state is State.UP
 
 
@@ -197,6 +204,63 @@ async def test_a_member_under_suspicion_is_told_of_once() -> None:
         for verdict in (Verdict.REFUSED, Verdict.PROBE_LIMITED, Verdict.PROBE_LIMITED):
             stage.find("mx1", verdict)
     assert [line["event"] for line in logs].count("member_suspected") == 1
+
+
+async def test_a_bad_answer_to_a_question_of_ours_has_all_the_others_asked() -> None:
+    """At once, and once: else the pool would shrink to the last that is asked before the question is suspect."""
+    stage = Stage("mx1", "mx2", "mx3", fall=3)
+    for _ in range(2):
+        stage.find("mx1", Verdict.REJECTS_DOMAIN)
+    assert stage.asked == [("inbound", "mx2", "recipient"), ("inbound", "mx3", "recipient")]
+
+
+async def test_when_one_comes_back_the_others_that_are_down_are_asked() -> None:
+    """Those that have been down for long would be probed a minute later, and the first one have all the mail."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for name in ("mx1", "mx2"):
+        stage.find(name, Verdict.REFUSED)
+        stage.now += 3600
+    stage.find("mx1", Verdict.OK)
+    assert stage.asked == [("inbound", "mx2")]
+
+
+async def test_what_is_not_sure_yet_alerts_nobody() -> None:
+    """A first failure is confirmed before people are told, and they are told when it is mended."""
+    stage = Stage("mx1", "mx2", "mx3", fall=2)
+    stage.find("mx1", Verdict.REJECTS_DOMAIN)
+    assert await stage.told(EventKind.ALERT) == []
+    stage.find("mx1", Verdict.REJECTS_DOMAIN)
+    assert await stage.told(EventKind.ALERT) == ["mx1: rejects_domain: rejects_domain"]
+    stage.standings["mx1"].health = Health(State.UP)
+    stage.find("mx1", Verdict.OK)
+    assert (await stage.told(EventKind.ALERT))[1:] == ["mx1: rejects_domain no more"]
+
+
+async def test_the_last_of_a_busy_pool_does_not_get_all_the_mail() -> None:
+    """A member that is busy for long leaves when another one has time, and stays while all are busy."""
+    stage = Stage("mx1", "mx2")
+    for _ in range(8):
+        for name in ("mx1", "mx2"):
+            stage.find(name, Verdict.BUSY)
+        stage.now += 10
+    assert [standing.health.state for standing in stage.standings.values()] == [State.BUSY, State.BUSY]
+    stage.find("mx2", Verdict.OK)
+    assert stage.find("mx1", Verdict.BUSY).health.state is State.DRAINING
+
+
+async def test_a_refused_login_is_not_held_up() -> None:
+    """Whoever said no to a login would be asked again only after an hour: to hold its fall would be for good."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for name in ("mx1", "mx2"):
+        assert stage.find(name, Verdict.AUTH_FAILED).health.state is State.DOWN
+
+
+async def test_a_server_with_ever_new_warnings_fills_no_log() -> None:
+    """Eight are told and kept."""
+    stage = Stage("mx1", "mx2")
+    for number in range(30):
+        stage.find("mx1", Verdict.OK, warnings=(f"strange octet {number}",))
+    assert len(stage.standings["mx1"].warnings) <= 8
 
 
 @pytest.mark.parametrize("times", [1, 3])

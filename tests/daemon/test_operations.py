@@ -146,8 +146,8 @@ async def test_a_word_waits_for_a_reload(stage: Stage) -> None:
     assert stage.published() == ["mx2"]
 
 
-async def test_a_drained_member_is_never_said_to_be_safe_to_stop(stage: Stage) -> None:
-    """The countdown is not known, and a guess would lose mail."""
+async def test_a_member_that_has_just_left_is_not_safe_to_stop(stage: Stage) -> None:
+    """Its drain says how far it has come; who is ready has none."""
     done = await stage.operations.set_admin("inbound", "mx1", AdminState.DRAIN, "", "ann")
     assert done["drain"]["safe_to_stop"] is False
     assert set(done["drain"]) == {

@@ -1,0 +1,96 @@
+"""How far a drain has come, and waiting until it is safe to stop a member."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from dnslb.cli.countdown import wait_for_end, words
+from dnslb.cli.options import Daemon, Failed
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Dnslb, FakeDaemon
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_drain(caches: str | None = None, clients: str | None = None, *, safe: bool = False) -> dict[str, Any]:
+    """Return the drain of a member; times are minutes and seconds after NOW."""
+    moments = [None if each is None else f"2026-01-01T00:{each}Z" for each in (caches, clients)]
+    return {"caches_expire": moments[0], "clients_expire": moments[1], "safe_to_stop": safe}
+
+
+@pytest.mark.parametrize(
+    ("drain", "text"),
+    [
+        (a_drain(), "not safe to stop: it is still in answers"),
+        (a_drain("00:28", "05:28"), "not safe to stop: caches have it for 28s more, clients may use it for 5m more"),
+        (a_drain("00:00", "05:00"), "not safe to stop: no cache has it any more, clients may use it for 5m more"),
+        (
+            a_drain("00:00", "00:00"),
+            "not safe to stop: no cache has it any more, clients may use it for a moment more",
+        ),
+        (a_drain("00:00", "00:00", safe=True), "safe to stop: no cache and no client has it any more"),
+    ],
+)
+def test_a_person_reads_who_may_still_have_the_member(drain: dict[str, Any], text: str) -> None:
+    """Caches first, then clients; only the daemon says that it is safe."""
+    assert words(drain, NOW) == text
+
+
+class Progress:
+    """A daemon that says something else each time it is asked."""
+
+    def __init__(self, *members: dict[str, Any]) -> None:
+        self._members = list(members)
+        self.pauses = 0
+
+    def ask(self, _verb: str) -> dict[str, Any]:
+        """Return the next status; the last one again and again."""
+        member = self._members.pop(0) if len(self._members) > 1 else self._members[0]
+        return {"pools": {"inbound": {"members": {"mx1": member}}}}
+
+    def pause(self, _seconds: float) -> None:
+        """Note that somebody waits."""
+        self.pauses += 1
+
+    def wait(self, timeout: float | None = None) -> dict[str, Any]:
+        """Wait for the end of mx1's drain."""
+        return wait_for_end(cast("Daemon", self), "inbound", "mx1", timeout, self.pause)
+
+
+def test_waiting_ends_when_it_is_safe() -> None:
+    """And not before."""
+    progress = Progress(*({"drain": a_drain("00:28", "05:28", safe=safe)} for safe in (False, False, True)))
+    assert progress.wait()["drain"]["safe_to_stop"] is True
+    assert progress.pauses == 2
+
+
+def test_waiting_ends_when_somebody_wants_the_member_back() -> None:
+    """It would never be safe then."""
+    progress = Progress({"drain": a_drain()}, {"drain": None, "admin": "ready"})
+    with pytest.raises(Failed, match="inbound/mx1 drains no more: somebody has set it to ready"):
+        progress.wait()
+
+
+def test_patience_may_have_an_end() -> None:
+    """Then the failure says how far it has come."""
+    with pytest.raises(Failed, match="inbound/mx1 is not safe to stop: it is still in answers"):
+        Progress({"drain": a_drain()}).wait(timeout=0.0)
+
+
+def test_drain_waits_when_it_is_asked_to(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """The sentence at the end is the one that a person waits for, and a program gets the member's facts."""
+    daemon.operator.member("inbound", "mx1")["drain"] = a_drain("00:00", "00:00", safe=True)
+    assert dnslb("drain", "inbound/mx1", "--wait").output.splitlines()[-1] == (
+        "inbound/mx1 is safe to stop: no cache and no client has it any more."
+    )
+    assert json.loads(dnslb("drain", "inbound/mx1", "--wait", "--json").stdout)["drain"]["safe_to_stop"] is True
+
+
+def test_a_timeout_without_waiting_is_a_mistake(dnslb: "Dnslb") -> None:
+    """Nothing is done then."""
+    result = dnslb("drain", "inbound/mx1", "--timeout", "5m")
+    assert result.exit_code == 2
+    assert "--timeout is for --wait" in result.output

@@ -1,0 +1,109 @@
+"""When a member may be stopped: nobody may have it any more, neither a cache nor a client."""
+
+import pytest
+
+from dnslb.daemon.farewell import Countdown, Farewells
+from dnslb.pool.admin import AdminState
+from dnslb.pool.health import State
+from dnslb.pool.selection import Selection, select
+from dnslb.publisher import Publication
+from tests.conftest import candidate, pool, service
+
+KEY = ("inbound", "mx1")
+EPOCH = 1_000_000.0
+
+
+class Stage:
+    """Farewells with two clocks that the test turns: one for itself, one on the wall."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.wall = EPOCH
+        self.farewells = Farewells(lambda: self.now, lambda: self.wall)
+        self.before: Selection | None = None
+
+    def pass_time(self, seconds: float) -> None:
+        """Turn both clocks."""
+        self.now += seconds
+        self.wall += seconds
+
+    def publish(self, mx1: AdminState) -> None:
+        """Let the workers answer with mx2, which is ready, and with mx1 as people want it."""
+        candidates = [candidate("mx1", State.UP, mx1), candidate("mx2", State.UP)]
+        after = select(pool(*(each.member for each in candidates)), candidates, frozenset())
+        self.farewells.published(Publication(1, {}, {"inbound": (self.before, after)}, None))
+        self.before = after
+
+    def countdown(self) -> Countdown:
+        """Return mx1's, whose clients keep connections for five minutes."""
+        return self.farewells.countdown(KEY, 300)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give a pool that two services answer from, the longer of which for a minute."""
+    made = Stage()
+    made.farewells.configure([service(ttl=60), service("relay.lb.test", ttl=5)])
+    made.publish(AdminState.READY)
+    return made
+
+
+def test_caches_go_first_and_then_clients(stage: Stage) -> None:
+    """The longest TTL of the pool's services, and then as long as clients keep their connections."""
+    stage.pass_time(10)
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(359)
+    assert stage.countdown() == Countdown(EPOCH + 10, EPOCH + 70, EPOCH + 370, safe_to_stop=False)
+    stage.pass_time(1)
+    assert stage.countdown().safe_to_stop
+
+
+def test_who_is_still_given_out_is_never_safe_to_stop(stage: Stage) -> None:
+    """A drained member that nothing better can stand in for stays in the answers: the last one is now."""
+    stage.pass_time(3600)
+    assert stage.countdown() == Countdown(EPOCH + 3600, None, None, safe_to_stop=False)
+
+
+def test_another_change_of_the_pool_does_not_begin_the_countdown_anew(stage: Stage) -> None:
+    """What counts is when the member left."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(200)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().last_answer == EPOCH
+
+
+def test_who_comes_back_and_leaves_again_counts_from_then(stage: Stage) -> None:
+    """The second leaving is the one that matters."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(50)
+    stage.publish(AdminState.READY)
+    stage.pass_time(50)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().last_answer == EPOCH + 100
+
+
+def test_a_ttl_that_was_longer_still_counts(stage: Stage) -> None:
+    """Caches keep an answer for the TTL that it was given with, whatever a reload has made of it since."""
+    stage.farewells.configure([service(ttl=5)])
+    stage.pass_time(20)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().caches_expire == EPOCH + 60
+
+
+def test_a_step_of_the_wall_clock_changes_no_countdown(stage: Stage) -> None:
+    """The times that are told move with the clock, how long it takes does not."""
+    stage.publish(AdminState.DRAIN)
+    stage.wall += 86_400
+    assert not stage.countdown().safe_to_stop
+    assert stage.countdown().last_answer == EPOCH + 86_400
+    stage.wall -= 2 * 86_400
+    stage.pass_time(360)
+    assert stage.countdown().safe_to_stop
+
+
+def test_who_was_out_at_the_start_counts_from_the_start() -> None:
+    """The daemon before may have given it out until its last moment."""
+    stage = Stage()
+    stage.farewells.configure([service(ttl=60)])
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown() == Countdown(EPOCH, EPOCH + 60, EPOCH + 360, safe_to_stop=False)
