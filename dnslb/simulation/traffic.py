@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _NEVER_ENDS = 30.0
 """A sender that clings to its list, and on average gets so many messages before it would let go, never does."""
+_FLIGHT = 0.02
+"""Seconds that a query is under way. A resolver asks once for all who ask it meanwhile, even where it caches nothing:
+measured with unbound, which sent a tenth to a third fewer queries than a busy Postfix asked it for TTL 0."""
+_SAMPLE = 100
+"""Where members refuse, so many orders are drawn at most for the messages of one answer: each stands for some."""
 _RETRY = 5.0
 """Seconds for which a resolver remembers a SERVFAIL (RFC 2308 section 7.1 allows up to five minutes)."""
 
@@ -122,14 +127,16 @@ class Run:
         if now >= cache.expires:
             self.counts.queries += 1
             cache.answer = self._ask(self._epoch, cache.address)
-            cache.expires = now + (self._ttl if cache.answer is not None else _RETRY)
+            cache.expires = now + (max(self._ttl, _FLIGHT) if cache.answer is not None else _RETRY)
         return cache.answer, cache.expires
 
     def _send(self, answer: Answer, manners: Manners, number: int) -> None:
         refusing = self._epochs[self._epoch].refusing
         if refusing and not refusing.isdisjoint(answer.members):
-            for _ in range(number):
-                self._try(order(answer, manners, self._kind, self._random), 1)
+            tries = min(number, _SAMPLE)
+            for part in range(tries):
+                part_of = number // tries + (part < number % tries)
+                self._try(order(answer, manners, self._kind, self._random), part_of)
             return
         members, chances = self._chances(answer, manners)
         taken = self.counts.taken

@@ -261,9 +261,10 @@ class Exim:
         return lines_with(self.log, f"[{address}]")
 
 
-def postfix(stage: Stage, *, resolver: Resolver, port: int) -> Postfix:
-    """Start a Postfix that sends to members on `port`, resolving as the resolver does."""
-    return Postfix(stage, "postfix", SENDING.format(port=port), resolver=resolver, listen=("127.0.0.1", free_port()))
+def postfix(stage: Stage, *, resolver: Resolver, port: int, settings: str = "") -> Postfix:
+    """Start a Postfix that sends to members on `port`, resolving as the resolver does; `settings` are added."""
+    sending = SENDING.format(port=port) + settings
+    return Postfix(stage, "postfix", sending, resolver=resolver, listen=("127.0.0.1", free_port()))
 
 
 def taking_postfix(stage: Stage, *, resolver: Resolver, address: str, port: int) -> Postfix:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import smtplib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 WEIGHTS = {"mx1": 5, "mx2": 3, "mx3": 1, "mx4": 1}
 MESSAGES = 1500
 POSTFIX_MESSAGES = 600
+SIMULATED_MESSAGES = 2000
+SESSIONS = 4
+ONE_AT_A_TIME = "default_destination_concurrency_limit = 1"
+"""Messages that ask at the same moment share one answer, and how many do depends on the load of the machine."""
+FORETELL = ("--resolvers", "1", "--rate", "1", "--for", f"{SIMULATED_MESSAGES}s", "--json")
+POINTS = 0.02
+"""The figure of the project: a simulation is as close as this to what members count."""
 LIMIT = 30.66
 """Chi-square of three degrees of freedom is above this once in a million times."""
 
@@ -97,3 +106,22 @@ def test_postfix_spreads_mail_by_the_weights(stage: Stage, members: Members, rec
     counts = members.taken(subjects)
     assert counts.total() == POSTFIX_MESSAGES
     assert chi_square(counts, WEIGHTS) < LIMIT, counts
+
+
+def test_a_simulation_foretells_what_members_get(stage: Stage, members: Members) -> None:
+    """What `dnslb simulate` says of the daemon's configuration is what members count of a Postfix behind unbound."""
+    daemon = Daemon(stage, members, weights=WEIGHTS)
+    resolver = resolvers.unbound(stage, daemon.port)
+    postfix = senders.postfix(stage, resolver=resolver, port=members.port, settings=ONE_AT_A_TIME)
+    daemon.wait_published(*WEIGHTS)
+
+    subjects = [f"message-{n}" for n in range(SIMULATED_MESSAGES)]
+    with ThreadPoolExecutor(SESSIONS) as pool:
+        parts = [subjects[begin::SESSIONS] for begin in range(SESSIONS)]
+        list(pool.map(postfix.submit, ["someone@mail.lb.test"] * SESSIONS, parts))
+    until(lambda: members.have_all(subjects), "the mail arrives")
+
+    foretold = json.loads(daemon.cli("simulate", "mail.lb.test", *FORETELL).stdout)
+    counts = members.taken(subjects)
+    for name, of in foretold["members"].items():
+        assert abs(counts[name] / SIMULATED_MESSAGES - of["share"]) < POINTS, (counts, foretold)
