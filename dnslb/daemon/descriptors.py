@@ -9,7 +9,7 @@ RESERVE = 256
 _FOR_OTHERS = 512
 _FEWEST_PROBES = 256
 _MOST_PROBES = 4096
-"""So many that begin at once are done in about two seconds of CPU: more would miss their own time limits."""
+"""Enough for that many members that stall; how many conversations begin at once is another matter (probe/entrance)."""
 
 
 def raise_limit() -> int:
