@@ -84,15 +84,18 @@ def explain(world: World, pools: Pools, qname: bytes, rtype: int | None) -> Expl
 
 
 class _Compiled(Mapping[bytes, Answers]):
-    """All names of a world, each compiled when it is looked at."""
+    """All names of a world, each compiled when it is looked at, and once."""
 
     def __init__(self, world: World, pools: Pools) -> None:
         self._world, self._pools = world, pools
+        self._known: dict[bytes, Answers] = {}
 
     def __getitem__(self, owner: bytes) -> Answers:
         if owner not in self._world.names:
             raise KeyError(owner)
-        return compile_names(self._world, [owner], self._pools)[owner]
+        if owner not in self._known:
+            self._known |= compile_names(self._world, [owner], self._pools)
+        return self._known[owner]
 
     def __contains__(self, owner: object) -> bool:
         return owner in self._world.names

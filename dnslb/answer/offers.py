@@ -1,6 +1,6 @@
 """What a service offers to its clients: the variants of its ring as hosts and addresses, and whose they are."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from math import lcm
@@ -27,19 +27,28 @@ class Place(NamedTuple):
 
 
 class Host(NamedTuple):
-    """One name in an answer with its addresses: `preference` is the MX preference or the SRV priority."""
+    """One name in an answer with its addresses, and its weight if the answer is of SRV records."""
 
     places: tuple[Place, ...]
-    preference: int = 0
     weight: int = 0
 
 
-Offer = tuple[Host, ...]
-"""One variant: all that a client learns at one time. Of an address service that is one host, of several members."""
+class Offer(NamedTuple):
+    """What a client learns of the service at one time, the order left aside: nothing between here and there keeps it.
+
+    `best` are the hosts of the best preference (all of an address service is one host, of several members). `members`
+    are all that are named, `ipv4` and `ipv6` the numbers of their addresses. `times` says how many variants are alike.
+    """
+
+    best: tuple[Host, ...]
+    members: frozenset[str]
+    ipv4: int
+    ipv6: int
+    times: int
 
 
 def offers(service: Service, selection: Selection, families: Sequence[int] = FAMILIES) -> tuple[Offer, ...]:
-    """Return the variants that clients are offered, addresses of the given families (record types) only.
+    """Return what clients are offered, addresses of the given families (record types) only.
 
     Of an address service a client that asks for both families learns an A and an AAAA answer: one of each goes together
     as both rings go round at one pace. Addresses of a member's host are offered as configured, though a zone of others
@@ -53,11 +62,13 @@ def offers(service: Service, selection: Selection, families: Sequence[int] = FAM
 
 def _addresses(service: Service, selection: Selection, families: Sequence[int]) -> Iterator[Offer]:
     rings = [ring for rtype in families if (ring := _ring(service, selection, rtype))]
-    for turn in range(min(lcm(*map(len, rings)), _MOST) if rings else 0):
-        yield (Host(tuple(place for ring in rings for place in ring[turn % len(ring)])),)
+    turns = range(min(lcm(*map(len, rings)), _MOST) if rings else 0)
+    for sets, times in Counter(tuple(ring[turn % len(ring)] for ring in rings) for turn in turns).items():
+        places = tuple(place for each in sets for place in each)
+        yield Offer((Host(places),), frozenset(place.member for place in places), *_versions(places), times)
 
 
-def _ring(service: Service, selection: Selection, rtype: int) -> list[tuple[Place, ...]]:
+def _ring(service: Service, selection: Selection, rtype: int) -> list[frozenset[Place]]:
     octets, ring = address_ring(service, selection, rtype)
     # Members may share an address: each stands in the ring for itself, in the order in which they are published.
     owners: defaultdict[bytes, list[Place]] = defaultdict(list)
@@ -65,15 +76,37 @@ def _ring(service: Service, selection: Selection, rtype: int) -> list[tuple[Plac
         for address in choice.member.addresses:
             owners[address.packed].append(Place(choice.member.name, address))
     places = [owners[packed].pop(0) for packed in octets]
-    return [tuple(places[index] for index in variant) for variant in ring]
+    # By number first: to hash an address takes longer than all else.
+    known = {numbers: frozenset(places[number] for number in numbers) for numbers in Counter(map(frozenset, ring))}
+    return [known[frozenset(variant)] for variant in ring]
 
 
 def _listed(listing: Listing, families: Sequence[int]) -> Iterator[Offer]:
-    hosts = [
-        Host(tuple(_places(record.member, families)), record.preference, record.weight) for record in listing.records
-    ]
-    for variant in listing.ring:
-        yield tuple(hosts[index] for index in variant)
+    records = listing.records
+    preferences = [record.preference for record in records]
+    names = [record.member.name for record in records]
+    alike = Counter(
+        (_best(variant, preferences), frozenset(map(names.__getitem__, variant))) for variant in listing.ring
+    )
+    members_by_name = {record.member.name: record.member for record in records}
+    places = {name: tuple(_places(member, families)) for name, member in members_by_name.items()}
+    whole: dict[frozenset[str], tuple[int, int]] = {}
+    for (best, members), times in alike.items():
+        if members not in whole:
+            whole[members] = _versions(place for member in members for place in places[member])
+        hosts = tuple(Host(places[names[index]], records[index].weight) for index in sorted(best))
+        yield Offer(hosts, members, *whole[members], times)
+
+
+def _best(variant: Sequence[int], preferences: Sequence[int]) -> frozenset[int]:
+    lowest = min(map(preferences.__getitem__, variant))
+    return frozenset(index for index in variant if preferences[index] == lowest)
+
+
+def _versions(places: Iterable[Place]) -> tuple[int, int]:
+    """Return the numbers of IPv4 and IPv6 addresses."""
+    found = Counter(place.address.version for place in places)
+    return found[4], found[6]
 
 
 def _places(member: Member, families: Iterable[int]) -> Iterator[Place]:

@@ -33,7 +33,7 @@ class Sender:
 
     `order` says, for each type of service that it looks up, in which order it tries what it finds; `then` what it does
     when that fails. `limit` is the number of addresses that it tries at most for one message, None for all. `first`
-    draws from one offer.
+    draws from the hosts of the best preference.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Sender:
     then: str
     limit: int | None
     source: str
-    first: Callable[[ServiceType, Offer, Client | None], _Draw]
+    first: Callable[[ServiceType, Sequence[Host], Client | None], _Draw]
     sorts: bool = False
     """Whether the resolver library sorts the addresses, with an eye to those of the client (RFC 6724)."""
 
@@ -73,41 +73,36 @@ def client_of(text: str) -> Client:
 
 
 def behaviour(sender: Sender, kind: ServiceType, offered: Sequence[Offer], client: Client | None) -> Behaviour:
-    """Return what a sender does with the variants of a service of this type, which come equally often."""
+    """Return what a sender does with what a service of this type offers."""
     if kind not in sender.order:
         return Behaviour({}, 0, 0, "")
-    all_places = [_places(offer) for offer in offered]
-    reached = [_reachable(places, client) if sender.sorts else places for places in all_places]
-    most = max(map(len, reached), default=0)
+    only_ipv4 = sender.sorts and isinstance(client, IPv4Interface)
+    reached = max((offer.ipv4 if only_ipv4 else offer.ipv4 + offer.ipv6 for offer in offered), default=0)
     return Behaviour(
-        first=_chances([sender.first(kind, offer, client) for offer in offered]),
-        tries=most if sender.limit is None else min(sender.limit, most),
-        addresses=max(map(len, all_places), default=0),
-        note=_note(reached, client) if sender.sorts and kind is _ADDRESS else "",
+        first=_chances([(sender.first(kind, offer.best, client), offer.times) for offer in offered]),
+        tries=reached if sender.limit is None else min(sender.limit, reached),
+        addresses=max((offer.ipv4 + offer.ipv6 for offer in offered), default=0),
+        note=_note(offered, client) if sender.sorts and kind is _ADDRESS else "",
     )
 
 
-def _chances(draws: Sequence[_Draw]) -> dict[str, Fraction]:
-    """Return each member's chance to be drawn, in any of as many draws."""
+def _chances(draws: Sequence[tuple[_Draw, int]]) -> dict[str, Fraction]:
+    """Return each member's chance to be drawn, in any of the draws, which come so many times each."""
     # Fractions are slow, and a ring has few different ones.
     drawn = Counter[tuple[str, int, int]]()
-    for draw in draws:
+    for draw, times in draws:
         total = sum(weight for _, weight in draw)
-        drawn.update((member, weight, total) for member, weight in draw)
+        for member, weight in draw:
+            drawn[member, weight, total] += times
+    whole = sum(times for _, times in draws)
     chances: dict[str, Fraction] = {}
     for (member, weight, total), times in drawn.items():
-        chances[member] = chances.get(member, Fraction(0)) + Fraction(times * weight, total * len(draws))
+        chances[member] = chances.get(member, Fraction(0)) + Fraction(times * weight, total * whole)
     return chances
 
 
-def _places(offer: Offer) -> list[Place]:
-    return [place for host in offer for place in host.places]
-
-
-def _best(offer: Offer) -> list[Host]:
-    """Return the hosts of the best preference."""
-    lowest = min((host.preference for host in offer), default=0)
-    return [host for host in offer if host.preference == lowest]
+def _places(hosts: Iterable[Host]) -> list[Place]:
+    return [place for host in hosts for place in host.places]
 
 
 def _each_place(hosts: Iterable[Host]) -> _Draw:
@@ -123,39 +118,39 @@ def _by_weight(hosts: Iterable[Host]) -> _Draw:
     return [(host.places[0].member, host.weight) for host in hosts if host.places]
 
 
-def _postfix(kind: ServiceType, offer: Offer, _client: Client | None) -> _Draw:
-    return _by_weight(_best(offer)) if kind is _SRV else _each_place(_best(offer))
+def _postfix(kind: ServiceType, best: Sequence[Host], _client: Client | None) -> _Draw:
+    return _by_weight(best) if kind is _SRV else _each_place(best)
 
 
-def _exim(kind: ServiceType, offer: Offer, _client: Client | None) -> _Draw:
-    best = _best(offer)
+def _exim(kind: ServiceType, best: Sequence[Host], _client: Client | None) -> _Draw:
     if kind is _SRV:
         return _by_weight(best)
-    sixes = [Host(six, host.preference) for host in best if (six := tuple(filter(_is_v6, host.places)))]
-    return _each_place(sixes or best) if kind is _ADDRESS else _each_host(sixes or best)
+    with_ipv6 = [Host(places) for host in best if (places := tuple(filter(_is_ipv6, host.places)))]
+    return _each_place(with_ipv6 or best) if kind is _ADDRESS else _each_host(with_ipv6 or best)
 
 
-def _opensmtpd(kind: ServiceType, offer: Offer, client: Client | None) -> _Draw:
-    return _each_host(_best(offer)) if kind is _MX else _getaddrinfo(kind, offer, client)
+def _opensmtpd(kind: ServiceType, best: Sequence[Host], client: Client | None) -> _Draw:
+    return _each_host(best) if kind is _MX else _getaddrinfo(kind, best, client)
 
 
-def _getaddrinfo(_kind: ServiceType, offer: Offer, client: Client | None) -> _Draw:
-    places = _reachable(_places(offer), client)
-    nearest = max((_standing(place.address, client) for place in places), default=(0, 0))
-    return [(place.member, 1) for place in places if _standing(place.address, client) == nearest]
+def _getaddrinfo(_kind: ServiceType, best: Sequence[Host], client: Client | None) -> _Draw:
+    places = _reachable(_places(best), client)
+    standings = [_standing(place.address, client) for place in places]
+    nearest = max(standings, default=(0, 0))
+    return [(place.member, 1) for place, standing in zip(places, standings, strict=True) if standing == nearest]
 
 
 # RFC 6724, as glibc has it
 
 
-def _is_v6(place: Place) -> bool:
+def _is_ipv6(place: Place) -> bool:
     return isinstance(place.address, IPv6Address)
 
 
 def _reachable(places: Sequence[Place], client: Client | None) -> Sequence[Place]:
     """Return what a client can reach: one that is given by an IPv4 address is taken to have no other."""
-    only_v4 = isinstance(client, IPv4Interface)
-    return [place for place in places if not (only_v4 and _is_v6(place))]
+    only_ipv4 = isinstance(client, IPv4Interface)
+    return [place for place in places if not (only_ipv4 and _is_ipv6(place))]
 
 
 def _standing(address: Address, client: Client | None) -> tuple[int, int]:
@@ -178,17 +173,18 @@ def _closeness(address: Address, client: Client | None) -> int:
     return address.max_prefixlen - (int(address) ^ int(client.ip)).bit_length()
 
 
-def _note(reached: Iterable[Sequence[Place]], client: Client | None) -> str:
+def _note(offered: Iterable[Offer], client: Client | None) -> str:
     """Return what an operator should know of how a client sorts the addresses of one name."""
-    places = {place for places in reached for place in places}
-    best = max((_standing(place.address, client)[0] for place in places), default=0)
-    sorted_by = {_standing(place.address, client)[1] for place in places if _standing(place.address, client)[0] == best}
-    if len(sorted_by) > 1 and len({place.member for place in places}) > 1 and client is not None:
+    places = {place for offer in offered for place in _reachable(_places(offer.best), client)}
+    standings = {place: _standing(place.address, client) for place in places}
+    best = max((precedence for precedence, _ in standings.values()), default=0)
+    different = len({closeness for precedence, closeness in standings.values() if precedence == best}) > 1
+    if client is not None and different and len({place.member for place in places}) > 1:
         return (
             f"closeness to {client.ip} decides, not the weights: this client takes the same member whenever an answer"
             " holds it; only records = 1 balances here"
         )
-    if client is None and len({int(place.address) >> 64 for place in places if _is_v6(place)}) > 1:
+    if client is None and len({int(place.address) >> 64 for place in places if _is_ipv6(place)}) > 1:
         return "of IPv6 addresses in several networks, that nearest to the client comes first: see --client"
     return ""
 

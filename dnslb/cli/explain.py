@@ -10,6 +10,8 @@ from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import Column, alarm, bar, cause, emit, emit_json, plain, share, table
 from dnslb.wire import name as domain
 
+_TIMEOUT = 60.0
+"""In seconds: a thousand members in every order take some."""
 _MEMBERS = (
     Column("MEMBER"),
     Column("IN"),
@@ -92,7 +94,7 @@ def explain(daemon: Daemon, name: str, rtype: str | None, client: str | None, *,
              dnslb explain lb.example.org MX
              dnslb explain mx.lb.example.org --client 10.0.0.7/24
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
-    found = daemon.ask("explain", {"name": name, "type": rtype, "client": client})
+    found = daemon.ask("explain", {"name": name, "type": rtype, "client": client}, _TIMEOUT)
     if as_json:
         emit_json(found)
         return

@@ -34,7 +34,7 @@ class Question:
 class Found:
     """What takes long with large pools, and can be worked out beside the loop: the answer, and what comes of it.
 
-    `offered` are the variants of the types that were asked for; `clients` go by those of both families.
+    `offered` is what the variants hold of the types that were asked for; `clients` go by those of both families.
     """
 
     explanation: Explanation
@@ -50,11 +50,11 @@ def find(world: World, pools: Pools, question: Question) -> Found:
     if service is None:
         return Found(explanation, None, (), {})
     selection = pools.selections[service.pool]
-    asked = [shown.rtype for shown in explanation.shown if shown.rtype in FAMILIES]
-    families = asked if service.type is ServiceType.ADDRESS else FAMILIES
     everything = offers(service, selection)
     clients = {key: _client_json(sender, service, everything, question.client) for key, sender in SENDERS.items()}
-    return Found(explanation, selection, offers(service, selection, families), clients)
+    asked = tuple(shown.rtype for shown in explanation.shown)
+    half = service.type is ServiceType.ADDRESS and asked != FAMILIES
+    return Found(explanation, selection, offers(service, selection, asked) if half else everything, clients)
 
 
 def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def _client_json(sender: Sender, service: Service, offered: Sequence[Offer], cli
 
 def _members_json(view: View, service: Service, selection: Selection, found: Found) -> dict[str, Any]:
     shares = service_shares(service, selection)
-    # A member may have several addresses, or places, in one answer.
-    held = Counter(
-        member for offer in found.offered for member in {place.member for host in offer for place in host.places}
-    )
+    whole = sum(offer.times for offer in found.offered)
+    held = Counter[str]()
+    for offer in found.offered:
+        held.update(dict.fromkeys(offer.members, offer.times))
     pool = view.pools[service.pool]
     members = {}
     for entry in view.roster.entries(pool.name):
@@ -133,7 +133,7 @@ def _members_json(view: View, service: Service, selection: Selection, found: Fou
             "in": times > 0,
             "rule": facts["rule"] if times or not facts["published"] else _left_out(service, selection, entry, found),
             "share": float(shares.get(entry.member.name, 0)),
-            "in_answers": times / len(found.offered) if times else 0.0,
+            "in_answers": times / whole if times else 0.0,
             **{key: facts[key] for key in _OF_STATUS},
             "portion": {"percent": entry.standing.portion.percent, "why": entry.standing.portion.why},
         }

@@ -63,7 +63,9 @@ def _after(candidate: Candidate, changes: Iterable[Planned]) -> Candidate:
 
 def _stepped(candidate: Candidate, change: Planned) -> Candidate:
     if change.step is Step.DOWN:
-        down = candidate.health if candidate.health.state is State.DOWN else Health(State.DOWN, Verdict.TIMEOUT)
+        health = candidate.health
+        # As of now, that is: no clock is nearer than the last probe.
+        down = health if health.state is State.DOWN else Health(State.DOWN, Verdict.TIMEOUT, since=health.last_probe)
         return replace(candidate, health=down, portion=WHOLE)
     if change.step is Step.WEIGHT:
         return replace(candidate, admin=replace(candidate.admin, weight=change.weight))

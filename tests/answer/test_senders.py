@@ -177,16 +177,23 @@ def test_nobody_published_is_nobody_tried() -> None:
 def test_members_that_share_an_address_are_offered_each() -> None:
     """Whose address it is cannot be seen in the answer; who is in it is known here."""
     selection = selections(world(pool(member("a", "192.0.2.1"), member("b", "192.0.2.1"))))["inbound"]
-    held = {place.member for offer in offers(service(), selection) for host in offer for place in host.places}
-    assert held == {"a", "b"}
+    assert [offer.members for offer in offers(service(), selection)] == [{"a", "b"}]
+
+
+def test_variants_that_nobody_can_tell_apart_are_one_offer() -> None:
+    """The order of addresses is lost on the way, and what stands behind the best preference is tried only later."""
+    selection = selections(world(pool(*four(1, 1, 1, 1))))["inbound"]
+    assert [offer.times for offer in offers(service(), selection)] == [64]
+    ranked = offers(service(kind=_MX), selection)
+    assert [(len(offer.best), len(offer.members), offer.times) for offer in ranked] == [(1, 4, 16)] * 4
 
 
 def test_an_offer_can_be_of_one_family() -> None:
     """What is in the answer to one question, of services that answer with addresses."""
     selection = selections(world(pool(*_DUAL)))["inbound"]
-    for family, version in ((rrtype.A, 4), (rrtype.AAAA, 6)):
+    for family, held, ipv4, ipv6 in ((rrtype.A, {"a", "b"}, 2, 0), (rrtype.AAAA, {"a"}, 0, 1)):
         found = offers(service(), selection, [family])
-        assert {place.address.version for offer in found for host in offer for place in host.places} == {version}
+        assert [(set(offer.members), offer.ipv4, offer.ipv6) for offer in found] == [(held, ipv4, ipv6)]
 
 
 @given(
@@ -206,7 +213,7 @@ def test_shares_that_status_tells_are_first_choices(
     found = behaviour(SENDERS[sender], kind, offered, None).first
     assert sum(found.values()) == 1
     for name, share in service_shares(of, selection).items():
-        assert abs(found[name] - share) <= Fraction(1, len(offered))
+        assert abs(found[name] - share) <= Fraction(1, sum(offer.times for offer in offered))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import pytest
 
-from dnslb.pool.admin import AdminState
-from dnslb.pool.health import State, Verdict
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.member import AllDown
 from dnslb.pool.planned import Planned, Step, changed
 from dnslb.pool.selection import Candidate, select
-from tests.conftest import candidate, pool
+from tests.conftest import candidate, member, pool
 
 
 def _change(step: Step, member: str = "a", weight: int | None = None, tier: int = 1) -> Planned:
@@ -56,6 +57,15 @@ def test_a_member_that_goes_down_has_no_portion_left() -> None:
     """Busy with a tenth of its weight, and then gone: if it is published at all, it counts in full."""
     (after,) = changed([candidate("a", State.BUSY, weight=50, percent=10)], [_change(Step.DOWN)])
     assert (after.health.state, after.portion.percent) == (State.DOWN, 100)
+
+
+def test_members_that_fall_with_the_last_good_one_are_good_last_too() -> None:
+    """A planned death is one of now: what fell in the minute before it died of the same cause."""
+    of = pool(member("a"), member("b"), all_down=AllDown.LAST_GOOD)
+    fell = Candidate(of.members[0], Admin(), Health(State.DOWN, Verdict.TIMEOUT, since=970.0))
+    last = Candidate(of.members[1], Admin(), Health(State.UP, Verdict.OK, since=1.0, last_probe=1000.0))
+    after = changed([fell, last], [_change(Step.DOWN, "b")])
+    assert {choice.member.name for choice in select(of, after, frozenset({"b"})).published} == {"a", "b"}
 
 
 def test_a_weight_is_set_and_goes_back() -> None:
