@@ -150,14 +150,19 @@ def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _answer(answer: dict[str, Any]) -> Iterator[str]:
-    kind = plain(answer["type"])
-    if answer["variants"] > 1:
-        yield f"{kind}: {answer['variants']} variants in turn, for each resolver; one of them:"
-    else:
-        same = answer["rcode"] == "NOERROR" and answer["answer"]
-        yield f"{kind}, the same each time:" if same else f"{kind}: {answer['rcode']}"
+    yield f"{plain(answer['type'])}{_kind(answer)}"
     for section in ("answer", "authority"):
         yield from (f"    {plain(line)}" for line in answer[section])
+
+
+def _kind(answer: dict[str, Any]) -> str:
+    if answer["rcode"] != "NOERROR":
+        return f": {answer['rcode']}"
+    if not answer["answer"]:
+        return ": NOERROR, and no such record" if answer["authoritative"] else ": a referral"
+    if answer["variants"] > 1:
+        return f": {answer['variants']} variants in turn, for each resolver; one of them:"
+    return ", the same each time:"
 
 
 def _clients(found: dict[str, Any]) -> Iterator[str]:

@@ -96,6 +96,7 @@ def _shown_json(shown: Shown) -> dict[str, Any]:
     return {
         "type": rdata.type_text(shown.rtype),
         "rcode": shown.rcode.name,
+        "authoritative": shown.authoritative,
         "variants": shown.variants,
         "answer": list(map(str, shown.sections.answer)),
         "authority": list(map(str, shown.sections.authority)),

@@ -1,5 +1,6 @@
 """What senders make of answers: the programs' rules, and the shares that field measurements found."""
 
+from collections import Counter
 from fractions import Fraction
 
 import pytest
@@ -12,6 +13,9 @@ from dnslb.answer.service import Preference, Service, ServiceType
 from dnslb.answer.variants import service_shares
 from dnslb.pool.member import Member
 from dnslb.pool.selection import Selection, select
+from dnslb.simulation.answers import ring_of
+from dnslb.simulation.resolvers import Resolver
+from dnslb.simulation.senders import MANNERS, Sender, firsts
 from dnslb.wire import rrtype
 from tests.conftest import candidate, member, pool, selections, service, world
 
@@ -214,6 +218,31 @@ def test_shares_that_status_tells_are_first_choices(
     assert sum(found.values()) == 1
     for name, share in service_shares(of, selection).items():
         assert abs(found[name] - share) <= Fraction(1, sum(offer.times for offer in offered))
+
+
+@given(
+    weights=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 2), st.integers(1, 2)), min_size=1, max_size=5),
+    records=st.sampled_from([1, 2, None]),
+    kind=st.sampled_from(ServiceType),
+    preference=st.sampled_from(Preference),
+    sender=st.sampled_from([Sender.POSTFIX, Sender.EXIM, Sender.OPENSMTPD]),
+)
+def test_the_simulation_of_these_senders_agrees(
+    weights: list[tuple[int, int, int]], records: int | None, kind: ServiceType, preference: Preference, sender: Sender
+) -> None:
+    """Two models of one program, behind a resolver that rotates: neither may say anything else than the other."""
+    members = [
+        member(f"m{n}", *(f"192.0.2.{8 * n + each}" for each in range(addresses)), weight=weight, tier=tier)
+        for n, (weight, tier, addresses) in enumerate(weights)
+    ]
+    of = service(kind=kind, records=records, preference=preference)
+    selection = selections(world(pool(*members)))["inbound"]
+    found = behaviour(SENDERS[sender], kind, offers(of, selection), None).first
+    simulated = Counter[str]()
+    ring = ring_of(of, selection) if kind in SENDERS[sender].order else ()
+    for answer in ring:
+        simulated.update(firsts(answer, MANNERS[sender], Resolver.UNBOUND))
+    assert dict(found) == pytest.approx({name: chance / len(ring) for name, chance in simulated.items()})
 
 
 @pytest.mark.parametrize(

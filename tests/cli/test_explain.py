@@ -60,6 +60,7 @@ def an_explanation() -> dict[str, Any]:
             {
                 "type": "A",
                 "rcode": "NOERROR",
+                "authoritative": True,
                 "variants": 64,
                 "answer": ["mx.lb.example.org. 30 A 192.0.2.11"],
                 "authority": [],
@@ -120,7 +121,15 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
 def test_a_name_that_is_no_service_has_a_reason(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """And a guess at what was meant."""
     soa = "lb.example.org. 60 SOA ns"
-    answer = {"type": "A", "rcode": "NXDOMAIN", "variants": 0, "answer": [], "authority": [soa], "additional": []}
+    answer = {
+        "type": "A",
+        "rcode": "NXDOMAIN",
+        "authoritative": True,
+        "variants": 0,
+        "answer": [],
+        "authority": [soa],
+        "additional": [],
+    }
     nobody: dict[str, Any] = {"service": None, "pool": None, "records": None, "members": {}, "clients": {}}
     daemon.operator.explained |= nobody | {"name": "mxx.lb.example.org", "type": "A", "why": "there is no such name"}
     daemon.operator.explained |= {
@@ -143,6 +152,15 @@ def test_a_static_record_is_the_same_each_time(dnslb: "Dnslb", daemon: "FakeDaem
     daemon.operator.explained["answers"][0]["variants"] = 1
     lines = squeezed(dnslb("explain", "www.lb.example.org").output)
     assert lines[1:] == ["TTL: 30 s.", "A, the same each time:", "mx.lb.example.org. 30 A 192.0.2.11"]
+
+
+@pytest.mark.parametrize(("ours", "told"), [(True, "A: NOERROR, and no such record"), (False, "A: a referral")])
+def test_an_answer_without_data_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon", told: str, *, ours: bool) -> None:
+    """NODATA and a delegation have the same response code."""
+    empty: dict[str, Any] = {"variants": 0, "answer": [], "authority": ["lb. 60 NS ns"], "authoritative": ours}
+    daemon.operator.explained["answers"][0] |= empty
+    lines = squeezed(dnslb("explain", "a.lb.example.org").output)
+    assert lines[lines.index(told) + 1] == "lb. 60 NS ns"
 
 
 def test_panic_and_silence_are_not_to_be_missed(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
