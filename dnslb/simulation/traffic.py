@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from dnslb.simulation.authorities import Ask
     from dnslb.simulation.faults import Epoch
 
-_NEVER_ENDS = 30.0
+_NEVER_ENDS = 15.0
 """A sender that clings to its list, and on average gets so many messages before it would let go, never does."""
 _FLIGHT = 0.02
 """Seconds that a query is under way. A resolver asks once for all who ask it meanwhile, even where it caches nothing:
 measured with unbound, which sent a tenth to a third fewer queries than a busy Postfix asked it for TTL 0."""
-_SAMPLE = 100
+_SAMPLE = 25
 """Where members refuse, so many orders are drawn at most for the messages of one answer: each stands for some."""
 _RETRY = 5.0
 """Seconds for which a resolver remembers a SERVFAIL (RFC 2308 section 7.1 allows up to five minutes)."""
