@@ -70,12 +70,11 @@ def explain(world: World, pools: Pools, qname: bytes, rtype: int | None) -> Expl
     rtypes = (rtype,) if rtype is not None else _usual(world, owner)
     shown = tuple(_ask(snapshot, qname, each) for each in rtypes)
     service = next((each for each in _services(world, owner) if _owns(each, rtypes)), None)
-    served = any(each.authoritative or each.rcode is Rcode.SERVFAIL for each in shown)
     return Explanation(
         shown,
         _why(world, qname, owner, shown, service),
         next((suffix for suffix in name.ancestors(qname) if suffix in world.zones), None),
-        service if served else None,
+        service,
         tuple(sorted(_types_at(world, owner) - set(rtypes))),
     )
 

@@ -97,6 +97,13 @@ def test_ipv6_on_one_member_draws_the_mail_to_it(sender: str, of: Service, expec
     assert first(sender, of, *_DUAL) == expected
 
 
+def test_rings_of_the_two_families_go_round_together() -> None:
+    """Exactly, though they differ in length: a third of the A records and half of the AAAA records."""
+    members = [member(name, f"192.0.2.{n}", f"2001:db8::{n}") for n, name in enumerate("ab", 1)]
+    found = first("postfix", service(records=1), *members, member("c", "192.0.2.3"))
+    assert found == {"a": Fraction(5, 12), "b": Fraction(5, 12), "c": Fraction(1, 6)}
+
+
 def test_a_client_with_ipv4_alone_is_not_drawn() -> None:
     """It has no use for AAAA, and tries what it can reach."""
     found = does("getaddrinfo", service(), *_DUAL, client="198.51.100.7")
