@@ -23,6 +23,9 @@ LOGIN_PAUSE = 3600.0
 lock an account after a few failures: a wrong password must not shut out the prober, or whoever uses its account."""
 
 
+_WELL = frozenset({Verdict.OK, Verdict.SLOW})
+
+
 @dataclass(frozen=True, slots=True)
 class Cadence:
     """When the aspects of one member are next to be examined. The empty one asks for all of them.
@@ -30,21 +33,23 @@ class Cadence:
     `due` is the time (seconds of the event loop's clock) from which a probe examines an aspect, without those that were
     never examined. `retry_at` is the time before which nothing is examined just because it is due. `asked` are the
     aspects that the next probe examines anyway. Before `no_login_before` it does not log in for either reason.
+    `turned_away` says that the last login was not let in, whatever the server said.
     """
 
     due: Mapping[Aspect, float] = field(default_factory=dict)
     retry_at: float = -inf
     asked: frozenset[Aspect] = frozenset()
     no_login_before: float = -inf
+    turned_away: bool = False
 
     def wanted(self, intervals: Mapping[Aspect, float], now: float) -> frozenset[Aspect]:
         """Return what a probe that begins now has to examine, of those aspects that have an interval.
 
         Where there is an account, the recipient is examined only in a probe that logs in. So a login is made when it is
-        due, or when the recipient is asked for, but never for being asked for itself.
+        due or asked for, and also when the recipient is asked for, but not for that if the last one did not get so far.
         """
-        aspects = self.asked.intersection(intervals) - {Aspect.AUTH} | {Aspect.SESSION}
-        if Aspect.RECIPIENT in aspects and Aspect.AUTH in intervals:
+        aspects = self.asked.intersection(intervals) | {Aspect.SESSION}
+        if Aspect.RECIPIENT in aspects and Aspect.AUTH in intervals and not self.turned_away:
             aspects |= {Aspect.AUTH}
         if now >= self.retry_at:
             aspects |= {aspect for aspect in intervals if self.due.get(aspect, -inf) <= now}
@@ -68,10 +73,14 @@ class Cadence:
         pace at the earliest.
         """
         seen = result.examined & intervals.keys() - {Aspect.SESSION}
+        tried = Aspect.AUTH in seen
+        refused = tried and result.verdict is Verdict.AUTH_FAILED
+        failed = result.aspect is Aspect.AUTH and result.verdict not in _WELL
         return Cadence(
             due={**self.due, **{aspect: self._next(aspect, intervals, began, draw) for aspect in seen}},
             retry_at=self.retry_at if wanted <= result.examined else began + EARLIEST_RETRY * intervals[Aspect.SESSION],
-            no_login_before=began + LOGIN_PAUSE if result.verdict is Verdict.AUTH_FAILED else self.no_login_before,
+            no_login_before=began + LOGIN_PAUSE if refused else self.no_login_before,
+            turned_away=failed if tried else self.turned_away,
         )
 
     def _next(self, aspect: Aspect, intervals: Mapping[Aspect, float], began: float, draw: float) -> float:

@@ -23,9 +23,16 @@ LOGGING_IN = {**EVERY, Aspect.AUTH: 300.0}
 MIDDLE = 0.5
 
 
-def found(examined: frozenset[Aspect] = ALL, verdict: Verdict = Verdict.OK) -> ProbeResult:
+def found(
+    examined: frozenset[Aspect] = ALL, verdict: Verdict = Verdict.OK, aspect: Aspect = Aspect.SESSION
+) -> ProbeResult:
     """Build the result of a probe that came to look at these aspects."""
-    return ProbeResult(verdict, "", EFFECTS[verdict], 1.0, 0.1, 0.0, examined=examined)
+    return ProbeResult(verdict, "", EFFECTS[verdict], 1.0, 0.1, 0.0, aspect, examined)
+
+
+def login(verdict: Verdict) -> ProbeResult:
+    """Build the result of a probe that tried to log in and got no further."""
+    return found(ALL - {Aspect.RECIPIENT}, verdict, Aspect.AUTH)
 
 
 def in_rhythm() -> Cadence:
@@ -109,10 +116,12 @@ def test_what_is_asked_for_is_examined_before_its_time() -> None:
     assert cadence.after(EVERY, SESSION, found(SESSION), 1.0, MIDDLE).wanted(EVERY, 2.0) == SESSION
 
 
-def test_no_login_is_made_for_being_asked_for() -> None:
-    """A login comes in its own cadence only: failed ones get the prober banned."""
-    asked = frozenset({Aspect.TLS, Aspect.AUTH})
-    assert Cadence(in_rhythm().due, asked=asked).wanted(LOGGING_IN, 1.0) == SESSION | {Aspect.TLS}
+def test_a_login_that_is_asked_for_is_made() -> None:
+    """As any other aspect, if the recipe has an account, unless one was refused before."""
+    cadence = Cadence(in_rhythm().due, asked=frozenset({Aspect.AUTH}))
+    assert cadence.wanted(LOGGING_IN, 1.0) == SESSION | {Aspect.AUTH}
+    assert cadence.wanted(EVERY, 1.0) == SESSION
+    assert replace(cadence, no_login_before=2.0).wanted(LOGGING_IN, 1.0) == SESSION
 
 
 def test_the_way_to_the_recipient_is_a_login() -> None:
@@ -127,7 +136,7 @@ def test_the_way_to_the_recipient_is_a_login() -> None:
 @given(st.floats(min_value=300, max_value=300 + LOGIN_PAUSE, exclude_max=True))
 def test_after_a_refused_login_there_is_none_for_an_hour(now: float) -> None:
     """Neither its interval, nor good probes in between, nor a recipient in trouble bring the next login forward."""
-    cadence = in_rhythm().after(LOGGING_IN, ALL, found(ALL, Verdict.AUTH_FAILED), 300.0, MIDDLE)
+    cadence = in_rhythm().after(LOGGING_IN, ALL, login(Verdict.AUTH_FAILED), 300.0, MIDDLE)
     cadence = replace(cadence.after(LOGGING_IN, SESSION, found(SESSION), 310.0, MIDDLE), asked=ALL)
     assert Aspect.AUTH not in cadence.wanted(LOGGING_IN, now)
     assert Aspect.RECIPIENT not in cadence.wanted(LOGGING_IN, now)
@@ -137,8 +146,28 @@ def test_after_a_refused_login_there_is_none_for_an_hour(now: float) -> None:
 def test_a_longer_interval_than_the_pause_is_kept() -> None:
     """Who logs in once a day does so after a refused login too."""
     daily = {**EVERY, Aspect.AUTH: 86400.0}
-    cadence = Cadence({Aspect.AUTH: 0.0}).after(daily, ALL, found(ALL, Verdict.AUTH_FAILED), 0.0, MIDDLE)
+    cadence = Cadence({Aspect.AUTH: 0.0}).after(daily, ALL, login(Verdict.AUTH_FAILED), 0.0, MIDDLE)
     assert Aspect.AUTH not in cadence.wanted(daily, 2 * LOGIN_PAUSE)
+
+
+def test_a_login_that_could_not_be_tried_stays_due() -> None:
+    """A server that does not offer AUTH has refused none: the next regular probe sees whether it does by then."""
+    there = ALL - {Aspect.AUTH, Aspect.RECIPIENT}
+    cadence = in_rhythm().after(LOGGING_IN, ALL, found(there, Verdict.AUTH_FAILED, Aspect.AUTH), 300.0, MIDDLE)
+    assert cadence.wanted(LOGGING_IN, 302.0) == SESSION
+    assert cadence.wanted(LOGGING_IN, 310.0) == SESSION | {Aspect.AUTH, Aspect.RECIPIENT}
+
+
+def test_a_login_that_failed_for_now_comes_at_its_own_interval() -> None:
+    """Also where a recipient is in trouble, the way to which is a login; after a good one it is tried each time."""
+    cadence = in_rhythm().after(LOGGING_IN, ALL, login(Verdict.REJECTING), 300.0, MIDDLE)
+    cadence = cadence.after(LOGGING_IN, SESSION, found(SESSION), 310.0, MIDDLE)
+    troubled = replace(cadence, asked=frozenset({Aspect.RECIPIENT}))
+    assert troubled.wanted(LOGGING_IN, 320.0) == SESSION
+    assert troubled.wanted(LOGGING_IN, 600.0) >= SESSION | {Aspect.AUTH, Aspect.RECIPIENT}
+    good = troubled.after(LOGGING_IN, ALL, found(ALL, Verdict.REJECTS_DOMAIN, Aspect.RECIPIENT), 600.0, MIDDLE)
+    again = replace(good, asked=frozenset({Aspect.RECIPIENT}))
+    assert again.wanted(LOGGING_IN, 601.0) == SESSION | {Aspect.AUTH, Aspect.RECIPIENT}
 
 
 def spent(allowance: Allowance, now: float, *, asked: bool) -> int:
