@@ -57,6 +57,19 @@ RunProbe = Callable[[Target, frozenset[Aspect]], Awaitable[Report]]
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """What the conversation that begins next was asked to do beside what is due.
+
+    It examines these `aspects` too, and all there are if it is `whole`. `report` gets what it finds, and is cancelled
+    if it does not come to that.
+    """
+
+    report: asyncio.Future[Report]
+    aspects: frozenset[Aspect] = frozenset()
+    whole: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Watch:
     """One thing that is probed, and its place in the schedule.
@@ -64,8 +77,9 @@ class Watch:
     `readers` are the members that it is probed for: alike in all but pool, name and the recipe's name, and none once
     they are gone. `locks` are those of its addresses, in the order in which all watches take them. `job` is its name in
     the library's store. `delay` is what was last asked for until the next probe, `due` the wall time for which the
-    latest one was planned. `probing` is the conversation under way, and `missed` says that it lasted until the next was
-    due. `wish` is what somebody has asked for out of turn, None if nobody has.
+    latest one was planned. `probing` is the probe under way, and `in_turn` says that the trigger began it and that the
+    next is not due yet. `turn` is what the next conversation was asked for, be it that of a probe under way which has
+    still to wait.
     """
 
     readers: dict[Key, Target]
@@ -74,9 +88,9 @@ class Watch:
     cadence: Cadence = field(default_factory=Cadence)
     delay: float = 0.0
     due: float = 0.0
-    missed: bool = False
-    wish: frozenset[Aspect] | None = None
-    probing: asyncio.Task[Report] | None = None
+    in_turn: bool = False
+    probing: asyncio.Task[None] | None = None
+    turn: Turn | None = None
 
     @property
     def target(self) -> Target:
@@ -180,44 +194,45 @@ class Scheduler:
         and report when they end. Targets that are not scheduled are left out. Afterwards the regular probes are spread
         over the interval.
         """
-        probes: dict[asyncio.Task[Report], set[Key]] = {}
+        probes: dict[asyncio.Task[None], set[Key]] = {}
         for key in ((target.pool, target.member) for target in targets):
             if watch := self._watch_of.get(key):
-                probes.setdefault(self._begin(watch, self._wall(), whole=False, spread=True), set()).add(key)
+                probes.setdefault(self._begin(watch, self._wall(), spread=True), set()).add(key)
         if not probes:
             return set()
         done, _ = await asyncio.wait(probes, timeout=deadline)
         return {key for task in done if not task.cancelled() for key in probes[task]}
 
     async def probe_now(self, key: Key) -> Report:
-        """Probe all aspects of a member now, or after the conversation under way, and return what was reported.
+        """Probe all aspects of a member now, or right after the conversation under way, and return what was reported.
 
-        Raises KeyError if there is no such member, or a reload has removed it meanwhile.
+        All who ask before it begins share it. Raises KeyError if there is no such member, or a reload has removed or
+        changed it meanwhile.
         """
-        while (under_way := self._watch_of[key].probing) is not None:
-            await asyncio.wait({under_way})
-        task = self._begin(self._watch_of[key], self._wall(), whole=True, spread=False)
-        await asyncio.wait({task})  # and not the task itself: it goes on when who asked has gone
-        if task.cancelled():
+        watch = self._watch_of[key]
+        report = self._reserve(watch, whole=True)
+        await asyncio.wait({report})  # and not the report itself: others wait for it when who asked has gone
+        if report.cancelled() or self._watch_of.get(key) is not watch:
             raise KeyError(key)
-        return task.result()
+        return report.result()
 
     def ask(self, keys: Iterable[Key], aspects: frozenset[Aspect]) -> None:
-        """Have members probed as soon as may be, also in these aspects; after the conversation under way, if any.
+        """Probe these members now, or right after the conversation under way, and examine these aspects too.
 
-        Those that are not scheduled are left out.
+        Those that a member's recipe does not speak of are left out, and so is a login after a refused one. Who is not
+        probed at all is left out too.
         """
-        for watch in filter(None, map(self._watch_of.get, keys)):
-            watch.wish = aspects | (watch.wish or frozenset())
-            if watch.probing is None:
-                self._move(watch, 0.0)
+        for key in keys:
+            if watch := self._watch_of.get(key):
+                self._reserve(watch, aspects)
 
     @asynccontextmanager
     async def alone(self, target: Target) -> AsyncIterator[None]:
-        """Keep all conversations away from a target's addresses; begins when those under way have ended."""
-        async with AsyncExitStack() as held:
-            for lock in self._locks_of(target):
-                await held.enter_async_context(lock)
+        """Wait until no probe talks to the target's addresses at its port, and let none begin meanwhile.
+
+        The target need not be one that is probed.
+        """
+        async with _held(self._locks_of(target)):
             yield
 
     async def stop(self) -> None:
@@ -260,6 +275,8 @@ class Scheduler:
             for key in watch.readers:
                 del self._watch_of[key]
             watch.readers = {}
+            if watch.turn is not None:
+                watch.turn.report.cancel()
             self._clockwork.remove_job(watch.job)
         probing = [watch.probing for watch in watches if watch.probing is not None]
         for task in probing:
@@ -268,45 +285,68 @@ class Scheduler:
 
     async def _fire(self, watch: Watch) -> None:
         """Start the probe that is due; a coroutine, for the library runs anything else in a thread."""
-        if not watch.readers:
-            return
-        if watch.probing is None:
-            self._begin(watch, watch.due, whole=False, spread=False)
-        else:
-            watch.missed = True
+        if watch.readers:
+            begins = watch.probing is None
+            self._begin(watch, watch.due)
+            watch.in_turn = begins
 
-    def _begin(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> asyncio.Task[Report]:
-        """Start a probe, of all aspects if it is to be `whole`, or return the one under way."""
+    def _reserve(
+        self, watch: Watch, aspects: frozenset[Aspect] = frozenset(), *, whole: bool = False
+    ) -> asyncio.Future[Report]:
+        """Ask something of the conversation that begins next: at once if no probe is under way."""
+        turn = watch.turn or Turn(asyncio.get_running_loop().create_future())
+        watch.turn = replace(turn, aspects=turn.aspects | aspects, whole=turn.whole or whole)
+        self._begin(watch, self._wall())
+        return turn.report
+
+    def _begin(self, watch: Watch, due: float, *, spread: bool = False) -> asyncio.Task[None]:
+        """Start a probe, or return the one under way."""
         if watch.probing is None:
-            watch.missed = False
-            watch.probing = asyncio.create_task(self._probe(watch, due, whole=whole, spread=spread))
+            watch.in_turn = False
+            watch.probing = asyncio.create_task(self._probe(watch, due, spread=spread))
         return watch.probing
 
-    async def _probe(self, watch: Watch, due: float, *, whole: bool, spread: bool) -> Report:
-        target, intervals = watch.target, watch.recipe.intervals
+    async def _probe(self, watch: Watch, due: float, *, spread: bool) -> None:
         loop, late = asyncio.get_running_loop(), self._late(due) - (ROUND_GRACE if spread else 0.0)
-        async with AsyncExitStack() as held:
-            for lock in watch.locks:
-                await held.enter_async_context(lock)
+        async with _held(watch.locks):
             came = loop.time()
-            await held.enter_async_context(self._entrance)  # last: who waits for an address takes no place
-            began = loop.time()
-            late += began - came  # but for what it waited for an address, which is nobody's fault
-            lag = self._late(due)
-            aspects = frozenset(intervals) if whole else self._allowed(watch, intervals, began, late)
-            watch.wish = None
-            report = await self._report_of(target, aspects)
+            async with self._entrance:  # last: who waits for an address takes no place
+                began = loop.time()
+                late += began - came  # but for what it waited for an address, which is nobody's fault
+                lag = self._late(due)
+                turn, watch.turn = watch.turn, None
+                aspects = self._aspects(watch, turn, began, late)
+                report = await self._conversation(watch.target, aspects, turn)
         watch.probing = None
         if watch.readers:  # else it ended in the very moment in which it was cancelled
+            intervals = watch.recipe.intervals
             watch.cadence = watch.cadence.after(intervals, aspects, report.result, began, drawn(0, 1))
             self._tell(watch, report, lag)
-            self._plan(watch, loop.time() - began, spread=spread)
+            self._go_on(watch, loop.time() - began, spread=spread)
+
+    def _aspects(self, watch: Watch, turn: Turn | None, now: float, late: float) -> frozenset[Aspect]:
+        """Return what a conversation that begins now examines."""
+        intervals = watch.recipe.intervals
+        if turn is not None and turn.whole:
+            return frozenset(intervals)
+        if turn is not None:
+            watch.cadence = replace(watch.cadence, asked=watch.cadence.asked | turn.aspects)
+        return self._allowed(watch, intervals, now, late)
+
+    async def _conversation(self, target: Target, aspects: frozenset[Aspect], turn: Turn | None) -> Report:
+        """Talk to the target, and give the report to those who have asked for it."""
+        try:
+            report = await self._report_of(target, aspects)
+        except asyncio.CancelledError:
+            if turn is not None:
+                turn.report.cancel()
+            raise
+        if turn is not None:
+            turn.report.set_result(report)
         return report
 
     def _allowed(self, watch: Watch, intervals: Mapping[Aspect, float], now: float, late: float) -> frozenset[Aspect]:
         """Return what a probe should examine, or no more than the session if too many others go deep now."""
-        if watch.wish is not None:
-            watch.cadence = replace(watch.cadence, asked=watch.cadence.asked | watch.wish)
         wanted = watch.cadence.wanted(intervals, now)
         if wanted == SHALLOW:
             return wanted
@@ -344,16 +384,21 @@ class Scheduler:
             log.exception("probe_result_not_taken", pool=target.pool, member=target.member)
         return NextProbe(target.recipe.interval)
 
+    def _go_on(self, watch: Watch, elapsed: float, *, spread: bool) -> None:
+        """Begin the next probe if it was asked for meanwhile, which is planned from then on, or plan it."""
+        if watch.turn is not None:
+            self._begin(watch, self._wall())
+        else:
+            self._plan(watch, elapsed, spread=spread)
+
     def _plan(self, watch: Watch, elapsed: float, *, spread: bool) -> None:
         """Set the next probe, `elapsed` seconds after the last one started."""
         interval = watch.recipe.interval
-        if watch.wish is not None:
-            self._move(watch, 0.0)
-        elif watch.delay < interval:
+        if watch.delay < interval:
             self._move(watch, max(0.0, watch.delay - elapsed))
         elif spread:
             self._move(watch, drawn(0, watch.delay))
-        elif watch.delay > interval or watch.missed:
+        elif watch.delay > interval or not watch.in_turn:
             self._move(watch, max(0.0, jittered(watch.delay) - elapsed))
         # else the trigger has already set it
 
@@ -377,6 +422,15 @@ class Scheduler:
     def _spread_anew(self) -> None:
         for watch in self._watches.values():
             self._move(watch, drawn(0, watch.delay))
+
+
+@asynccontextmanager
+async def _held(locks: Iterable[asyncio.Lock]) -> AsyncIterator[None]:
+    """Take locks one after the other, and give all of them back."""
+    async with AsyncExitStack() as held:
+        for lock in locks:
+            await held.enter_async_context(lock)
+        yield
 
 
 def by_subject(targets: Iterable[Target]) -> Mapping[Target, dict[Key, Target]]:

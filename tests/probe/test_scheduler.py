@@ -589,17 +589,85 @@ async def test_probing_a_stranger_now(begin: Begin) -> None:
         await scheduler.probe_now(("in", "mx2"))
 
 
-async def test_probing_one_now_that_a_reload_removes(begin: Begin, probes: Probes) -> None:
-    """Who asked is told that there is no such member any more, whether its probe had begun or waited for another."""
-    it = target(interval=NEVER)
+async def test_probing_a_member_now_that_never_answers_in_time(probes: Probes) -> None:
+    """Where each conversation outlasts the interval, the very next one is the whole one that was asked for."""
+    reports: list[Report] = []
+
+    async def outlasting(_: Target, aspects: frozenset[Aspect]) -> Report:
+        probes.depths.append(aspects)
+        await asyncio.sleep(2 * FAST)
+        return well(aspects)
+
+    def take(it: Target, report: Report, _lag: float) -> NextProbe:
+        reports.append(report)
+        return NextProbe(it.recipe.interval)
+
+    scheduler = Scheduler(take, concurrency=1, run_probe=outlasting)
+    await scheduler.start([target()])
+    await until(lambda: len(probes.depths) == 3)
+    asked = await scheduler.probe_now(("in", "mx1"))
+    await scheduler.stop()
+    assert asked is reports[3]
+    assert probes.depths[3] == DEEP
+
+
+async def test_who_asks_for_the_same_probe_shares_it(begin: Begin, probes: Probes) -> None:
+    """All who ask during a conversation get the next one's report, and so do those who ask until that begins."""
+    here, there = rival("here", "10.0.0.1"), rival("there", "10.0.0.1")
     probes.gate.clear()
-    scheduler = await begin(it)
-    first, second = (asyncio.create_task(scheduler.probe_now(("in", "mx1"))) for _ in range(2))
+    scheduler = await begin(here, there)
+    round_ = asyncio.create_task(scheduler.first_round(NEVER, [here]))
     await until(lambda: bool(probes.begun))
-    await scheduler.replace([])
+    asked = [asyncio.create_task(scheduler.probe_now(("in", name))) for name in ("here", "here", "there", "there")]
+    await asyncio.sleep(0)
+    asked.pop(0).cancel()
+    probes.gate.set()
+    await round_
+    one, other, same = await asyncio.gather(*asked)
+    assert other is same is not one
+    assert Counter(name for name, _ in probes.begun) == {"here": 2, "there": 1}
+
+
+@pytest.mark.parametrize("ends", [lambda it: it.replace([]), lambda it: it.stop()], ids=["reload", "stop"])
+async def test_probing_one_now_that_goes(
+    begin: Begin, probes: Probes, ends: Callable[[Scheduler], Awaitable[None]]
+) -> None:
+    """Who asked is told that there is no such member any more, whether its probe had begun or waited for another."""
+    probes.gate.clear()
+    scheduler = await begin(target(interval=NEVER))
+    first = asyncio.create_task(scheduler.probe_now(("in", "mx1")))
+    await until(lambda: bool(probes.begun))
+    second = asyncio.create_task(scheduler.probe_now(("in", "mx1")))
+    await asyncio.sleep(0)
+    await ends(scheduler)
     for asked in (first, second):
         with pytest.raises(KeyError):
             await asked
+    assert len(probes.begun) == 1
+
+
+async def test_probing_one_now_that_a_reload_takes_from_others(begin: Begin, probes: Probes) -> None:
+    """The conversation goes on for those that stay; its report is none of one that has gone."""
+    stays, goes = shared()
+    probes.gate.clear()
+    scheduler = await begin(stays, goes)
+    asked = [asyncio.create_task(scheduler.probe_now((pool, "mx1"))) for pool in ("in", "out")]
+    await until(lambda: bool(probes.begun))
+    await scheduler.replace([stays])
+    probes.gate.set()
+    assert await asked[0] is probes.readers[0][1]
+    with pytest.raises(KeyError):
+        await asked[1]
+
+
+async def test_after_a_probe_out_of_turn_the_delay_counts_from_it(begin: Begin, probes: Probes) -> None:
+    """A member that was to be asked after a long time only, and is found well out of turn, has its rhythm again."""
+    delays = iter([NEVER])
+    probes.delay = lambda it: next(delays, it.recipe.interval)
+    scheduler = await begin(target())
+    await until(lambda: probes.count() == 1)
+    await scheduler.probe_now(("in", "mx1"))
+    await until(lambda: probes.count() == 4)
 
 
 async def test_others_can_be_asked_out_of_turn(begin: Begin, probes: Probes) -> None:
@@ -631,6 +699,28 @@ async def test_who_is_asked_during_a_conversation_is_probed_after_it(begin: Begi
     assert probes.most_of_one == 1
 
 
+async def test_who_takes_a_result_can_ask_for_more(probes: Probes) -> None:
+    """Of others that share the address, and of itself: one more probe each, without what no recipe speaks of."""
+    here, there = rival("here", "10.0.0.1"), rival("there", "10.0.0.1")
+
+    def take(it: Target, report: Report, lag: float) -> NextProbe:
+        if not probes.results:
+            scheduler.ask([("in", "here"), ("in", "there")], frozenset({Aspect.RECIPIENT, Aspect.AUTH}))
+        return probes.take(it, report, lag)
+
+    scheduler = Scheduler(take, concurrency=2, run_probe=probes.run)
+    await scheduler.start([here, there])
+    await scheduler.first_round(10, [here])
+    await until(lambda: len(probes.results) == 3)
+    await asyncio.sleep(0)
+    await scheduler.stop()
+    assert {name: depth for (name, _), depth in zip(probes.begun, probes.depths, strict=True)} == {
+        "here": SESSION | {Aspect.RECIPIENT},
+        "there": DEEP,
+    }
+    assert probes.most_of_all == 1
+
+
 async def test_alone_with_an_address(begin: Begin, probes: Probes) -> None:
     """While somebody is alone with a member's addresses no conversation goes there, and others are not held up."""
     here, there = rival("here", "10.0.0.1"), rival("there", "10.0.0.2")
@@ -640,6 +730,25 @@ async def test_alone_with_an_address(begin: Begin, probes: Probes) -> None:
         await until(lambda: probes.count("there") == 1)
         assert [name for name, _ in probes.begun] == ["there"]
     assert await round_ == {("in", "here"), ("in", "there")}
+
+
+async def test_who_wants_to_be_alone_waits(begin: Begin, probes: Probes) -> None:
+    """A conversation with one of the addresses ends first; that of a target that is not probed itself too."""
+    one, other = ip_address("10.0.0.1"), ip_address("10.0.0.2")
+    probes.gate.clear()
+    scheduler = await begin(rival("here", str(one)))
+    round_ = asyncio.create_task(scheduler.first_round(NEVER, [rival("here", str(one))]))
+    await until(lambda: bool(probes.begun))
+
+    async def look() -> list[str]:
+        async with scheduler.alone(replace(rival("stranger", ""), addresses=(other, one))):
+            return list(probes.ended)
+
+    looking = asyncio.create_task(look())
+    await asyncio.sleep(0)
+    probes.gate.set()
+    assert await looking == ["here"]
+    await round_
 
 
 async def test_a_conversation_that_outlasts_its_interval_is_followed_at_once(
