@@ -74,7 +74,7 @@ class Turn:
 class Watch:
     """One thing that is probed, and its place in the schedule.
 
-    `readers` are the members that it is probed for: alike in all but pool, name and the recipe's name, and none once
+    `readers` are the members that it is probed for: alike in all that makes a difference (`by_subject`), and none once
     they are gone. `locks` are those of its addresses, in the order in which all watches take them. `job` is its name in
     the library's store. `delay` is what was last asked for until the next probe, `due` the wall time for which the
     latest one was planned. `probing` is the probe under way, and `in_turn` says that the trigger began it and that the
@@ -434,13 +434,18 @@ async def _held(locks: Iterable[asyncio.Lock]) -> AsyncIterator[None]:
 
 
 def by_subject(targets: Iterable[Target]) -> Mapping[Target, dict[Key, Target]]:
-    """Gather targets by what is probed: each under one in which all that is only a name is left out."""
+    """Gather targets by what is probed: each under one without all that makes no difference.
+
+    That is what is only a name, the recipe's port (the target's counts), and what is only for TLS where none is spoken.
+    """
     nameless: dict[int, Recipe] = {}
     subjects: dict[Target, dict[Key, Target]] = {}
     for target in targets:
         if (recipe := nameless.get(id(target.recipe))) is None:
-            recipe = nameless[id(target.recipe)] = replace(target.recipe, name="")
+            recipe = nameless[id(target.recipe)] = replace(target.recipe, name="", port=0)
         subject = replace(target, pool="", member="", recipe=recipe)
+        if not recipe.speaks_tls:
+            subject = replace(subject, host="", tlsa=None)
         subjects.setdefault(subject, {})[target.pool, target.member] = target
     return subjects
 

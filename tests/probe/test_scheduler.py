@@ -431,6 +431,29 @@ async def test_members_that_share_all_share_one_conversation(begin: Begin, probe
     assert report is same
 
 
+def plain(member: str, host: str = "") -> Target:
+    """Build a member on one server for all, that is probed without TLS and is called `host`."""
+    it = target(member, interval=NEVER, address="10.0.0.1")
+    return replace(it, recipe=replace(it.recipe, starttls=StartTls.OFF), host=host)
+
+
+async def test_without_tls_the_name_makes_no_difference(begin: Begin, probes: Probes) -> None:
+    """Neither it nor its TLSA records nor the recipe's own port are of any use there."""
+    ours = replace(plain("mx1", "a.example"), tlsa=())
+    others = replace(plain("mx2", "b.example"), recipe=replace(ours.recipe, port=2525))
+    scheduler = await begin(ours, others)
+    assert await scheduler.first_round(10, [ours, others]) == {("in", "mx1"), ("in", "mx2")}
+    assert len(probes.begun) == 1
+
+
+async def test_with_tls_the_name_makes_a_difference(begin: Begin, probes: Probes) -> None:
+    """Each host has its certificate, and each is looked at."""
+    both = [rival("mx1", "10.0.0.1"), rival("mx2", "10.0.0.1")]
+    scheduler = await begin(*both)
+    await scheduler.first_round(10, both)
+    assert len(probes.begun) == 2
+
+
 async def test_the_most_impatient_reader_and_all_wishes_count(probes: Probes) -> None:
     """Of what several readers ask for, the least delay and the union of the aspects come next."""
     asked = {"in": NextProbe(0.01, frozenset({Aspect.TLS})), "out": NextProbe(NEVER, frozenset({Aspect.RECIPIENT}))}
