@@ -79,6 +79,8 @@ class Observer:
         self._wall = wall
         self._medians: dict[str, tuple[float, float | None]] = {}
         self._guards: dict[str, Guard] = {}
+        self._asked: dict[tuple[str, Verdict], float] = {}
+        """Until when (loop time) a pool's members need not be asked again for a verdict that one of them has given."""
         self._fallen: dict[str, dict[str, Target]] = {}
         """How each member that has fallen was probed, by pool."""
 
@@ -96,19 +98,23 @@ class Observer:
         self._weigh(target.pool, entry, touched=(after.state, after.verdict) != (before.state, before.verdict))
         self._tell(target, entry.standing, before, report.result)
         if report.result.verdict in QUESTIONS and not before.shows(report.result.verdict):
-            self._ask_the_others(target, report.result.aspect)
+            self._ask_the_others(target, report.result)
         if before.state is State.DOWN and after.state in AT_WORK:
             self._ask_who_is_down(target.pool)
         return next_probe(after, entry.thresholds)
 
-    def _ask_the_others(self, target: Target, aspect: Aspect) -> None:
-        """Have the same question put to the rest of the pool at once.
+    def _ask_the_others(self, target: Target, result: ProbeResult) -> None:
+        """Have the same question put to the rest of the pool at once, though only once in an interval.
 
         If all of them fail it, the question is suspect. Asked in their own time they would fall one after the other
         before anybody could know, until one of them had all the mail.
         """
-        others = (entry.member.name for entry in self._roster().entries(target.pool))
-        self._ask([(target.pool, name) for name in others if name != target.member], frozenset({aspect}))
+        asked, now = (target.pool, result.verdict), asyncio.get_running_loop().time()
+        if now < self._asked.get(asked, now):
+            return
+        self._asked[asked] = now + target.recipe.interval
+        others = [e for e in self._roster().entries(target.pool) if not e.standing.health.shows(result.verdict)]
+        self._ask([(target.pool, entry.member.name) for entry in others], frozenset({result.aspect}))
 
     def _ask_who_is_down(self, pool: str) -> None:
         """Probe them at once: what was mended for one may be mended for all, and the long dead are probed seldom."""
