@@ -293,7 +293,7 @@ def _portion(candidate: Candidate) -> str:
     portion = candidate.portion
     if portion.percent == WHOLE.percent:
         return ""
-    return f": {portion.percent} % of its weight" + (f" ({portion.why})" if portion.why else "")
+    return f", with {portion.percent} % of its weight" + (f" ({portion.why})" if portion.why else "")
 
 
 def _condition(candidate: Candidate) -> str:
@@ -315,4 +315,9 @@ def _state_in_words(health: Health) -> str:
         return f"not probed to the end: {health.verdict}"
     if health.state is State.UNKNOWN:
         return "not probed yet"
-    return "up" if health.state is State.UP else f"{health.state} ({health.verdict})"
+    if health.state is State.DOWN and health.successes > 0:
+        probes = "probe" if health.successes == 1 else f"{health.successes} probes"
+        return f"down, and well in its last {probes}"
+    # A state that is its own verdict ("busy") need not be said twice.
+    alone = health.state is State.UP or str(health.state) == str(health.verdict)
+    return str(health.state) if alone else f"{health.state} ({health.verdict})"

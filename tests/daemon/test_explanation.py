@@ -115,7 +115,8 @@ def test_a_portion_is_shown_with_its_reason() -> None:
     """A slow start is why a member has less than its weight."""
     found = told("lb.test MX", mx2=Standing(Admin(), UP.health, Portion(10, "slow start")))["members"]["mx2"]
     assert found["portion"] == {"percent": 10, "why": "slow start"}
-    assert (found["weight"], found["effective_weight"], found["rule"]) == (30, 3, "up: 10 % of its weight (slow start)")
+    assert (found["weight"], found["effective_weight"]) == (30, 3)
+    assert found["rule"] == "up, with 10 % of its weight (slow start)"
 
 
 def test_clients_have_their_first_choices() -> None:

@@ -272,8 +272,12 @@ def test_all_down_goes_before_min_healthy() -> None:
     [
         (candidate("a"), "up"),
         (candidate("a", State.DOWN, verdict=Verdict.REFUSED), "not published: down (refused)"),
-        (candidate("a", State.BUSY, verdict=Verdict.BUSY, percent=10), "busy (busy): 10 % of its weight"),
-        (candidate("a", percent=40, why="slow start"), "up: 40 % of its weight (slow start)"),
+        (
+            replace(candidate("a"), health=Health(state=State.DOWN, successes=2)),
+            "not published: down, and well in its last 2 probes",
+        ),
+        (candidate("a", State.BUSY, verdict=Verdict.BUSY, percent=10), "busy, with 10 % of its weight"),
+        (candidate("a", percent=40, why="slow start"), "up, with 40 % of its weight (slow start)"),
         (candidate("a", State.DOWN, verdict=Verdict.REJECTS_DOMAIN), "not published: down (rejects_domain)"),
         (candidate("a", State.UNKNOWN), "not published: not probed yet"),
         (candidate("a", State.UNKNOWN, verdict=Verdict.PROBE_LIMITED), "not probed to the end: probe_limited"),
@@ -322,7 +326,7 @@ def test_reason_beside_a_healthy_member(subject: Candidate, reason: str) -> None
             "",
             "published: panic, less than 0.5 of the pool's weight is healthy (draining (busy))",
         ),
-        (candidate("a", State.BUSY, verdict=Verdict.BUSY), pool(min_healthy=0.5), "", "busy (busy)"),
+        (candidate("a", State.BUSY, verdict=Verdict.BUSY), pool(min_healthy=0.5), "", "busy"),
         (candidate("a", weight=0), pool(), "", "published: no member has a weight (up)"),
     ],
 )
@@ -414,7 +418,9 @@ def test_whatever_is_known_the_weights_are_those_that_count(
 
 
 _RETURNING = (("better", _READY, 1), ("back", _READY, 2), ("drained", _DRAIN, 2), ("worse", _READY, 3))
-_WHY_RETURNING = "published: it answers again, and less than half of the pool's weight is healthy (down (ok))"
+_WHY_RETURNING = (
+    "published: it answers again, and less than half of the pool's weight is healthy (down, and well in its last probe)"
+)
 
 
 def _probed(health: Health, marks: str) -> Health:
@@ -455,7 +461,7 @@ def test_who_comes_back_early_is_of_a_tier_that_works_and_ready() -> None:
     assert [(choice.member.name, choice.weight) for choice in found.published] == [("works", 100), ("back", 10)]
     assert (found.panic, found.healthy_weight, found.reasons["works"]) == (False, 1, "up")
     assert found.reasons["back"] == _WHY_RETURNING
-    assert found.reasons["better"] == "not published: down (ok)"
+    assert found.reasons["better"] == "not published: down, and well in its last probe"
 
 
 # Suspect questions
