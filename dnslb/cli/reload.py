@@ -23,7 +23,8 @@ def reload(daemon: Daemon, *, as_json: bool) -> None:
     if as_json:
         emit_json(result)
         return
-    what = "reloaded" if result["changed"] else "reloaded, and nothing has changed"
-    emit(f"{what} (generation {result['generation']})")
+    # A new way of probing is in use too, and changes no answer yet.
+    answers = "have changed" if result["changed"] else "are as before"
+    emit(f"reloaded, and the answers {answers} (generation {result['generation']})")
     for warning in result["warnings"]:
         emit(f"warning: {warning}")

@@ -175,7 +175,7 @@ class Journal:
     def reloaded(self, who: str, generation: int, warnings: Sequence[str], *, changed: bool) -> None:
         """Tell that the configuration has been read again and is in use."""
         _log.info("reloaded", by=who, changed=changed, generation=generation, warnings=list(warnings))
-        text = f"reload by {who}: generation {generation}" + ("" if changed else ", no change")
+        text = f"reload by {who}: generation {generation}" + ("" if changed else ", answers as before")
         self.event(EventKind.RELOAD, text, who=who, changed=changed)
 
     def reload_refused(self, who: str, problems: Sequence[str]) -> None:

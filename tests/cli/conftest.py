@@ -71,6 +71,8 @@ class FakeOperator:
         self.asked: list[dict[str, Any]] = []
         self.counts_alike = False
         """Whether the pool is a round-robin one."""
+        self.changes = True
+        """Whether a reload brings other answers."""
         self.stays = False
         """Whether a member stays published, whatever people want."""
 
@@ -113,7 +115,7 @@ class FakeOperator:
                 Code.CONFIG, "the configuration has 2 errors, and nothing was changed", {"problems": self.wrong}
             )
         self.asked.append({"reload": who})
-        return {"generation": 8, "changed": True, "warnings": ["zone lb.example.org has one name server only"]}
+        return {"generation": 8, "changed": self.changes, "warnings": ["zone lb.example.org has one name server only"]}
 
     async def events(
         self, since: float | None, pool: str | None, after: int | None, limit: int

@@ -128,13 +128,15 @@ def test_a_broken_configuration_is_said_so(text: str, empty: Path) -> None:
 
 
 def test_reload_says_what_has_changed(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
-    """The generation, and each warning on a line."""
+    """The answers or not, the generation, and each warning on a line. A probe that has changed is in use either way."""
     assert dnslb("reload").output.splitlines() == [
-        "reloaded (generation 8)",
+        "reloaded, and the answers have changed (generation 8)",
         "warning: zone lb.example.org has one name server only",
     ]
     assert json.loads(dnslb("reload", "--json").stdout)["changed"] is True
     assert len(daemon.operator.asked) == 2
+    daemon.operator.changes = False
+    assert dnslb("reload").output.startswith("reloaded, and the answers are as before (generation 8)\n")
 
 
 def test_a_reload_of_a_bad_file_shows_every_error(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
