@@ -36,6 +36,9 @@ def events(  # noqa: PLR0913 -- one for each option
     if as_json and not follow:
         emit_json(found)
         return
+    if not found and not follow:
+        # A silence could also be a misspelled name.
+        click.echo(_nothing(pool, since), err=True)
     try:
         for event in _followed(daemon, wanted, found) if follow else found:
             emit(json.dumps(event, ensure_ascii=False) if as_json else _sentence(event))
@@ -58,6 +61,10 @@ def _followed(daemon: Daemon, wanted: dict[str, Any], found: list[dict[str, Any]
             if not away:
                 click.echo(f"{error.message} (still trying)", err=True)
             found, away = [], True
+
+
+def _nothing(pool: str | None, since: float | None) -> str:
+    return "no events" + (f" of pool {plain(pool)}" if pool else "") + (" in that time" if since else " yet")
 
 
 def _sentence(event: dict[str, Any]) -> str:

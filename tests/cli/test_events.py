@@ -39,6 +39,14 @@ def test_events_are_sentences(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch:
     ]
 
 
+def test_no_events_are_no_silence(dnslb: "Dnslb") -> None:
+    """It could also mean a misspelled pool. Standard output stays empty, and so does the list for programs."""
+    none = dnslb("events", "--pool", "inbonud", "--since", "1h")
+    assert (none.stdout, none.stderr) == ("", "no events of pool inbonud in that time\n")
+    assert dnslb("events").stderr == "no events yet\n"
+    assert json.loads(dnslb("events", "--json").stdout) == []
+
+
 def test_json_is_the_list(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """As the daemon sent it."""
     daemon.operator.happened = [an_event(1), an_event(2)]
