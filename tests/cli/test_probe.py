@@ -471,6 +471,8 @@ WRONG = [
     (["mx1.example.org:25", "--kind", "tcp", "--rcpt-to", "a@b.org"], "--kind tcp only connects: --rcpt-to means"),
     (["mx1.example.org:465", "--starttls", "require"], "begins with TLS: leave --starttls out"),
     (["192.0.2.1", "-6"], "-6 does not go with 192.0.2.1"),
+    (["192.0.2.1", "--source", "::1"], "--source ::1 does not go with 192.0.2.1"),
+    (["mx1.example.org", "-6", "--source", "192.0.2.5"], "--source 192.0.2.5 does not go with -6"),
     (["192.0.2.1", "--verify", "name"], "--verify name needs the name that the certificate should have"),
     (["mx1.example.org", "--verify", "name", "--starttls", "off"], "without TLS there is no certificate"),
     (["mx1.example.org", "--auth-user", "probe", "--starttls", "off"], "a password is only sent over TLS"),

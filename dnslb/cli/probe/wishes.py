@@ -72,6 +72,9 @@ def _of_place(place: Place, wishes: Wishes, kind: Kind) -> str:
         return "--kind tcp has no port of its own: write HOST:PORT"
     if place.address and wishes.family not in {None, place.address.version}:
         return f"-{wishes.family} does not go with {place.address}"
+    family = place.address.version if place.address else wishes.family
+    if wishes.source and family not in {None, *(source.version for source in wishes.source)}:
+        return f"--source {wishes.source[0]} does not go with {place.address or f'-{family}'}"
     return ""
 
 
