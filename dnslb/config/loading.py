@@ -19,6 +19,7 @@ from dnslb.config.zones import read_zones
 
 DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
 _POSITION = re.compile(r" ?\(at (?:line (\d+), column \d+|end of document)\)\Z")
+_TWICE = "Cannot overwrite a value"  # what tomllib says
 
 
 def find(explicit: Path | None) -> Path:
@@ -82,4 +83,5 @@ def _report(path: Path, text: str) -> Report:
         if match := _POSITION.search(message):
             message = message[: match.start()]
             line = int(match.group(1)) if match.group(1) else text.count("\n") + 1
+        message = "this key has a value already" if message == _TWICE else message
     raise ConfigError((Problem(str(path), line, "", "", f"not TOML: {message}"),))

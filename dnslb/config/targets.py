@@ -16,6 +16,7 @@ from dnslb.wire.name import from_text, to_text
 _FOR_MAIL = frozenset({2, 3})
 """The certificate usages that senders of mail heed (RFC 7672 section 3.1)."""
 
+_ADD_ONE = "add one, as 3 1 1 with the data that `dnslb probe` shows"
 _SHOWN = 3
 
 
@@ -97,12 +98,12 @@ def _check_tlsa(meeting: _Meeting, host: str, wants: str, zones: Mapping[bytes, 
     name = tlsa_name(host, meeting.port)
     where = f"zone {zone.written}" if zone else "our zones"
     if not records:
-        report.error(meeting.host_path, f"{wants}, and {where} has no TLSA record at {name}: add one, as 3 1 1")
+        report.error(meeting.host_path, f"{wants}, and {where} has no TLSA record at {name}: {_ADD_ONE}")
     elif not any(record.usage in _FOR_MAIL for record in records):
         report.error(
             meeting.host_path,
             f"{wants}, and no TLSA record at {name} has usage 3 or 2, the ones that mail heeds (RFC 7672 3.1): "
-            "add one, as 3 1 1",
+            f"{_ADD_ONE}",
         )
 
 

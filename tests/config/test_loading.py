@@ -313,6 +313,7 @@ def test_all_mistakes_of_all_files_come_at_once(write: Write) -> None:
     [
         ("a = 1\nb = \n", "dnslb.toml:2: not TOML: Invalid value"),
         ('a = 1\nb = "open', "dnslb.toml:2: not TOML: Unterminated string"),
+        ('[a]\nb = "5s"\nb = "10s"\n', "dnslb.toml:3: not TOML: this key has a value already"),
         ("[a]\n\n[a]\n", "dnslb.toml:3: not TOML: Cannot declare ('a',) twice"),
         ("", 'dnslb.toml: zone: missing, expected at least one [zone."NAME"]'),
         ("service = 5\n[zone]", "dnslb.toml:1: service = 5: expected an array of tables, [[service]]"),

@@ -111,7 +111,10 @@ def test_the_port_is_the_one_that_is_probed() -> None:
 def test_a_record_that_is_missing_is_named(records: str) -> None:
     """With verify = "dane" and a host in a zone of ours the record has to be there."""
     assert errors(records=records) == [
-        f"{MEMBER} zone lb.example.org has no TLSA record at _25._tcp.mx1.lb.example.org: add one, as 3 1 1"
+        (
+            f"{MEMBER} zone lb.example.org has no TLSA record at _25._tcp.mx1.lb.example.org: "
+            "add one, as 3 1 1 with the data that `dnslb probe` shows"
+        )
     ]
 
 
@@ -120,7 +123,7 @@ def test_records_that_mail_does_not_heed_are_told_apart() -> None:
     assert errors(records=f"_25._tcp.mx1 TLSA 1 1 1 {DIGEST}") == [
         (
             f"{MEMBER} no TLSA record at _25._tcp.mx1.lb.example.org has usage 3 or 2, the ones that mail heeds "
-            "(RFC 7672 3.1): add one, as 3 1 1"
+            "(RFC 7672 3.1): add one, as 3 1 1 with the data that `dnslb probe` shows"
         )
     ]
 
