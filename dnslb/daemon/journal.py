@@ -133,8 +133,8 @@ class Journal:
         _log.error("prober_suspected", pool=pool, frozen_seconds=seconds, second_look=dict(findings))
         looks = "; ".join(f"{member} ({look})" for member, look in findings.items())
         text = (
-            f"half of pool {pool} or more fails at the same time, so the fault may be here: its answers stay as they"
-            f" are for {seconds:g} s. A bare connection says: {looks}"
+            f"half of pool {pool} or more fails at the same time, so the fault may be here: no more of its members"
+            f" leave the answers for {seconds:g} s. A bare connection says: {looks}"
         )
         self.event(EventKind.ALERT, text, pool=pool, second_look=dict(findings))
 
