@@ -6,7 +6,7 @@ import click
 
 from dnslb.cli.countdown import words
 from dnslb.cli.options import Daemon, Failed, talks_to_daemon
-from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, plain, share, table
+from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, local_time, plain, share, table
 
 _WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
 _POOLS = (
@@ -97,7 +97,15 @@ def _status(found: dict[str, Any]) -> list[str]:
 
 
 def _banners(pools: dict[str, Any]) -> list[str]:
-    return [_banner(name, facts) for name, facts in pools.items() if facts["panic"]]
+    panics = [_banner(name, facts) for name, facts in pools.items() if facts["panic"]]
+    return panics + [_held(name, facts["held_until"]) for name, facts in pools.items() if facts.get("held_until")]
+
+
+def _held(name: str, until: str) -> str:
+    return alarm(
+        f"Half of pool {plain(name)} or more fails at once, which may be the fault of this prober: who is still in its"
+        f" answers stays in them until {local_time(until)}."
+    )
 
 
 def _banner(name: str, facts: dict[str, Any]) -> str:
@@ -140,7 +148,7 @@ def _one_pool(name: str, facts: dict[str, Any]) -> str:
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
     foot = [f"\nShares are of the new connections through {plain(of)}." for of in _shares_of(facts)]
-    return "\n".join([_banner(name, facts) if facts["panic"] else head, "", lines[0], *rows, *foot])
+    return "\n".join([*(_banners({name: facts}) or [head]), "", lines[0], *rows, *foot])
 
 
 def _shares_of(facts: dict[str, Any]) -> set[str]:

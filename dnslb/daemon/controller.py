@@ -307,7 +307,9 @@ class Controller:
         selections = self._publisher.selections or {
             pool.name: select(pool, roster.candidates(pool.name), frozenset()) for pool in settings.pools.values()
         }
-        return report.View(settings.pools, settings.services, roster, selections, self._farewells)
+        return report.View(
+            settings.pools, settings.services, roster, selections, self._farewells, self._observer.held_until
+        )
 
     def _reading(self) -> Reading:
         counted = [counters.by_protocol() for _, counters in self._workers()]

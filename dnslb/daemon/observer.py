@@ -194,7 +194,8 @@ class Observer:
     def _believed(self, target: Target, entry: Entry, after: Health) -> Health:
         """Return what is to be believed of a member: perhaps that it stays where it is for now."""
         before = entry.standing.health
-        if before.state in AT_WORK and after.state is State.DOWN and after.verdict is not Verdict.AUTH_FAILED:
+        # What a server has answered to a question of ours is no fault of the network; it is doubted in another way.
+        if before.state in AT_WORK and after.state is State.DOWN and after.verdict not in QUESTIONS:
             return self._guarded(target, before, after)
         if after.state is State.DRAINING and after.verdict is Verdict.BUSY and not self._others_have_time(target):
             return held(before, after)
@@ -207,6 +208,11 @@ class Observer:
             entry.member.name != target.member and entry.standing.health.state in {State.UP, State.DEGRADED}
             for entry in entries
         )
+
+    def held_until(self, pool: str) -> float | None:
+        """Return the Unix time until which falls in a pool are held, None if they are not."""
+        guard = self._guards.get(pool)
+        return guard.frozen_until if guard is not None and guard.frozen_until > self._wall() else None
 
     def _guarded(self, target: Target, before: Health, after: Health) -> Health:
         """Hold up for one round a member that falls with half of its pool."""

@@ -1,7 +1,7 @@
 """What the daemon tells of itself: the status object and the readings for metrics. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -24,13 +24,17 @@ from dnslb.wire import name
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a report is made from: the configuration, the states and what is published of them."""
+    """What a report is made from: the configuration, the states and what is published of them.
+
+    `held_until` says until when (Unix time) the falls in a pool are held, because too many came at once.
+    """
 
     pools: Mapping[str, Pool]
     services: Sequence[Service]
     roster: Roster
     selections: Mapping[str, Selection]
     farewells: Farewells = field(default_factory=Farewells)
+    held_until: Callable[[str], float | None] = lambda _pool: None
 
 
 def rfc3339(at: float | None) -> str | None:
@@ -128,6 +132,7 @@ def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
     return {
         "panic": selection.panic,
         "suspect": selection.suspect,
+        "held_until": rfc3339(view.held_until(pool.name)),
         "healthy_weight": selection.healthy_weight,
         "total_weight": selection.total_weight,
         "members": {entry.member.name: member_json(view, pool, entry) for entry in view.roster.entries(pool.name)},

@@ -74,6 +74,19 @@ def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daem
     assert "\x1b" not in output
 
 
+def test_a_pool_whose_falls_are_held_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """A member that shows a failure and is up all the same would be a riddle."""
+    daemon.operator.now["pools"]["inbound"]["held_until"] = "2026-01-01T00:00:30Z"
+    for command in (("status",), ("pool", "inbound")):
+        assert "Half of pool inbound or more fails at once" in dnslb(*command).output
+
+
+def test_a_suspect_question_is_not_told_as_bad_members(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """The panic's banner says what is really in doubt."""
+    daemon.operator.now["pools"]["inbound"].update(panic=True, suspect="rejects_domain")
+    assert "all members fail in the same way (rejects_domain)" in dnslb("pool", "inbound").output
+
+
 def test_what_will_need_a_person_soon_stands_below_its_member(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """One line for each warning, under the reason why the member is published."""
     daemon.operator.member("inbound", "mx1")["warnings"] = ["the certificate ends in 9 days"]

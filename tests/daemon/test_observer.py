@@ -136,10 +136,12 @@ async def test_when_half_a_pool_falls_together_the_prober_is_suspect() -> None:
     stage.now += 1
     assert stage.find("mx2", Verdict.TIMEOUT).health.state is State.UP
     assert stage.find("mx3", Verdict.TIMEOUT).health.state is State.UP
+    assert stage.observer.held_until("inbound") == stage.now + RECIPE.interval
     (alert,) = await stage.told(EventKind.ALERT)
     assert "half of pool inbound or more fails at the same time" in alert
     assert "mx1 (127.0.0.1: Connection refused); mx2" in alert
     stage.now += RECIPE.interval + 1
+    assert stage.observer.held_until("inbound") is None
     assert stage.find("mx2", Verdict.TIMEOUT).health.state is State.DOWN
     assert stage.find("mx3", Verdict.TIMEOUT).health.state is State.DOWN
 
@@ -248,11 +250,12 @@ async def test_the_last_of_a_busy_pool_does_not_get_all_the_mail() -> None:
     assert stage.find("mx1", Verdict.BUSY).health.state is State.DRAINING
 
 
-async def test_a_refused_login_is_not_held_up() -> None:
-    """Whoever said no to a login would be asked again only after an hour: to hold its fall would be for good."""
+@pytest.mark.parametrize("verdict", [Verdict.AUTH_FAILED, Verdict.REJECTS_DOMAIN, Verdict.TLS_INVALID])
+async def test_a_bad_answer_to_a_question_is_not_held_up(verdict: Verdict) -> None:
+    """The network does not make up such answers, and a refused login is asked for again only after an hour."""
     stage = Stage("mx1", "mx2", "mx3")
     for name in ("mx1", "mx2"):
-        assert stage.find(name, Verdict.AUTH_FAILED).health.state is State.DOWN
+        assert stage.find(name, verdict).health.state is State.DOWN
 
 
 async def test_a_server_with_ever_new_warnings_fills_no_log() -> None:
