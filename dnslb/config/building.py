@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType
+from dnslb.config.claims import Claim, claims
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
 from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
@@ -27,7 +28,7 @@ def settings_of(
         zones=tuple(zone.records for zone in zones.values()),
         pools={name: _pool(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(_targets(draft, zones, passwords)),
-        services=tuple(_service(table, zones) for table in draft.services.values()),
+        services=tuple(_service(claim, zones) for claim in claims(draft)),
         warnings=warnings,
     )
 
@@ -88,18 +89,18 @@ def _target(
     return Target(pool, table.name, tuple(table.addresses), port, recipe, host, tlsa)
 
 
-def _service(table: ServiceTable, zones: Mapping[bytes, ServedZone]) -> Service:
-    name = from_text(table.name)
-    zone = zone_of(name, zones)
+def _service(claim: Claim, zones: Mapping[bytes, ServedZone]) -> Service:
+    table, zone = claim.table, zone_of(claim.wire, zones)
     if zone is None:
-        raise ValueError(f"service {table.name} is in no zone")
+        raise ValueError(f"service {claim.name} is in no zone")
     return Service(
-        name=name,
+        name=claim.wire,
         zone=zone.apex,
-        type=table.type,
+        type=claim.type,
         pool=table.pool,
-        records=record_count(table),
+        # A companion lists everybody: how many an address answer should hold is no matter of it.
+        records=None if claim.companion else record_count(table),
         ttl=table.ttl,
         preference=table.preference,
-        port=table.port or 0,
+        port=(claim.port or 0) if claim.type is ServiceType.SRV else 0,
     )

@@ -4,9 +4,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from dnslb.answer.service import ServiceType
+from dnslb.config.claims import Claim, claims, probe_of, srv_port
 from dnslb.config.positions import KeyPath
 from dnslb.config.problem import Problem
 from dnslb.config.reading import Draft
+from dnslb.config.recipes import effective_port
 from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServiceTable
 from dnslb.config.zones import ServedZone, zone_of
@@ -35,12 +37,14 @@ def check_names(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report)
     """Note every name that two things claim, and every static target that has no address."""
     for zone in zones.values():
         _warn_of_negatives(zone, report)
-    names = _service_names(draft, report)
-    _check_duplicates(names, draft, report)
-    for index, name in names.items():
-        _check_service(draft.services[index], name, ("service", index), zones, report)
-    hosts = list(_hosts(draft, names, zones, report))
-    address_services = {name for index, name in names.items() if draft.services[index].type is ServiceType.ADDRESS}
+    for index, table in draft.services.items():
+        _check_table(table, ("service", index), draft, report)
+    named = _named(draft, report)
+    _check_duplicates(named, report)
+    for claim in named:
+        _check_place(claim, zones, report)
+    hosts = list(_hosts(draft, named, zones, report))
+    address_services = {claim.wire for claim in named if claim.type is ServiceType.ADDRESS}
     _check_hosts(hosts, address_services, zones, report)
     _check_targets(address_services | {host.name for host in hosts}, zones, report)
 
@@ -59,44 +63,13 @@ def _warn_of_negatives(zone: ServedZone, report: Report) -> None:
         )
 
 
-def _service_names(draft: Draft, report: Report) -> dict[int, bytes]:
-    """Return the wire names of the services whose names are names."""
-    names = {}
-    for index, table in draft.services.items():
-        path = ("service", index, "name")
-        try:
-            names[index] = from_text(table.name)
-        except ValueError as error:
-            report.error(path, f"expected a domain name: {error}")
-        if table.name.startswith("*"):
-            report.error(path, "a service cannot be a wildcard")
-    return names
-
-
-def _check_duplicates(names: Mapping[int, bytes], draft: Draft, report: Report) -> None:
-    seen: dict[tuple[bytes, ServiceType], int] = {}
-    for index, name in names.items():
-        kind = draft.services[index].type
-        first = seen.setdefault((name, kind), index)
-        if first != index:
-            line = report.positions.line(("service", first))
-            report.error(("service", index, "name"), f"the service in line {line} has this name and type already")
-
-
-def _check_service(
-    table: ServiceTable, name: bytes, path: KeyPath, zones: Mapping[bytes, ServedZone], report: Report
-) -> None:
+def _check_table(table: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
     _check_keys(table, path, report)
+    _check_companions(table, path, draft, report)
     if table.ttl > LONG_TTL:
         report.warn(
             (*path, "ttl"), f"resolvers keep an answer for {table.ttl} s: so long mail still goes to a member that died"
         )
-    zone = zone_of(name, zones)
-    if zone is None:
-        known = ", ".join(to_text(apex) for apex in zones) or "none"
-        report.error((*path, "name"), f"expected a name in one of the zones ({known})")
-    else:
-        _check_place(table, name, (*path, "name"), zone, report)
 
 
 def _check_keys(table: ServiceTable, path: KeyPath, report: Report) -> None:
@@ -104,36 +77,95 @@ def _check_keys(table: ServiceTable, path: KeyPath, report: Report) -> None:
         report.error((*path, "preference"), f"only an MX service has one, this one is {table.type}")
     if table.type is ServiceType.SRV and table.port is None:
         report.error((*path, "port"), "missing, SRV records name a port: expected a port from 1 to 65535")
-    if table.type is not ServiceType.SRV and table.port is not None:
-        report.error((*path, "port"), f"only an SRV service has one, this one is {table.type}")
     if table.type is ServiceType.SRV and table.records is not None:
         report.error((*path, "records"), 'expected "all": SRV records carry the weights themselves (RFC 2782)')
+    if table.port is not None and table.type is ServiceType.MX:
+        report.error((*path, "port"), f"only an SRV service has one, this one is {table.type}")
+    if table.port is not None and table.type is ServiceType.ADDRESS and ServiceType.SRV not in table.companions:
+        report.error((*path, "port"), 'only SRV records name one: expected with = ["SRV"] beside it')
 
 
-def _check_place(table: ServiceTable, name: bytes, path: KeyPath, zone: ServedZone, report: Report) -> None:
+def _check_companions(table: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
+    if table.companions and table.type is not ServiceType.ADDRESS:
+        report.error((*path, "with"), f"only an address service has companions, this one is {table.type}")
+        return
+    for place, kind in enumerate(table.companions):
+        here = (*path, "with", place)
+        if kind in table.companions[:place]:
+            report.error(here, "listed twice")
+        elif kind is ServiceType.SRV and table.port is None:
+            _warn_of_port(table, here, draft, report)
+
+
+def _warn_of_port(table: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
+    """Note a port that nobody has written, and that no probe of the pool knocks at."""
+    probe, default = probe_of(table, draft), srv_port(table, draft)
+    if probe is None:
+        return
+    probed = {effective_port(member, probe) for member in draft.pools[table.pool].members.values()}
+    if others := sorted(probed - {default}):
+        asked = ", ".join(map(str, others))
+        report.warn(path, f"the SRV records send clients to port {default}, and the probe visits {asked}: write port")
+
+
+def _named(draft: Draft, report: Report) -> list[Claim]:
+    """Return the claims whose names are names."""
+    named = []
+    broken = set()
+    for claim in claims(draft):
+        owner = claim.path[:2]
+        try:
+            from_text(claim.name)
+            named.append(claim)
+        except ValueError as error:
+            # A companion of a name that is none has no fault of its own.
+            if owner not in broken:
+                report.error(claim.path, f"expected a domain name: {error}")
+            broken.add(owner)
+        if claim.name.startswith("*") and not claim.companion:
+            report.error(claim.path, "a service cannot be a wildcard")
+    return named
+
+
+def _check_duplicates(named: list[Claim], report: Report) -> None:
+    seen: dict[tuple[bytes, ServiceType], KeyPath] = {}
+    for claim in named:
+        first = seen.setdefault((claim.wire, claim.type), claim.path)
+        # One `with` that says a type twice is told of that already.
+        if first is not claim.path and not (claim.companion and first[:2] == claim.path[:2]):
+            where = first if first[2] == "with" else first[:2]
+            line = report.positions.line(where)
+            what = f"the {claim.type} records of {claim.name}" if claim.companion else "this name and type"
+            report.error(claim.path, f"the service in line {line} has {what} already")
+
+
+def _check_place(claim: Claim, zones: Mapping[bytes, ServedZone], report: Report) -> None:
+    name, zone = claim.wire, zone_of(claim.wire, zones)
+    if zone is None:
+        if not claim.companion:
+            known = ", ".join(to_text(apex) for apex in zones) or "none"
+            report.error(claim.path, f"expected a name in one of the zones ({known})")
+        return
     if cut := zone.shape.cut_above(name):
-        report.error(path, f"{to_text(cut)} is delegated away ({zone.places[cut, NS]})")
-    for rtype, word in _COLLIDING[table.type].items():
+        report.error(claim.path, f"{to_text(cut)} is delegated away ({zone.places[cut, NS]})")
+    for rtype, word in _COLLIDING[claim.type].items():
         if rtype in zone.records.nodes.get(name, {}):
-            report.error(path, f"collides with the {word} record in {zone.places[name, rtype]}")
+            report.error(claim.path, f"{claim.subject}collides with the {word} record in {zone.places[name, rtype]}")
 
 
-def _hosts(
-    draft: Draft, names: Mapping[int, bytes], zones: Mapping[bytes, ServedZone], report: Report
-) -> Iterator[_Host]:
+def _hosts(draft: Draft, named: list[Claim], zones: Mapping[bytes, ServedZone], report: Report) -> Iterator[_Host]:
     """Yield the hosts that MX and SRV services point at and that lie in a zone of ours."""
-    for index, service_name in names.items():
-        table = draft.services[index]
-        zone = zone_of(service_name, zones)
-        if table.type is ServiceType.ADDRESS or zone is None or table.pool not in draft.pools:
+    for claim in named:
+        pool, zone = claim.table.pool, zone_of(claim.wire, zones)
+        if claim.type is ServiceType.ADDRESS or zone is None or pool not in draft.pools:
             continue
-        for place, member in draft.pools[table.pool].members.items():
-            path = ("pool", table.pool, "member", place, "host" if member.host else "name")
+        for place, member in draft.pools[pool].members.items():
+            path = ("pool", pool, "member", place, "host" if member.host else "name")
             try:
                 name = from_text(member.host or f"{member.name}.{to_text(zone.apex)}")
             except ValueError as error:
                 if not member.host:
-                    report.error(path, f"its host in {table.type} records would be no name: {error}")
+                    report.error(path, f"its host in {claim.type} records would be no name: {error}")
                 continue
             if zone_of(name, zones):
                 yield _Host(name, path, member)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dnslb.config.positions import KeyPath
@@ -118,12 +119,17 @@ def _message(model: type[BaseModel], details: ErrorDetails) -> str:
     if above and above[0] == "auth":
         model = AuthTable
     if details["type"] == "extra_forbidden":
-        return _unknown(str(key), tuple(model.model_fields), "key")
+        return _unknown(str(key), tuple(_by_key(model)), "key")
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
     first = next(part for part in reversed(details["loc"]) if isinstance(part, str))
-    expected = model.model_fields[first].description
+    expected = _by_key(model)[first].description
     return f"missing, expected {expected}" if details["type"] == "missing" else f"expected {expected}"
+
+
+def _by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields by their keys in the file, which may be words that Python keeps for itself."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _unknown(key: str, known: tuple[str, ...], what: str) -> str:

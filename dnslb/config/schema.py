@@ -25,6 +25,7 @@ Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Keyword: TypeAlias = Annotated[str, PlainValidator(values.keyword)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
 Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
+Companion: TypeAlias = Annotated[ServiceType, PlainValidator(values.companion)]
 _PORT = "a port from 1 to 65535"
 
 
@@ -123,3 +124,4 @@ class ServiceTable(Table):
     ttl: Ttl = 30
     preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
+    companions: list[Companion] = Field(default=[], alias="with", description='a list of "MX" and "SRV"')

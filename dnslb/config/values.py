@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
+from dnslb.answer.service import ServiceType
 from dnslb.config.settings import Endpoint
 from dnslb.wire.name import MAX_NAME
 
@@ -177,6 +178,14 @@ def ttl(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**31 - 1:
         raise ValueError("expected a whole number of seconds from 0 to 2147483647")
     return value
+
+
+def companion(value: object) -> ServiceType:
+    """Return the type of records that an address service can have beside its own."""
+    for kind in (ServiceType.MX, ServiceType.SRV):
+        if value == kind:
+            return kind
+    raise ValueError('expected "MX" or "SRV"')
 
 
 def one_of(words: type[Word], *later: str) -> Callable[[object], Word]:

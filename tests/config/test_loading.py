@@ -272,6 +272,29 @@ def test_a_zone_below_another_takes_its_names(write: Write) -> None:
     assert settings.services[1].zone == from_text("mail.lb.example.org")
 
 
+@pytest.mark.parametrize(
+    ("kind", "port", "owner", "named"),
+    [
+        ("submission", "", "_submission._tcp.mx.lb.example.org", 587),
+        ("smtps", "", "_submissions._tcp.mx.lb.example.org", 465),
+        ("smtp", "port = 2525\n", "_submission._tcp.mx.lb.example.org", 2525),
+    ],
+)
+def test_companions_are_services_of_the_same_pool(write: Write, kind: str, port: str, owner: str, named: int) -> None:
+    """MX at the name itself and SRV under it, right behind the addresses; all members, whatever `records` says."""
+    config = changed(
+        changed(CONFIG, '"smtp"', f'"{kind}"'), '"address"', f'"address"\nttl = 7\n{port}with = ["MX", "SRV"]'
+    )
+    name, apex = from_text("mx.lb.example.org"), from_text("lb.example.org")
+    settings = load(write(config))
+    assert settings.warnings == ()
+    assert settings.services[:3] == (
+        Service(name, apex, ServiceType.ADDRESS, "inbound", 2, 7),
+        Service(name, apex, ServiceType.MX, "inbound", None, 7, Preference.RANKED),
+        Service(from_text(owner), apex, ServiceType.SRV, "inbound", None, 7, port=named),
+    )
+
+
 def cases(file: str) -> list[Any]:
     """Return the cases of a text file: what is changed in CONFIG, into what, and the lines that are expected."""
     _head, *blocks = (Path(__file__).parent / file).read_text().strip().split("\n\n")

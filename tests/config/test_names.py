@@ -134,6 +134,57 @@ def test_hosts_by_name(host: str, expected: list[str]) -> None:
     assert errors(member=f'host = "{host}"\n') == expected
 
 
+COMPANIONS = """
+[[service]]
+name = "relay.lb.example.org"
+type = "address"
+pool = "inbound"
+port = 587
+with = ["MX", "SRV"]
+"""
+WITH_MX = 'dnslb.toml:35: service[relay.lb.example.org].with[#1] = "MX"'
+WITH_SRV = 'dnslb.toml:35: service[relay.lb.example.org].with[#2] = "SRV"'
+SRV_NAME = "_submission._tcp.relay.lb.example.org"
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ("", []),
+        ("relay TXT x\nrelay SRV 0 0 25 ns1\n_submissions._tcp.relay SRV 0 0 465 ns1", []),
+        ("relay MX 10 ns1", [f"{WITH_MX}: relay.lb.example.org collides with the MX record in lb.zone:5"]),
+        (f"{SRV_NAME}. SRV 0 0 5 ns1", [f"{WITH_SRV}: {SRV_NAME} collides with the SRV record in lb.zone:5"]),
+        (f"{SRV_NAME}. CNAME ns1", [f"{WITH_SRV}: {SRV_NAME} collides with the CNAME record in lb.zone:5"]),
+        ("_tcp.relay NS ns.example.", [f"{WITH_SRV}: _tcp.relay.lb.example.org is delegated away (lb.zone:5)"]),
+        ("mx1 CNAME ns1", [f"{MEMBER}: host mx1.lb.example.org is a CNAME in lb.zone:5: {NO_ALIAS}"]),
+    ],
+)
+def test_companions_against_static_records(records: str, expected: list[str]) -> None:
+    """The name under an address service is claimed by `with`, in its own line, and is checked like any other."""
+    assert errors(records + "\n", config=COMPANIONS) == expected
+
+
+def test_the_hosts_of_companions_are_checked_without_any_other_service() -> None:
+    """What MX and SRV records of a companion point at must have the addresses of the member."""
+    Path("lb.zone").write_text(ZONE + "mx1 A 192.0.2.9\n")
+    head, _, _ = (CONFIG % "").partition("[[service]]")
+    Path("dnslb.toml").write_text(head + COMPANIONS)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("dnslb.toml"))
+    assert list(map(str, caught.value.problems)) == [
+        f"{MEMBER}: host mx1.lb.example.org has other addresses in lb.zone:5 than this member"
+    ]
+
+
+def test_a_companion_whose_name_would_be_none() -> None:
+    """A name may leave no room for _submission._tcp before it."""
+    relay = ".".join([*["a" * 50] * 4, "a" * 30, "lb.example.org"])
+    (error,) = errors(config=COMPANIONS.replace("relay.lb.example.org", relay))
+    assert error.startswith("dnslb.toml:35: ")
+    assert error.endswith("is longer than 255 octets")
+    assert '.with[#2] = "SRV": expected a domain name: ' in error
+
+
 def test_two_members_with_one_host_have_the_same_addresses() -> None:
     """Two pools may share a server; one name for two different servers is an error."""
     other = (
