@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dnslb.probe.verdict import ADVICE, ADVICE_AT
+from dnslb.probe.advice import ADVICE, HINTS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 README = DEPLOY / "README.md"
@@ -51,7 +51,7 @@ def test_the_readme_lists_every_snippet() -> None:
 
 def test_advice_points_at_what_is_there() -> None:
     """`dnslb probe` sends nobody to a directory that does not exist."""
-    named = set(re.findall(r"deploy/[a-z0-9_/]*", " ".join([*ADVICE.values(), *ADVICE_AT.values()])))
+    named = set(re.findall(r"deploy/[a-z0-9_/]*", " ".join([*ADVICE.values(), *(hint.sentence for hint in HINTS)])))
     assert {"deploy/", "deploy/postfix/", "deploy/fail2ban/"} <= named
     assert all((DEPLOY.parent / name).is_dir() for name in named)
 

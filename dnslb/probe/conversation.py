@@ -18,7 +18,7 @@ from dnslb.pool.health import Aspect, State
 from dnslb.probe import tls, trust
 from dnslb.probe.hello import keywords, lacking, say_hello
 from dnslb.probe.line import Line, handshake_failure, note_failure
-from dnslb.probe.login import log_in
+from dnslb.probe.login import log_in, mechanism_of
 from dnslb.probe.memory import Memory, Place, Rejection, digest
 from dnslb.probe.plan import Plan
 from dnslb.probe.recipe import Kind, Target, Tlsa
@@ -112,8 +112,16 @@ class Visit:
 
     @property
     def _scene(self) -> Scene:
-        host = self._plan.target.host
-        return Scene(self._record.where, self._recipe.timeout, self._source, host, self._greeting_lines)
+        return Scene(
+            self._record.where,
+            self._recipe.timeout,
+            self._source,
+            self._plan.target.host,
+            self._greeting_lines,
+            anonymous=self._plan.anonymous,
+            avoids_tls=self._plan.avoids_tls,
+            proxied=self._recipe.proxy,
+        )
 
     def _hang_up(self) -> None:
         if self._line is not None:
@@ -300,12 +308,11 @@ class Visit:
             return None
         if not self._secure:
             return None if self._problems else self._record.objection(Event.LACKING, NO_CLEAR_TEXT, Step.AUTH)
-        self._examined.add(Aspect.AUTH)
-        reply = await log_in(line, self._record, account, self._keywords.get("AUTH", ""))
-        if reply is None:
+        if not (mechanism := mechanism_of(self._keywords.get("AUTH", ""))):
             return self._record.objection(Event.LACKING, "AUTH PLAIN or LOGIN", Step.AUTH)
-        self._last = self._record.ending(reply)
-        self._logged_in = reply.code == LOGGED_IN
+        self._examined.add(Aspect.AUTH)  # from here on it may count with the server as an attempt
+        self._last = self._record.ending(await log_in(line, self._record, account, mechanism))
+        self._logged_in = self._last.code == LOGGED_IN
         return None if self._logged_in else self._last
 
     async def _envelope(self, line: Line) -> Ending | None:

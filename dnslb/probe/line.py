@@ -6,6 +6,7 @@ to the next way of logging in when one has failed.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from asyncio.sslproto import SSLProtocol
@@ -13,6 +14,7 @@ from asyncio.sslproto import SSLProtocol
 from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
+from aiosmtplib.typing import SMTPStatus
 
 from dnslb.probe.record import Record
 from dnslb.probe.verdict import Ending, Event, Step
@@ -39,6 +41,9 @@ INVALID_DATES = frozenset({9, 10})
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 MALFORMED = "Malformed SMTP response line: "
+REPLY_LINE = re.compile(rb"[0-9]{3}(?:[ -][^\0]*|\r?)")
+"""A line of a reply (RFC 5321 4.2). The library takes what has a number in its first three octets: "2200", " 22"."""
+
 TOO_LONG = "Response too long"
 TOO_MUCH = "more octets than any handshake takes"
 
@@ -133,6 +138,15 @@ class AttentiveProtocol(SMTPProtocol):
         """Take the end as what it is: after QUIT the library would make a reply of it."""
         self._quit_sent = False
         super().connection_lost(exc)
+
+    def _read_response_from_buffer(self) -> SMTPResponse | None:
+        for line in bytes(self._buffer).split(b"\n")[:-1]:
+            if REPLY_LINE.fullmatch(line) is None:
+                shown = line[:EXCERPT].decode("utf-8", "ignore")
+                raise SMTPResponseException(SMTPStatus.invalid_response.value, MALFORMED + shown)
+            if line[3:4] != b"-":
+                break
+        return super()._read_response_from_buffer()
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109 - the library's signature
         """Return the next reply. Raises EarlyError if more came with it."""

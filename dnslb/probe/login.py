@@ -13,22 +13,23 @@ CHALLENGE = 334
 """The server wants to hear more."""
 
 
-async def log_in(line: Line, record: Record, auth: Auth, mechanisms: str) -> SMTPResponse | None:
-    """Return the reply that ends the attempt, 235 if it went well; None if the server offers no mechanism for it.
+def mechanism_of(offered: str) -> str:
+    """Return how to log in: by PLAIN (RFC 4616), by LOGIN where only that is offered, "" where neither is."""
+    return next((name for name in ("PLAIN", "LOGIN") if name in offered.upper().split()), "")
 
-    PLAIN (RFC 4616), or LOGIN where only that is offered. Call this over TLS only. Neither password nor token gets
-    into the record, also where the server repeats them.
+
+async def log_in(line: Line, record: Record, auth: Auth, mechanism: str) -> SMTPResponse:
+    """Return the reply that ends the attempt, 235 if it went well.
+
+    Call this over TLS only. Neither password nor token gets into the record, also where the server repeats them.
     """
     user, password = auth.user.encode(), auth.password.encode()
     token = b"\0" + user + b"\0" + password
     record.hide((password, token))
-    offered = mechanisms.upper().split()
-    if "PLAIN" in offered:
+    if mechanism == "PLAIN":
         reply = await line.say(Step.AUTH, b"AUTH PLAIN", base64.b64encode(token), shown=f"AUTH PLAIN {HIDDEN}")
-    elif "LOGIN" in offered:
-        reply = await _login(line, user, password)
     else:
-        return None
+        reply = await _login(line, user, password)
     if reply.code == CHALLENGE:
         return await line.say(Step.AUTH, b"*")  # or QUIT would be taken for an answer (RFC 4954 section 4)
     return reply

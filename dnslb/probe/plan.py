@@ -42,6 +42,16 @@ class Plan:
         return self.recipe.starttls is not StartTls.OFF and bool(self.aspects & BEYOND_SESSION)
 
     @property
+    def avoids_tls(self) -> bool:
+        """Whether there is no TLS even where the server would have it."""
+        return not self.implicit_tls and self.recipe.starttls is StartTls.OFF
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the server may want a login that the probe has no account for: that is how mail is submitted."""
+        return self.recipe.kind in {Kind.SUBMISSION, Kind.SMTPS} and self.recipe.auth is None
+
+    @property
     def no_starttls_is_broken(self) -> str:
         """Which setting of the recipe demands TLS, "" if none does."""
         if self.recipe.verify is not Verify.NONE:

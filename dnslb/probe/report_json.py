@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dnslb.pool.health import Verdict
+from dnslb.probe.advice import ADVICE
 from dnslb.probe.transcript import Certificate, Exchange, Report, TlsFacts
-from dnslb.probe.verdict import Step, advice
 
 GOOD = frozenset({Verdict.OK, Verdict.SLOW})
 """The verdicts that count as up: the command's exit status is 0."""
@@ -24,7 +24,7 @@ def report_json(target_name: str, report: Report) -> dict[str, Any]:
         "steps": [_step(exchange) for exchange in report.exchanges],
         "tls": None if report.tls is None else _tls(report.tls, result.at),
         "warnings": list(result.warnings),
-        "next": advice(result.verdict, Step(report.step or Step.CONNECT)),
+        "next": report.advice or ADVICE[result.verdict],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dnslb.pool.health import Aspect, Effect, ProbeResult, State, Verdict
+from dnslb.probe.advice import advice
 from dnslb.probe.conversation import Visit
 from dnslb.probe.memory import Memory
 from dnslb.probe.recipe import Kind, Recipe, Target, Tlsa, Verify
@@ -132,4 +133,4 @@ def _report(opinions: list[Opinion], took: float) -> Report:
         warnings=tuple(warning for it in telling for warning in it.finding.warnings),
     )
     exchanges = tuple(exchange for it in opinions for exchange in it.finding.exchanges)
-    return Report(result, exchanges, worst.finding.tls, worst.ending.step.value)
+    return Report(result, exchanges, worst.finding.tls, advice(result.verdict, worst.ending, worst.finding.scene))

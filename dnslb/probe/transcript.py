@@ -60,11 +60,11 @@ class TlsFacts:
 class Report:
     """One probe of one member: what counts, and what led to it.
 
-    `tls` is that of the address that decided, and `step` the step that the verdict speaks of (as in Exchange), "" if
+    `tls` is that of the address that decided, and `advice` what a person can do next, "" where nothing is to be done or
     there was no conversation.
     """
 
     result: ProbeResult
     exchanges: tuple[Exchange, ...] = ()
     tls: TlsFacts | None = None
-    step: str = ""
+    advice: str = ""

@@ -104,7 +104,9 @@ class Scene:
     """What else there is to know of a conversation.
 
     `where` names the address and port, `timeout` is the conversation's limit in seconds. `source` is our own address
-    and `host` the member's name, "" if not known. `greeting_lines` counts the greeting's lines.
+    and `host` the member's name, "" if not known. `greeting_lines` counts the greeting's lines. `anonymous` says that
+    the probe has no account for a server that takes mail after a login (RFC 6409), `avoids_tls` that it never asks for
+    TLS, and `proxied` that it began with a PROXY header.
     """
 
     where: str
@@ -112,6 +114,9 @@ class Scene:
     source: str = ""
     host: str = ""
     greeting_lines: int = 1
+    anonymous: bool = False
+    avoids_tls: bool = False
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,8 @@ class Rule:
     What is left out does not matter, but for `codes`: without, the event is no reply. `enhanced` are the beginnings of
     an enhanced status code, one of which must fit. `words` are sought in what the server said, put on one line.
     `names_us` asks that it names our own address, `slower_than` that the step took longer (seconds), `teased` that the
-    greeting had several lines (as postscreen's has), `upgraded` that it happened inside of STARTTLS.
+    greeting had several lines (as postscreen's has), `upgraded` that it happened inside of STARTTLS. `anonymous` and
+    `avoids_tls` ask that the probe came without an account, or without TLS.
     """
 
     event: Event
@@ -143,6 +149,8 @@ class Rule:
     slower_than: float = -1.0
     teased: bool = False
     upgraded: bool = False
+    anonymous: bool = False
+    avoids_tls: bool = False
 
     def fits(self, ending: Ending, scene: Scene, line: str) -> bool:
         """Whether this rule speaks of such an ending. `line` is its text on one line."""
@@ -153,6 +161,8 @@ class Rule:
             and ending.took > self.slower_than
             and (not self.upgraded or ending.upgraded)
             and (not self.teased or scene.greeting_lines > 1)
+            and (not self.anonymous or scene.anonymous)
+            and (not self.avoids_tls or scene.avoids_tls)
             and ending.enhanced.startswith(self.enhanced)
             and (self.words is None or self.words.search(line) is not None)
             and (not self.names_us or names(scene.source, line))
@@ -184,6 +194,7 @@ LOGGED_IN = range(235, 236)
 CLOSING = range(421, 422)
 TRANSIENT = range(400, 500)
 PERMANENT = range(500, 600)
+FAILURES = range(400, 600)
 LOGIN_FIRST = range(530, 531)
 UNAVAILABLE = range(550, 555)
 ANY_CODE = range(-99, 1000)  # what a number of three characters can be
@@ -230,15 +241,18 @@ NO_SUCH = _words(
     r"unrouteable",
     r"not (a )?local",
     r"undeliverable address",
+    r"recipient address \[\S{1,100}\] blocked",  # Postfix: reject_rhsbl_recipient
     r"nullmx",
 )
 SENDER = _words(
     r"sender (address )?(rejected|denied|refused|verify failed|not allowed|must)",
+    r"sender address \[\S{1,100}\] blocked",  # Postfix: reject_rhsbl_sender
     r"bad sender",
     r"as this sender",  # Exchange 5.7.60
     r"\b(spf|dmarc)\b",
 )
-UNKNOWN_CLIENT = _words(r"authentication (is )?required", r"not authenticated", r"must authenticate", r"STARTTLS")
+WANTS_LOGIN = _words(r"authentication (is )?required", r"not authenticated", r"must authenticate")
+WANTS_TLS = _words(r"STARTTLS", r"\b(TLS|encryption|encrypted) ([^.;]{1,40} )?(is )?(required|needed)")
 CLIENT = _words(
     r"client host rejected",
     r"unverified client host",
@@ -253,6 +267,21 @@ CLIENT = _words(
     r"not (allowed|authori[sz]ed|permitted) to connect",
     r"reverse (dns|hostname|lookup)|\bptr\b",
 )
+_ADDRESS = r"( [a-z0-9.-]{0,80}\[[0-9a-z.:]{3,50}\])?"
+CLIENT_AT_RCPT = _words(
+    r"unverified client host",
+    r"helo command rejected",
+    rf"\bclient( host)?{_ADDRESS} (blocked|banned|listed|rejected)\b",
+    rf"\b(you|your (?!messages?\b|recipients?\b)[\w .:()\[\]-]{{1,60}}|(client|host|ip)( name| address| ip)?){_ADDRESS}"
+    r" (is|are|was|were|has been|have been)( \w{1,20})? "
+    r"(blocked|banned|listed|black ?listed|deny ?listed|rejected|not allowed)\b",
+    r"\[(ipv6:)?[0-9a-f.:]{3,45}\] (is|was|has been) (\w{1,20} )?(blocked|banned|listed|black ?listed|rejected)\b",
+    r"spamhaus|spamcop|barracudacentral|\bdnsbl\b|\brbl\b",
+    r"not (allowed|authori[sz]ed|permitted) to connect",
+    r"reverse (dns|hostname|lookup)|\bptr\b",
+)
+"""The client has to be the subject here: addresses and domains that are blocked may be the recipient's."""
+
 POSTSCREEN = _words(
     r"protocol error",  # 521 and 550 5.5.1: a client that failed its tests before
     r"service currently unavailable",  # 521 and 550 5.3.2: in the deny list
@@ -272,7 +301,10 @@ _ANSWERS = "{where} answers {step} with {code} {text}"
 _HOLDS_OFF = "{where} holds off the probe's own address, which says nothing of other clients: {code} {text}"
 _BLOCKS = "{where} turns away the probe, which says nothing of other clients: {code} {text}"
 _REFUSES_SENDER = "{where} refuses the probe's sender, which says nothing of others: {code} {text}"
-_WANTS_LOGIN = "{where} wants TLS or a login before it takes mail from the probe: {code} {text}"
+_WANTS_LOGIN = "{where} wants a login before it takes mail, and the probe has no account: {code} {text}"
+_WANTS_TLS = "{where} wants TLS before it takes mail, and the probe has starttls = off: {code} {text}"
+_WANTS_MORE = "{where} wants a login or TLS of mail servers too: it answers {step} with {code} {text}"
+_SENTINEL_WANTS_MORE = "{where} wants a login or TLS before it takes mail for the sentinel recipient: {code} {text}"
 _SOFT_BOUNCE = (
     "{where} refuses the sentinel recipient for now (soft_bounce or defer_unauth_destination in Postfix): {code} {text}"
 )
@@ -512,8 +544,22 @@ SHORTAGES = (
 )
 """No room (RFC 3463 3.4: X.3.1 is the mail system, X.2.2 and X.3.4 are the mailbox and the message)."""
 
+DEMANDS = (
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _WANTS_TLS, FAILURES, words=WANTS_TLS, avoids_tls=True),
+    Rule(Event.REPLY, MAIL, Verdict.REJECTING, _WANTS_MORE, PERMANENT, words=WANTS_TLS),
+    Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _SENTINEL_WANTS_MORE, PERMANENT, words=WANTS_TLS),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, LOGIN_FIRST, anonymous=True),
+    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, PERMANENT, words=WANTS_LOGIN, anonymous=True),
+    Rule(Event.REPLY, MAIL, Verdict.REJECTING, _WANTS_MORE, LOGIN_FIRST),
+    Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _SENTINEL_WANTS_MORE, LOGIN_FIRST),
+)
+"""TLS or a login first (RFC 3207 section 4, RFC 4954 section 6). Other servers have no account either, and give up."""
+
 TEMPORARY = (
     Rule(Event.REPLY, ENVELOPE, Verdict.OK, "", TRANSIENT, words=GREYLISTED),
+    Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",), words=BROKEN_INSIDE),
+    Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",), words=BROKEN_INSIDE),
+    Rule(Event.REPLY, TALK - STARTTLS, Verdict.PROBE_LIMITED, _HOLDS_OFF, TRANSIENT, ("4.3.",), names_us=True),
     Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",)),
     Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",)),
     Rule(Event.REPLY, TALK, Verdict.PROBE_LIMITED, _HOLDS_OFF, CLOSING, names_us=True),
@@ -532,7 +578,8 @@ TEMPORARY = (
     Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, TRANSIENT, ("4.1.7", "4.1.8")),
     Rule(Event.REPLY, RCPT, Verdict.BUSY, _SOFT_BOUNCE, TRANSIENT, words=NO_SUCH),
     Rule(Event.REPLY, RCPT, Verdict.BUSY, _SOFT_BOUNCE, TRANSIENT, ("4.1.",)),
-    Rule(Event.REPLY, TALK, Verdict.PROBE_BLOCKED, _BLOCKS, TRANSIENT, words=CLIENT),
+    Rule(Event.REPLY, TALK - RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, TRANSIENT, words=CLIENT),
+    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, TRANSIENT, words=CLIENT_AT_RCPT),
     Rule(Event.REPLY, ENVELOPE, Verdict.BUSY, _ANSWERS, TRANSIENT, words=BROKEN_INSIDE),
     Rule(Event.REPLY, RCPT, Verdict.OK, "", TRANSIENT, words=COME_AGAIN),
     Rule(Event.REPLY, TALK, Verdict.PROBE_LIMITED, _HOLDS_OFF, TRANSIENT, names_us=True),
@@ -554,8 +601,6 @@ NOT_FOR_US = (
         PERMANENT,
         words=OUR_NAME,
     ),
-    Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, LOGIN_FIRST),
-    Rule(Event.REPLY, MAIL, Verdict.PROBE_BLOCKED, _WANTS_LOGIN, PERMANENT, words=UNKNOWN_CLIENT),
     Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, PERMANENT, words=SENDER),
     Rule(Event.REPLY, ENVELOPE, Verdict.PROBE_BLOCKED, _REFUSES_SENDER, PERMANENT, ("5.1.7", "5.1.8")),
     Rule(
@@ -569,7 +614,7 @@ NOT_FOR_US = (
     Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _REJECTS_DOMAIN, PERMANENT, words=NO_SUCH),
     Rule(Event.REPLY, RCPT, Verdict.REJECTS_DOMAIN, _REJECTS_DOMAIN, PERMANENT, ("5.1.",)),
     Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=POSTSCREEN),
-    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=CLIENT),
+    Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, words=CLIENT_AT_RCPT),
     Rule(Event.REPLY, RCPT, Verdict.PROBE_BLOCKED, _BLOCKS, PERMANENT, names_us=True),
     Rule(Event.REPLY, AUTH, Verdict.PROBE_BLOCKED, _BLOCKS, UNAVAILABLE, words=CLIENT),
     Rule(Event.REPLY, AUTH, Verdict.PROBE_BLOCKED, _BLOCKS, UNAVAILABLE, names_us=True),
@@ -629,6 +674,7 @@ RULES = (
     *CLOSINGS,
     *LIMITS,
     *SHORTAGES,
+    *DEMANDS,
     *TEMPORARY,
     *NOT_FOR_US,
     *FINAL,
@@ -725,11 +771,15 @@ def effect_of(verdict: Verdict, recipe: Recipe, event: Event | None = None) -> E
     """Return what a verdict does to a member that is probed by this recipe.
 
     `event` is what led to the verdict. What a lost packet can cause needs more patience than what was said in words,
-    and a certificate that soon expires is taken by senders still, whatever the policy.
+    and a certificate that soon expires is taken by senders still, whatever the policy. A refused login counts at once,
+    for it is not tried again soon; one that was never tried, for want of AUTH or TLS, is looked at once more.
     """
     effect = EFFECTS[verdict] if _is_demanded(verdict, recipe) and event is not Event.EXPIRING else TOLERATED
-    doubtful = event in _DOUBTFUL and effect.patience is Patience.CONFIRM
-    return replace(effect, patience=Patience.FALL) if doubtful else effect
+    if event in _DOUBTFUL and effect.patience is Patience.CONFIRM:
+        return replace(effect, patience=Patience.FALL)
+    if event is Event.LACKING and effect.patience is Patience.AT_ONCE:
+        return replace(effect, patience=Patience.CONFIRM)
+    return effect
 
 
 _DOUBTFUL = frozenset({Event.SILENCE, Event.EOF, Event.RESET})
@@ -740,72 +790,6 @@ def _is_demanded(verdict: Verdict, recipe: Recipe) -> bool:
     if verdict is Verdict.TLS_BROKEN:
         return verified or recipe.starttls is StartTls.REQUIRE or recipe.kind is Kind.SMTPS
     return verified or verdict is not Verdict.TLS_INVALID
-
-
-def advice(verdict: Verdict, step: Step) -> str:
-    """Return what a person can do next, in plain words; "" where nothing is to be done."""
-    return ADVICE_AT.get((verdict, step)) or ADVICE[verdict]
-
-
-ADVICE: Mapping[Verdict, str] = MappingProxyType(
-    {
-        Verdict.OK: "",
-        Verdict.SLOW: "Look at its load, at the DNS resolver it asks for client names, and at the number of its SMTP "
-        "processes (Postfix: default_process_limit); if postscreen makes the pause, allow the probe's address "
-        "(deploy/postfix/).",
-        Verdict.BUSY: "Look at its load and its logs. It gets little new mail until it recovers, none if it lasts.",
-        Verdict.STORAGE: "Free disk space for its queue (Postfix: queue_minfree, Exim: check_spool_space), or memory.",
-        Verdict.DRAINING: "Nothing, if it is meant to stop. It comes back into answers when it greets with 220 again.",
-        Verdict.REFUSED: "See whether the mail server runs and listens on this address and port, and whether a "
-        "firewall or fail2ban rejects the probe's address (deploy/fail2ban/).",
-        Verdict.TIMEOUT: "See whether the host is up, and whether a firewall drops packets from the probe's address.",
-        Verdict.CLOSED: "Look into its log for the probe's address: TCP wrappers, fail2ban (deploy/fail2ban/), a "
-        "process that dies, or a listener that expects a PROXY header (proxy = true).",
-        Verdict.NOT_SMTP: "See whether port and kind are right: 25 smtp, 587 submission, 465 smtps, 24 lmtp.",
-        Verdict.REJECTING: "Look into its log for the refusal; if it is meant for the probe alone, allow the probe's "
-        "address (deploy/).",
-        Verdict.REJECTS_DOMAIN: "Make it accept the sentinel recipient (Postfix: relay_domains, "
-        "virtual_mailbox_domains; Exim: domainlist relay_to_domains), or name a recipient in rcpt_to that it should "
-        "accept. Real mail bounces there.",
-        Verdict.TLS_BROKEN: "Look into its log for TLS errors: certificate and key files that do not fit or cannot be "
-        "read, and protocol versions older than TLS 1.2.",
-        Verdict.TLS_INVALID: "Renew or replace the certificate, and reload the mail server; with DANE, publish the "
-        "TLSA record of a new key before it is used.",
-        Verdict.AUTH_FAILED: "Set the probe's account right (auth in the probe). Failed logins can get the probe "
-        "banned, so it tries again only seldom.",
-        Verdict.PROBE_LIMITED: "Allow the probe's address: smtpd_client_event_limit_exceptions and "
-        "postscreen_access_list in Postfix, smtp_reserve_hosts in Exim (deploy/). Until then nothing is known of the "
-        "member, and its state stays as it was.",
-        Verdict.PROBE_BLOCKED: "Allow the probe's address on the member and in what guards it (deploy/), and give it a "
-        "name in reverse DNS. Until then nothing is known of the member, and its state stays as it was.",
-        Verdict.UNKNOWN: "The probe itself failed; look into dnslb's log.",
-    }
-)
-
-ADVICE_AT: Mapping[tuple[Verdict, Step], str] = MappingProxyType(
-    {
-        (Verdict.TIMEOUT, Step.GREETING): "See whether all its SMTP processes are busy or hang (on DNS, on a disk). A "
-        "port that waits for the client to speak first looks the same: TLS (kind = smtps) or PROXY (proxy = true).",
-        (Verdict.TIMEOUT, Step.PROXY): "See whether the listener expects a PROXY header at all (proxy = false).",
-        (
-            Verdict.CLOSED,
-            Step.CONNECT,
-        ): "See whether a firewall or fail2ban resets connections from the probe's address (deploy/fail2ban/).",
-        (Verdict.TLS_BROKEN, Step.STARTTLS): "Switch STARTTLS on (Postfix: smtpd_tls_security_level = may, with "
-        "smtpd_tls_chain_files), and look into its log for certificate files that cannot be read.",
-        (Verdict.PROBE_BLOCKED, Step.MAIL): "Give the probe a sender that the member takes (mail_from), or an account "
-        "(auth) and TLS (starttls), or allow its address (deploy/).",
-        (
-            Verdict.PROBE_BLOCKED,
-            Step.RCPT,
-        ): "Allow the probe's address on the member (deploy/); if it asks for TLS or a "
-        "login, set starttls or auth in the probe, or leave rcpt_to out.",
-        (Verdict.BUSY, Step.AUTH): "Look at what it asks for passwords: Dovecot's auth socket, LDAP, SQL.",
-        (Verdict.BUSY, Step.RCPT): "Look into its log for why it defers the sentinel: soft_bounce, a lookup table or a "
-        "policy service that does not answer.",
-    }
-)
-"""Where the step tells more than the verdict alone."""
 
 
 def legible(text: str) -> str:

@@ -10,13 +10,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dnslb.pool.health import Aspect, State, Verdict
+from dnslb.pool.health import Aspect, Patience, State, Verdict
 from dnslb.probe.recipe import Auth, Kind, StartTls, Tlsa, Verify
 from dnslb.probe.smtp import probe
 from dnslb.probe.transcript import Report
@@ -464,6 +465,23 @@ async def test_a_failed_login_is_not_tried_again(relay: Relay) -> None:
     server, report = await relay(b"AUTH PLAIN LOGIN CRAM-MD5", AUTH=b"535 5.7.8 bad credentials\r\n")
     assert (report.result.verdict, report.result.aspect) == (Verdict.AUTH_FAILED, Aspect.AUTH)
     assert server.heard[3:] == [b"AUTH PLAIN " + TOKEN, b"QUIT"]
+    assert Aspect.AUTH in report.result.examined
+
+
+async def test_a_login_that_breaks_off_was_an_attempt(listen: Listen, certificates: Certificates) -> None:
+    """The server may have counted it as a failed one, so that it must not be made again soon."""
+
+    async def script(guest: Guest) -> None:
+        guest.greet(b"220 mx.example\r\n")
+        await guest.hear()
+        guest.say(b"250-mx.example\r\n250 AUTH PLAIN\r\n")
+        await guest.hear()
+        guest.transport.close()
+
+    server = await listen(script, context=certificates.good)
+    report = await probe(target(server.port, host=HOST, kind=Kind.SMTPS, auth=ACCOUNT), ALL)
+    assert (report.result.verdict, report.result.aspect) == (Verdict.CLOSED, Aspect.AUTH)
+    assert Aspect.AUTH in report.result.examined
 
 
 async def test_an_unexpected_challenge_is_called_off(relay: Relay) -> None:
@@ -478,6 +496,9 @@ async def test_a_mechanism_that_is_not_ours_is_not_tried(relay: Relay) -> None:
     server, report = await relay(b"AUTH CRAM-MD5")
     assert report.result.verdict is Verdict.AUTH_FAILED
     assert "AUTH PLAIN or LOGIN" in report.result.reason
+    assert "not tried" in report.advice
+    assert Aspect.AUTH not in report.result.examined
+    assert report.result.effect.patience is Patience.CONFIRM
     assert server.heard[3:] == [b"QUIT"]
 
 
@@ -550,6 +571,49 @@ async def test_what_only_the_envelope_shows(listen: Listen, verb: str, reply: by
     report = await probe(target(server.port, rcpt_to=SENTINEL), ALL)
     assert (report.result.verdict, server.heard[-1]) == (verdict, b"QUIT")
     assert Aspect.RECIPIENT in report.result.examined
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reply", "verdict"),
+    [
+        (
+            {"starttls": StartTls.OPPORTUNISTIC},
+            b"530 5.7.0 Must issue a STARTTLS command first",
+            Verdict.REJECTS_DOMAIN,
+        ),
+        ({"starttls": StartTls.OFF}, b"530 5.7.0 Must issue a STARTTLS command first", Verdict.PROBE_BLOCKED),
+        ({"starttls": StartTls.OFF}, b"530 5.7.1 Client was not authenticated", Verdict.REJECTS_DOMAIN),
+        ({"kind": Kind.LMTP}, b"530 5.7.1 Client was not authenticated", Verdict.REJECTS_DOMAIN),
+        ({"kind": Kind.SUBMISSION}, b"530 5.7.1 Client was not authenticated", Verdict.PROBE_BLOCKED),
+    ],
+)
+async def test_who_wants_a_login_of_mail_servers_takes_no_mail(
+    listen: Listen, recipe: dict[str, Any], reply: bytes, verdict: Verdict
+) -> None:
+    """Other senders bring no more than this, and their mail bounces; for submission it is the probe that lacks it."""
+    server = await listen(mailer(replies={"RCPT": reply + b"\r\n"}))
+    assert (await probe(target(server.port, rcpt_to=SENTINEL, **recipe), ALL)).result.verdict is verdict
+
+
+async def test_who_takes_mail_by_smtps_may_want_a_login(listen: Listen, certificates: Certificates) -> None:
+    """There is TLS, and the probe has no account."""
+    server = await listen(mailer(replies={"RCPT": b"530 5.7.1 Authentication required\r\n"}), context=certificates.good)
+    report = await probe(target(server.port, host=HOST, kind=Kind.SMTPS, rcpt_to=SENTINEL), ALL)
+    assert report.result.verdict is Verdict.PROBE_BLOCKED
+
+
+async def test_an_account_that_is_let_in_and_may_not_send(relay: Relay) -> None:
+    """After a login nothing is lacking: the member turns away whoever comes."""
+    _, report = await relay(b"AUTH PLAIN", RCPT=b"530 5.7.1 Authentication required\r\n")
+    assert report.result.verdict is Verdict.REJECTS_DOMAIN
+
+
+async def test_what_begins_with_a_proxy_header_asks_whether_that_is_wanted(listen: Listen) -> None:
+    """A server that expects none takes it for a client that talks too early."""
+    server = await listen(greeting(b"500 what?\r\n500 what?\r\n"))
+    report = await probe(target(server.port, proxy=True), ALL)
+    assert report.result.verdict is Verdict.NOT_SMTP
+    assert "expects a PROXY header at all" in report.advice
 
 
 async def test_with_an_account_the_recipient_waits_for_a_login(relay: Relay, listen: Listen) -> None:

@@ -98,7 +98,7 @@ async def test_a_chain_is_rejected_once(
     for report in (await probe(it, ALL, known), await probe(it, ALL, known)):
         assert (report.result.verdict, report.result.reason) == (first.result.verdict, first.result.reason)
         assert (report.result.effect, report.result.examined) == (first.result.effect, first.result.examined)
-        assert (report.tls, report.step) == (first.tls, first.step)
+        assert (report.tls, report.advice) == (first.tls, first.advice)
         assert report.tls is not None
         assert report.tls.trusted is False
     assert server.visits() == "qq"

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from dnslb.pool.health import ProbeResult, Verdict
+from dnslb.probe.advice import ADVICE
 from dnslb.probe.report_json import report_json
 from dnslb.probe.transcript import Certificate, Exchange, Report, TlsFacts
-from dnslb.probe.verdict import ADVICE, EFFECTS, Step, advice
+from dnslb.probe.verdict import EFFECTS
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 DAY = 86_400
@@ -83,14 +84,9 @@ def test_a_date_that_no_calendar_has_costs_nothing_but_itself(at: float) -> None
     assert report_json("mx1", Report(a_result(Verdict.OK), tls=facts))["tls"]["not_after"] is None
 
 
-def test_what_to_do_next_depends_on_the_step() -> None:
-    """A silent port is another matter than one that accepts and does not greet."""
-    silent = report_json("mx1", Report(a_result(Verdict.TIMEOUT), step="connect"))
-    mute = report_json("mx1", Report(a_result(Verdict.TIMEOUT), step="greeting"))
-    assert (silent["next"], mute["next"]) == (
-        advice(Verdict.TIMEOUT, Step.CONNECT),
-        advice(Verdict.TIMEOUT, Step.GREETING),
-    )
+def test_what_to_do_next_is_the_reports_own_advice() -> None:
+    """It knows the case; where there was no conversation, the verdict alone tells."""
+    assert report_json("mx1", Report(a_result(Verdict.TIMEOUT), advice="Plug it in."))["next"] == "Plug it in."
     assert report_json("mx1", Report(a_result(Verdict.UNKNOWN)))["next"] == ADVICE[Verdict.UNKNOWN]
 
 

@@ -103,6 +103,11 @@ async def test_a_bad_greeting_is_answered_with_quit(
         (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "HTTP/1.1 400 Bad Request"),
         (b"* OK IMAP4rev1 ready\r\n", "* OK IMAP4rev1 ready"),
         (b"220-well\r\n\x00\xff\x1b[2J\r\n", "??[2J"),
+        (b"2200 mx\r\n", "2200 mx"),
+        (b"220mx\r\n", "220mx"),
+        (b"220-mx\r\n220_mx\r\n", "220_mx"),
+        (b" 22 mx\r\n", "22 mx"),
+        (b"+22 mx\r\n", "+22 mx"),
     ],
 )
 async def test_another_protocol_is_not_smtp(listen: Listen, banner: bytes, shown: str) -> None:
@@ -113,6 +118,20 @@ async def test_another_protocol_is_not_smtp(listen: Listen, banner: bytes, shown
     assert result.reason.startswith(f"127.0.0.1:{server.port} does not greet in SMTP: {shown}")
     await server.settle()
     assert server.guests[0].heard == []
+
+
+@pytest.mark.parametrize("banner", [b"220\r\n", b"220 \r\n", b"220-\r\n220\r\n", b"220-a\rb\r\n220 mx\n"])
+async def test_greetings_with_little_in_them(listen: Listen, banner: bytes) -> None:
+    """After the three digits come a space, a hyphen or the line's end: more than that need not be there."""
+
+    async def script(guest: Guest) -> None:
+        guest.greet(banner)
+        await guest.hear()
+        guest.say(b"250\r\n")
+        await say_goodbye(guest)
+
+    server = await listen(script)
+    assert (await probe(target(server.port))).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
@@ -134,6 +153,8 @@ async def test_another_protocol_is_not_smtp(listen: Listen, banner: bytes, shown
             "answers HELO with 550 go away",
         ),
         (answering(b"oops\r\n"), Verdict.NOT_SMTP, "does not answer EHLO in SMTP: oops"),
+        (answering(b"2500 mx\r\n"), Verdict.NOT_SMTP, "does not answer EHLO in SMTP: 2500 mx"),
+        (answering(b"250-mx\r\n250HELP\r\n"), Verdict.NOT_SMTP, "does not answer EHLO in SMTP: 250HELP"),
         (
             answering(b"354 go on\r\n", b"221 bye\r\n"),
             Verdict.NOT_SMTP,

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
@@ -11,8 +12,6 @@ from hypothesis import strategies as st
 from dnslb.pool.health import Aspect, Effect, Patience, State, Verdict
 from dnslb.probe.recipe import Kind, Recipe, StartTls, Verify
 from dnslb.probe.verdict import (
-    ADVICE,
-    ADVICE_AT,
     EFFECTS,
     RULES,
     TOLERATED,
@@ -22,7 +21,6 @@ from dnslb.probe.verdict import (
     Rule,
     Scene,
     Step,
-    advice,
     aspect_of,
     effect_of,
     judge,
@@ -225,6 +223,9 @@ def test_endings(ending: Ending, verdict: Verdict, reason: str) -> None:
         ("somebody", Step.GREETING, "554 Your IP is listed in bl.example", Verdict.PROBE_BLOCKED),
         ("somebody", Step.GREETING, "554 192.0.2.55 may not come in", Verdict.REJECTING),
         ("somebody, RFC 7504", Step.GREETING, "521 mx.example does not accept mail", Verdict.REJECTING),
+        ("KumoMTA", Step.GREETING, "421 4.3.2 Too many open connections. (192.0.2.5)", Verdict.PROBE_LIMITED),
+        ("somebody", Step.GREETING, "450 4.3.2 no more of [192.0.2.5] now", Verdict.PROBE_LIMITED),
+        ("somebody", Step.GREETING, "421 4.3.2 Too many open connections. (192.0.2.55)", Verdict.BUSY),
         # at EHLO and LHLO
         ("Postfix", Step.EHLO, "421 4.7.0 mx.example Error: too many errors", Verdict.PROBE_LIMITED),
         ("Postfix", Step.EHLO, "501 Syntax: EHLO hostname", Verdict.PROBE_BLOCKED),
@@ -261,9 +262,9 @@ def test_endings(ending: Ending, verdict: Verdict, reason: str) -> None:
         ("Exim", Step.MAIL, "452 Space shortage, please try later", Verdict.STORAGE),
         ("Stalwart", Step.MAIL, "452 4.3.1 Mail system full, try again later.", Verdict.STORAGE),
         ("Postfix", Step.MAIL, "552 5.3.4 Message size exceeds file system imposed limit", Verdict.REJECTING),
-        ("Postfix", Step.MAIL, "530 5.7.0 Must issue a STARTTLS command first", Verdict.PROBE_BLOCKED),
-        ("OpenSMTPD", Step.MAIL, "530 5.5.1 Invalid command: Must issue an AUTH command first", Verdict.PROBE_BLOCKED),
-        ("Exchange", Step.MAIL, "530 5.7.57 SMTP; Client was not authenticated to send", Verdict.PROBE_BLOCKED),
+        ("Postfix", Step.MAIL, "530 5.7.0 Must issue a STARTTLS command first", Verdict.REJECTING),
+        ("OpenSMTPD", Step.MAIL, "530 5.5.1 Invalid command: Must issue an AUTH command first", Verdict.REJECTING),
+        ("Exchange", Step.MAIL, "530 5.7.57 SMTP; Client was not authenticated to send", Verdict.REJECTING),
         ("Postfix", Step.MAIL, "450 4.7.1 Error: too much mail from 192.0.2.5", Verdict.PROBE_LIMITED),
         (
             "Exchange",
@@ -355,7 +356,7 @@ def test_endings(ending: Ending, verdict: Verdict, reason: str) -> None:
         ("somebody", Step.RCPT, "554 no", Verdict.REJECTS_DOMAIN),
         ("somebody", Step.RCPT, "501 5.1.3 Bad recipient address syntax", Verdict.REJECTS_DOMAIN),
         ("Dovecot", Step.RCPT, "552 5.2.2 Quota exceeded (mailbox for user is full)", Verdict.PROBE_BLOCKED),
-        ("Postfix", Step.RCPT, "530 5.7.0 Must issue a STARTTLS command first", Verdict.PROBE_BLOCKED),
+        ("Postfix", Step.RCPT, "530 5.7.0 Must issue a STARTTLS command first", Verdict.REJECTS_DOMAIN),
         (
             "Postfix",
             Step.RCPT,
@@ -375,6 +376,60 @@ def test_endings(ending: Ending, verdict: Verdict, reason: str) -> None:
             Verdict.PROBE_BLOCKED,
         ),
         ("Postfix", Step.RCPT, "450 4.7.1 <probe>: Helo command rejected: Host not found", Verdict.PROBE_BLOCKED),
+        (
+            "Postfix, which names the client where a table cannot be read",
+            Step.RCPT,
+            "451 4.3.0 <host.example[192.0.2.5]>: Temporary lookup failure",
+            Verdict.BUSY,
+        ),
+        ("Exchange", Step.RCPT, "530 5.7.1 Client was not authenticated", Verdict.REJECTS_DOMAIN),
+        ("Exchange", Step.RCPT, "550 5.7.1 Client was not authenticated", Verdict.REJECTS_DOMAIN),
+        (
+            "Exchange, which names the client",
+            Step.RCPT,
+            "530 5.7.1 Not authenticated [192.0.2.5]",
+            Verdict.REJECTS_DOMAIN,
+        ),
+        (
+            "somebody",
+            Step.RCPT,
+            "550 5.7.1 Recipient address rejected: this address is not allowed",
+            Verdict.REJECTS_DOMAIN,
+        ),
+        ("somebody", Step.RCPT, "550 5.7.1 Rejected: domain is banned", Verdict.REJECTS_DOMAIN),
+        ("somebody", Step.RCPT, "550 5.7.1 recipient is on our block list", Verdict.REJECTS_DOMAIN),
+        ("somebody", Step.RCPT, "550 5.7.1 remote host rejected the address", Verdict.REJECTS_DOMAIN),
+        ("somebody", Step.RCPT, "550 5.7.1 Your message was rejected: no such place", Verdict.REJECTS_DOMAIN),
+        (
+            "Postfix, reject_rhsbl_recipient",
+            Step.RCPT,
+            "554 5.7.1 Service unavailable; Recipient address [x@example.org] blocked using dbl.spamhaus.org",
+            Verdict.REJECTS_DOMAIN,
+        ),
+        (
+            "Postfix, reject_rhsbl_sender",
+            Step.RCPT,
+            "554 5.7.1 Service unavailable; Sender address [x@example.net] blocked using rhsbl.example",
+            Verdict.PROBE_BLOCKED,
+        ),
+        (
+            "Postfix, behind NAT",
+            Step.RCPT,
+            "554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked using bl.example",
+            Verdict.PROBE_BLOCKED,
+        ),
+        (
+            "Postfix, over IPv6",
+            Step.RCPT,
+            "554 5.7.1 Service unavailable; Client host [2001:db8::9] blocked using bl.example",
+            Verdict.PROBE_BLOCKED,
+        ),
+        ("Stalwart", Step.RCPT, "550 5.7.1 Your IP address has been blocked", Verdict.PROBE_BLOCKED),
+        ("somebody", Step.RCPT, "550 5.7.1 You are banned from sending here", Verdict.PROBE_BLOCKED),
+        ("somebody", Step.RCPT, "550 host is not allowed", Verdict.PROBE_BLOCKED),
+        ("somebody", Step.RCPT, "550 Your server h.example (203.0.113.9) is blocked", Verdict.PROBE_BLOCKED),
+        ("somebody", Step.RCPT, "550 [203.0.113.9] is listed", Verdict.PROBE_BLOCKED),
+        ("somebody", Step.RCPT, "550 5.7.1 192.0.2.5: this address is not allowed", Verdict.PROBE_BLOCKED),
         # QUIT
         ("somebody rude", Step.QUIT, "500 what?", Verdict.OK),
     ],
@@ -385,6 +440,35 @@ def test_what_real_servers_say(who: str, step: Step, reply: str, verdict: Verdic
     judged = judge(Ending(Event.REPLY, step, int(code), text), MX)
     assert judged.verdict is verdict, who
     assert (text[:80] in judged.reason) == (verdict is not Verdict.OK)
+
+
+STRANGER = replace(MX, anonymous=True)
+IN_CLEAR = replace(MX, avoids_tls=True)
+TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first"
+NO_STRANGERS = "530 5.7.57 Client was not authenticated"
+
+
+@pytest.mark.parametrize(
+    ("scene", "reply", "blocked"),
+    [
+        (MX, TLS_FIRST, False),
+        (STRANGER, TLS_FIRST, False),
+        (IN_CLEAR, TLS_FIRST, True),
+        (IN_CLEAR, "550 5.7.10 Encryption needed", True),
+        (IN_CLEAR, "451 5.7.3 STARTTLS is required to send mail", True),
+        (IN_CLEAR, NO_STRANGERS, False),
+        (MX, NO_STRANGERS, False),
+        (STRANGER, NO_STRANGERS, True),
+        (STRANGER, "530 no", True),
+        (STRANGER, "550 5.7.1 Access denied: authentication required", True),
+        (MX, "550 5.7.1 Access denied: authentication required", False),
+    ],
+)
+def test_only_a_probe_that_came_with_less_than_others_is_held_off(scene: Scene, reply: str, blocked: bool) -> None:  # noqa: FBT001 - a case
+    """A plain MX that wants a login or TLS of the probe wants them of senders too, and their mail bounces."""
+    code, _, text = reply.partition(" ")
+    verdicts = [judge(Ending(Event.REPLY, step, int(code), text), scene).verdict for step in (Step.MAIL, Step.RCPT)]
+    assert verdicts == ([Verdict.PROBE_BLOCKED] * 2 if blocked else [Verdict.REJECTING, Verdict.REJECTS_DOMAIN])
 
 
 def test_a_multi_line_reply_is_read_as_one_line() -> None:
@@ -447,12 +531,6 @@ def test_only_the_wanted_answer_is_ok(step: Step, code: int) -> None:
     assert (judge(Ending(Event.REPLY, step, code), MX).verdict is Verdict.OK) == (
         code == 250 and step is not Step.GREETING
     )
-
-
-@given(st.sampled_from(list(Verdict)), st.sampled_from(list(Step)))
-def test_every_verdict_has_advice(verdict: Verdict, step: Step) -> None:
-    """Every verdict has advice, and only that all is well needs none."""
-    assert bool(advice(verdict, step)) == (verdict is not Verdict.OK)
 
 
 @pytest.mark.parametrize("event", [Event.SILENCE, Event.EOF, Event.RESET, Event.GARBAGE, Event.EARLY, Event.FLOOD])
@@ -637,17 +715,16 @@ def test_what_a_lost_packet_can_cause_needs_patience(event: Event) -> None:
     assert effect_of(Verdict.TLS_BROKEN, recipe(Kind.SMTPS), Event.TLS_FAILED).patience is Patience.CONFIRM
 
 
+def test_a_login_that_was_not_tried_is_looked_at_once_more() -> None:
+    """A refused one counts at once, since the next try is far away; that AUTH is missing may be a restart's moment."""
+    assert effect_of(Verdict.AUTH_FAILED, recipe(), Event.REPLY).patience is Patience.AT_ONCE
+    lacking = effect_of(Verdict.AUTH_FAILED, recipe(), Event.LACKING)
+    assert lacking == replace(EFFECTS[Verdict.AUTH_FAILED], patience=Patience.CONFIRM)
+
+
 def test_every_verdict_has_an_effect() -> None:
     """What is known of the probe alone (limited, blocked, unknown) says nothing of the member."""
     assert set(EFFECTS) == set(Verdict)
     silent = {verdict for verdict, effect in EFFECTS.items() if effect.state is None}
     assert silent == {Verdict.PROBE_LIMITED, Verdict.PROBE_BLOCKED, Verdict.UNKNOWN}
     assert EFFECTS[Verdict.BUSY] == Effect(State.BUSY, Patience.AT_ONCE, percent=10)
-
-
-def test_advice_is_for_verdicts_that_can_happen_there() -> None:
-    """Advice for a step is given only where some rule leads to that verdict at that step."""
-    possible = {(rule.verdict, step) for rule in RULES for step in rule.steps}
-    assert set(ADVICE_AT) <= possible
-    assert set(ADVICE) == set(Verdict)
-    assert "smtpd_client_event_limit_exceptions" in advice(Verdict.PROBE_LIMITED, Step.EHLO)
