@@ -121,6 +121,9 @@ def _check_idle(probe: ProbeTable, path: KeyPath, report: Report) -> None:
     ):
         if not done and key in probe.model_fields_set and getattr(probe, key) != "":
             report.warn((*path, key), reason)
+    often = probe.recipient_interval < probe.auth_interval and "recipient_interval" in probe.model_fields_set
+    if probe.auth and probe.rcpt_to and often:
+        report.warn((*path, "recipient_interval"), "rcpt_to is asked for after a login only: auth_interval counts")
 
 
 def _check_patience(probe: ProbeTable, path: KeyPath, report: Report) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from aiosmtplib.errors import SMTPException, SMTPServerDisconnected
 
-from dnslb.pool.health import Aspect, State
+from dnslb.pool.health import Aspect, State, Verdict
 from dnslb.probe import tls, trust
 from dnslb.probe.hello import keywords, lacking, say_hello
 from dnslb.probe.line import Line, handshake_failure, note_failure
@@ -30,6 +30,14 @@ from dnslb.probe.verdict import Ending, Event, Scene, Step, effect_of, judge
 READY = 220
 DONE = 250
 LOGGED_IN = 235
+
+TRANSIENT = range(400, 500)
+"""Replies that put off (RFC 5321 4.2.1)."""
+
+GREYLISTED = (
+    "the sentinel was put off as by greylisting, and so is not known to be taken: list the probe's address where "
+    "greylisting has its exceptions"
+)
 
 NO_CLEAR_TEXT = "TLS, without which no password is sent"
 
@@ -324,6 +332,8 @@ class Visit:
         for step, command in ((Step.MAIL, mail), (Step.RCPT, rcpt)):
             self._last = self._record.ending(await line.say(step, command.encode()))
             if self._last.code != DONE:
+                if self._last.code in TRANSIENT and judge(self._last, self._scene).verdict is Verdict.OK:
+                    self._warn(GREYLISTED)
                 return self._last
         return None
 

@@ -129,7 +129,9 @@ def _report(opinions: list[Opinion], took: float) -> Report:
         duration_s=took,
         at=time.time(),
         aspect=aspect_of(worst.ending),
-        examined=frozenset.intersection(*(it.finding.examined for it in telling)),
+        # What went wrong at one address has been examined, if not at all of them: a login that was refused, for one.
+        examined=frozenset.intersection(*(it.finding.examined for it in telling))
+        | (worst.finding.examined & {aspect_of(worst.ending)}),
         warnings=tuple(warning for it in telling for warning in it.finding.warnings),
     )
     exchanges = tuple(exchange for it in opinions for exchange in it.finding.exchanges)

@@ -143,3 +143,14 @@ def test_a_reload_reads_the_password_anew() -> None:
 def test_no_secret_is_shown() -> None:
     """The settings can be printed without the password."""
     assert "s3cr3t" not in repr(loaded(b"s3cr3t\n"))
+
+
+@pytest.mark.parametrize(("interval", "warned"), [("30s", True), ("5m", False)])
+def test_a_recipient_that_waits_for_the_login_is_told_of(interval: str, *, warned: bool) -> None:
+    """With an account the recipient is asked for after a login only, as seldom as that comes."""
+    Path("probe.secret").write_bytes(b"secret")
+    Path("probe.secret").chmod(0o640)
+    wish = f'rcpt_to = "postmaster@example.org"\nrecipient_interval = "{interval}"\n'
+    settings = reloaded(CONFIG.replace("auth = {", f"{wish}auth = {{"))
+    text = "dnslb.toml:7: probe.relay.recipient_interval: rcpt_to is asked for after a login only: auth_interval counts"
+    assert (text in settings.warnings) is warned

@@ -110,10 +110,12 @@ async def listen() -> AsyncIterator[Listen]:
     """Start scripted servers that end with the test; with a context they speak TLS from the first octet."""
     async with AsyncExitStack() as stack:
 
-        async def start(script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Listener:
+        async def start(
+            script: Script, host: str = "127.0.0.1", context: ssl.SSLContext | None = None, port: int = 0
+        ) -> Listener:
             listener = Listener(script)
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(listener.greet_next, host, 0, ssl=context)
+            server = await loop.create_server(listener.greet_next, host, port, ssl=context)
             stack.callback(server.close)
             listener.port = server.sockets[0].getsockname()[1]
             return listener

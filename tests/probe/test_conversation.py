@@ -502,6 +502,19 @@ async def test_a_mechanism_that_is_not_ours_is_not_tried(relay: Relay) -> None:
     assert server.heard[3:] == [b"QUIT"]
 
 
+async def test_a_login_refused_at_one_address_has_been_examined(listen: Listen, certificates: Certificates) -> None:
+    """Though the other address was never asked: else it would be tried again with each probe, and the guest banned."""
+    first = await listen(mailer(b"STARTTLS", replies={"STARTTLS": b"454 4.7.0 not now\r\n"}), "127.0.0.1")
+    refusing = mailer(
+        b"STARTTLS", context=certificates.good, over_tls=[b"AUTH PLAIN"], replies={"AUTH": b"535 5.7.8 no\r\n"}
+    )
+    await listen(refusing, "127.0.0.2", port=first.port)
+    it = target(first.port, "127.0.0.1", "127.0.0.2", starttls=StartTls.OPPORTUNISTIC, auth=ACCOUNT)
+    result = (await probe(it, ALL)).result
+    assert result.verdict is Verdict.AUTH_FAILED
+    assert Aspect.AUTH in result.examined
+
+
 @pytest.mark.parametrize("policy", ["off", "opportunistic"])
 async def test_no_password_goes_out_in_clear_text(listen: Listen, policy: str) -> None:
     """Where there is no TLS there is no AUTH, whatever the server offers."""
@@ -571,6 +584,8 @@ async def test_what_only_the_envelope_shows(listen: Listen, verb: str, reply: by
     report = await probe(target(server.port, rcpt_to=SENTINEL), ALL)
     assert (report.result.verdict, server.heard[-1]) == (verdict, b"QUIT")
     assert Aspect.RECIPIENT in report.result.examined
+    put_off = verdict is Verdict.OK and reply.startswith(b"4")
+    assert any("greylisting" in warning for warning in report.result.warnings) is put_off
 
 
 @pytest.mark.parametrize(
