@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
 
-_TABLES: dict[str, type[BaseModel]] = {
-    "[server]": schema.ServerTable,
-    '[zone."lb.example.org"]': schema.ZoneTable,
-    "[probe.NAME]": schema.ProbeTable,
-    "[pool.NAME]": schema.PoolTable,
-    "[[pool.NAME.member]]": schema.MemberTable,
-    "[[service]]": schema.ServiceTable,
+_TABLES: dict[str, tuple[type[BaseModel], ...]] = {
+    "[server]": (schema.ServerTable,),
+    '[zone."lb.example.org"]': (schema.ZoneTable,),
+    "[probe.NAME]": (schema.ProbeTable,),
+    "[pool.NAME]": (schema.PoolTable,),
+    "[[pool.NAME.member]]": (schema.MemberTable,),
+    "[[service]]": (schema.ServiceTable, schema.SpfTable),
 }
 
 
@@ -99,7 +99,7 @@ def test_the_reference_names_exactly_the_keys_that_are_read(table: str) -> None:
     text = _section("Configuration").partition(f"\n`{table}`")[2]
     rows = re.search(r"^\|.*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
     assert rows is not None
-    fields = _TABLES[table].model_fields.items()
+    fields = [field for model in _TABLES[table] for field in model.model_fields.items()]
     keys = {field.alias or name for name, field in fields} - {"member"}  # a table of its own
     assert sorted(_first_cells(rows[0])) == sorted(keys)
 

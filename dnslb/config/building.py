@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType
 from dnslb.config.claims import Claim, claims
+from dnslb.config.fragments import zones_with_fragments
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
 from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
@@ -25,7 +26,7 @@ def settings_of(
     return Settings(
         path=draft.path,
         server=_server(draft.server or ServerTable(), draft.path.parent),
-        zones=tuple(zone.records for zone in zones.values()),
+        zones=zones_with_fragments(draft, zones),
         pools={name: _pool(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(_targets(draft, zones, passwords)),
         services=tuple(_service(claim, zones) for claim in claims(draft)),

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
 from dnslb.config.building import record_count
+from dnslb.config.fragments import check_fragments
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
 from dnslb.config.probes import FAMILIES, check_probes
@@ -29,8 +30,11 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
     for index, service in draft.services.items():
         _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
         _check_shares(service, ("service", index), draft, report)
+    for index, fragment in draft.fragments.items():
+        _check_reference(("service", index, "pool"), fragment.pool, _written("pool", report), report)
     _check_use(draft, report)
     check_names(draft, zones, report)
+    check_fragments(draft, zones, report)
 
 
 def _check_listeners(server: ServerTable, report: Report) -> None:
@@ -115,10 +119,10 @@ def _best_tier(members: Collection[MemberTable]) -> list[MemberTable]:
 
 
 def _check_use(draft: Draft, report: Report) -> None:
-    used = {table.pool for table in draft.services.values()}
+    used = {table.pool for table in draft.services.values()} | {table.pool for table in draft.fragments.values()}
     # A broken service may be the one that uses the pool, and a broken pool the one that uses the probe.
     written = report.raw.get("service", [])
-    whole = isinstance(written, list) and len(draft.services) == len(written)
+    whole = isinstance(written, list) and len(draft.services) + len(draft.fragments) == len(written)
     for name in draft.pools:
         if whole and name not in used:
             report.warn(("pool", name), "no service uses this pool")

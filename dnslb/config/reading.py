@@ -15,7 +15,16 @@ from pydantic_core import ErrorDetails
 
 from dnslb.config.positions import KeyPath
 from dnslb.config.report import Report
-from dnslb.config.schema import AuthTable, MemberTable, PoolTable, ProbeTable, ServerTable, ServiceTable, ZoneTable
+from dnslb.config.schema import (
+    AuthTable,
+    MemberTable,
+    PoolTable,
+    ProbeTable,
+    ServerTable,
+    ServiceTable,
+    SpfTable,
+    ZoneTable,
+)
 
 _TABLES = ("server", "zone", "probe", "pool", "service")
 AnyTable = TypeVar("AnyTable", bound=BaseModel)
@@ -35,7 +44,8 @@ class PoolDraft:
 class Draft:
     """What of the document is valid by itself.
 
-    The keys of `zones` are the names as written; a broken one is None, since services still lie in it.
+    The keys of `zones` are the names as written; a broken one is None, since services still lie in it. Services of
+    type SPF are in `fragments`; `services` and `fragments` are keyed by the place in the file.
     """
 
     path: Path
@@ -44,6 +54,7 @@ class Draft:
     probes: dict[str, ProbeTable] = field(default_factory=dict)
     pools: dict[str, PoolDraft] = field(default_factory=dict)
     services: dict[int, ServiceTable] = field(default_factory=dict)
+    fragments: dict[int, SpfTable] = field(default_factory=dict)
 
 
 def read_draft(path: Path, report: Report) -> Draft:
@@ -59,8 +70,21 @@ def read_draft(path: Path, report: Report) -> Draft:
     }
     draft.probes = _named(ProbeTable, "probe", report)
     draft.pools = {name: _pool(table, ("pool", name), report) for name, table in _tables("pool", report)}
-    draft.services = _listed(ServiceTable, raw.get("service", []), ("service",), report)
+    for index, element in _elements(raw.get("service", []), ("service",), report):
+        _read_service(draft, index, element, report)
     return draft
+
+
+def _read_service(draft: Draft, index: int, raw: object, report: Report) -> None:
+    path = ("service", index)
+    if isinstance(raw, dict) and raw.get("type") == "SPF":
+        fragment = _validated(SpfTable, raw, path, report)
+        if fragment is not None:
+            draft.fragments[index] = fragment
+        return
+    service = _validated(ServiceTable, raw, path, report)
+    if service is not None:
+        draft.services[index] = service
 
 
 def _tables(kind: str, report: Report) -> Iterator[tuple[str, Any]]:
@@ -77,11 +101,17 @@ def _named(model: type[AnyTable], kind: str, report: Report) -> dict[str, AnyTab
     return {name: table for name, table in found if table is not None}
 
 
-def _listed(model: type[AnyTable], raw: object, path: KeyPath, report: Report) -> dict[int, AnyTable]:
-    if not isinstance(raw, list):
+def _elements(raw: object, path: KeyPath, report: Report) -> Iterator[tuple[int, object]]:
+    """Yield the elements of an array of tables with their places."""
+    if isinstance(raw, list):
+        yield from enumerate(raw)
+    else:
         report.error(path, f"expected an array of tables, [[{report.key(path)}]]")
-        return {}
-    found = ((index, _validated(model, element, (*path, index), report)) for index, element in enumerate(raw))
+
+
+def _listed(model: type[AnyTable], raw: object, path: KeyPath, report: Report) -> dict[int, AnyTable]:
+    elements = _elements(raw, path, report)
+    found = ((index, _validated(model, element, (*path, index), report)) for index, element in elements)
     return {index: table for index, table in found if table is not None}
 
 

@@ -1,7 +1,8 @@
 """The tables of the configuration file (pydantic). A field's description is what an error says was expected."""
 
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
@@ -116,8 +117,8 @@ class ServiceTable(Table):
     """[[service]]."""
 
     name: str = Field(description="a domain name in one of the zones")
-    type: Annotated[ServiceType, PlainValidator(values.one_of(ServiceType))] = Field(
-        description="one of address, MX, SRV"
+    type: Annotated[ServiceType, PlainValidator(values.service_type)] = Field(
+        description="one of address, MX, SRV, SPF"
     )
     pool: str = Field(description="the name of a pool")
     records: Records = None
@@ -125,3 +126,20 @@ class ServiceTable(Table):
     preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
     companions: list[Companion] = Field(default=[], alias="with", description='a list of "MX" and "SRV"')
+
+
+class Rest(StrEnum):
+    """What an SPF record says of all other addresses (RFC 7208 section 8)."""
+
+    SOFTFAIL = "~all"
+    FAIL = "-all"
+
+
+class SpfTable(Table):
+    """[[service]] with type = "SPF"."""
+
+    name: Host = Field(description="a domain name in one of the zones")
+    type: Literal["SPF"]
+    pool: str = Field(description="the name of a pool")
+    ttl: Ttl = 300
+    rest: Annotated[Rest, PlainValidator(values.one_of(Rest))] = Field(default=Rest.SOFTFAIL, alias="all")

@@ -84,7 +84,7 @@ def _why_nameless(meeting: _Meeting, draft: Draft, report: Report) -> str:
     if meeting.home is not None:
         return f"since {meeting.member.name}.{to_text(meeting.home)} is longer than a name may be"
     written = report.raw.get("service", [])
-    broken = not isinstance(written, list) or len(draft.services) < len(written)
+    broken = not isinstance(written, list) or len(draft.services) + len(draft.fragments) < len(written)
     used = any(service.pool == meeting.pool for service in draft.services.values())
     return "" if broken or used else "since no service uses this pool and gives it one"
 

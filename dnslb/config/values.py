@@ -180,6 +180,14 @@ def ttl(value: object) -> int:
     return value
 
 
+def service_type(value: object) -> ServiceType:
+    """Return the type of a service that is answered from a pool; SPF services have a table of another kind."""
+    for kind in ServiceType:
+        if value == kind:
+            return kind
+    raise ValueError(f"expected one of {', '.join(ServiceType)}, SPF")
+
+
 def companion(value: object) -> ServiceType:
     """Return the type of records that an address service can have beside its own."""
     for kind in (ServiceType.MX, ServiceType.SRV):

@@ -13,6 +13,7 @@ import dnslib
 from dnslb.wire import name, rrtype
 
 _MAX_TYPE = 65_535
+_MAX_STRING = 255
 
 
 def address(value: IPv4Address | IPv6Address) -> tuple[int, bytes]:
@@ -28,6 +29,13 @@ def mx(preference: int, target: bytes) -> bytes:
 def srv(priority: int, weight: int, port: int, target: bytes) -> bytes:
     """Return SRV record data (RFC 2782)."""
     return _pack(dnslib.SRV(priority, weight, port, _label(target)))
+
+
+def txt(text: str) -> bytes:
+    """Return TXT record data for ASCII text: strings of up to 255 octets, to be read as one (RFC 1035 3.3.14)."""
+    octets = text.encode("ascii")
+    strings = [octets[at : at + _MAX_STRING] for at in range(0, len(octets), _MAX_STRING)] or [b""]
+    return b"".join(bytes([len(string)]) + string for string in strings)
 
 
 def _label(wire: bytes) -> dnslib.DNSLabel:

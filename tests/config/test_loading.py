@@ -438,7 +438,10 @@ def test_a_problem_has_its_parts(write: Write) -> None:
 def test_long_values_are_cut(write: Write) -> None:
     """An error stays readable when the value is not."""
     (error,) = errors(write(changed(CONFIG, '"address"', f'"{"x" * 500}"')))
-    assert error == f'dnslb.toml:24: service[mx.lb.example.org].type = "{"x" * 76}...: expected one of address, MX, SRV'
+    assert (
+        error
+        == f'dnslb.toml:24: service[mx.lb.example.org].type = "{"x" * 76}...: expected one of address, MX, SRV, SPF'
+    )
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), cases("warnings.txt"))

@@ -42,6 +42,15 @@ def test_srv(priority: int, weight: int, port: int, host: str) -> None:
     assert rdata.srv(priority, weight, port, from_text(host)) == _expected("SRV", f"{priority} {weight} {port} {host}.")
 
 
+@pytest.mark.parametrize(
+    ("length", "strings"), [(0, [0]), (1, [1]), (255, [255]), (256, [255, 1]), (600, [255, 255, 90])]
+)
+def test_txt(length: int, strings: list[int]) -> None:
+    """A long text is several strings, which readers put together without anything between them."""
+    text = " ".join(f'"{"x" * string}"' for string in strings)
+    assert rdata.txt("x" * length) == _expected("TXT", text)
+
+
 def test_what_leaves_is_bytes() -> None:
     """A bytearray, which is what dnslib packs into, is no key and changes under its holder."""
     target = from_text("a.lb.test")
