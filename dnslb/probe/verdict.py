@@ -207,6 +207,9 @@ LEAVING = _words(
     r"\bSIGTERM\b",
     r"maintenance",
 )
+TO_ANYBODY = _words(r"client host rejected: ")
+"""Postfix, told by smtpd_client_restrictions to say no to all, names each client as a matter of form."""
+
 PER_CLIENT = _words(
     r"too (many|much) [^.;]{0,60}\bfrom\b",  # Postfix "too many connections from ...", Exim "... from this IP address"
     r"too many (syntax or protocol |invalid )?(errors|commands)",
@@ -559,6 +562,8 @@ TEMPORARY = (
     Rule(Event.REPLY, ENVELOPE, Verdict.OK, "", TRANSIENT, words=GREYLISTED),
     Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",), words=BROKEN_INSIDE),
     Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",), words=BROKEN_INSIDE),
+    Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",), words=TO_ANYBODY),
+    Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",), words=TO_ANYBODY),
     Rule(Event.REPLY, TALK - STARTTLS, Verdict.PROBE_LIMITED, _HOLDS_OFF, TRANSIENT, ("4.3.",), names_us=True),
     Rule(Event.REPLY, GREETING, Verdict.BUSY, _GREETS, TRANSIENT, ("4.3.",)),
     Rule(Event.REPLY, COMMANDS - STARTTLS, Verdict.BUSY, _ANSWERS, TRANSIENT, ("4.3.",)),
