@@ -51,8 +51,8 @@ class Observer:
     """Takes the results of probes.
 
     `roster` and `pools` return what is configured now. `ask` has members probed as soon as may be, also of the given
-    aspects. `alone` keeps others from talking to a target's addresses meanwhile. `spawn` starts a task that ends with
-    the daemon.
+    aspects, None for all. `alone` keeps others from talking to a target's addresses meanwhile. `spawn` starts a task
+    that ends with the daemon.
     """
 
     def __init__(  # noqa: PLR0913 - all that it works with, by keyword
@@ -63,7 +63,7 @@ class Observer:
         publisher: Publisher,
         journal: Journal,
         metrics: Metrics,
-        ask: Callable[[Iterable[Key], frozenset[Aspect]], None],
+        ask: Callable[[Iterable[Key], frozenset[Aspect] | None], None],
         alone: Callable[[Target], AbstractAsyncContextManager[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wall: Callable[[], float] = time.time,
@@ -100,7 +100,7 @@ class Observer:
         if report.result.verdict in QUESTIONS and not before.shows(report.result.verdict):
             self._ask_the_others(target, report.result)
         if before.state is State.DOWN and after.state in AT_WORK:
-            self._ask_who_is_down(target.pool)
+            self._ask_who_is_down(target.pool, whole=before.shows(Verdict.AUTH_FAILED))
         return next_probe(after, entry.thresholds)
 
     def _ask_the_others(self, target: Target, result: ProbeResult) -> None:
@@ -116,10 +116,13 @@ class Observer:
         others = [e for e in self._roster().entries(target.pool) if not e.standing.health.shows(result.verdict)]
         self._ask([(target.pool, entry.member.name) for entry in others], frozenset({result.aspect}))
 
-    def _ask_who_is_down(self, pool: str) -> None:
-        """Probe them at once: what was mended for one may be mended for all, and the long dead are probed seldom."""
+    def _ask_who_is_down(self, pool: str, *, whole: bool) -> None:
+        """Probe them at once: what was mended for one may be mended for all, and the long dead are probed seldom.
+
+        So is a refused login: where one member takes it again, the others are asked for it too.
+        """
         down = (e.member.name for e in self._roster().entries(pool) if e.standing.health.state is State.DOWN)
-        self._ask([(pool, name) for name in down], frozenset())
+        self._ask([(pool, name) for name in down], None if whole else frozenset())
 
     # What people are told
 
@@ -141,11 +144,14 @@ class Observer:
         if result.effect.state is None and result.effect.alert:
             wrong[result.verdict] = result.reason
             sure.add(result.verdict)
-        for verdict in told - wrong.keys():
+        # What a probe did not look at is as it was.
+        still = {verdict for verdict, aspect in told.items() if verdict in wrong or aspect not in result.examined}
+        for verdict in told.keys() - still:
             self._journal.member_mended(key, verdict)
-        for verdict in sure - told:
+        for verdict in sure - told.keys():
             self._journal.member_alerted(key, verdict, wrong[verdict])
-        standing.alerts = frozenset(sure | (told & wrong.keys()))
+        aspects = {fault.verdict: fault.aspect for fault in health.faults}
+        standing.alerts = {verdict: told.get(verdict, aspects.get(verdict, result.aspect)) for verdict in sure | still}
 
     def _tell_warnings(self, key: Key, standing: Standing, result: ProbeResult, *, whole: bool) -> None:
         """Tell what is new. A probe that did not look at everything leaves the warnings of the rest as they were."""

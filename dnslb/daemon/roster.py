@@ -1,11 +1,11 @@
 """What is known of each member now: an operator's word and the probes' findings."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from dnslb.pool.admin import Admin
-from dnslb.pool.health import Health, State, Thresholds, Verdict
+from dnslb.pool.health import Aspect, Health, State, Thresholds, Verdict
 from dnslb.pool.member import Member, Pool
 from dnslb.pool.portion import WHOLE, Portion
 from dnslb.pool.selection import Candidate
@@ -24,7 +24,8 @@ class Standing:
     """Both axes of a member's state: the only thing about a member that changes while the configuration stays.
 
     `portion` is the part of its weight that it counts with. `tls` is what its last handshake showed, `warnings` what
-    its probes say that does not change its health yet. `alerts` are the verdicts that people have been told to mend.
+    its probes say that does not change its health yet. `alerts` are the verdicts that people have been told to mend,
+    with the aspects that showed them.
     """
 
     admin: Admin
@@ -32,7 +33,7 @@ class Standing:
     portion: Portion = WHOLE
     tls: TlsFacts | None = None
     warnings: frozenset[str] = frozenset()
-    alerts: frozenset[Verdict] = frozenset()
+    alerts: Mapping[Verdict, Aspect] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

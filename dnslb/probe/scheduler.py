@@ -216,15 +216,15 @@ class Scheduler:
             raise KeyError(key)
         return report.result()
 
-    def ask(self, keys: Iterable[Key], aspects: frozenset[Aspect]) -> None:
+    def ask(self, keys: Iterable[Key], aspects: frozenset[Aspect] | None) -> None:
         """Probe these members now, or right after the conversation under way, and examine these aspects too.
 
-        Those that a member's recipe does not speak of are left out, and so is a login after a refused one. Who is not
-        probed at all is left out too.
+        Those that a member's recipe does not speak of are left out, and so is a login after a refused one; but None
+        means all there are, that login too. Who is not probed at all is left out.
         """
         for key in keys:
             if watch := self._watch_of.get(key):
-                self._reserve(watch, aspects)
+                self._reserve(watch, aspects or frozenset(), whole=aspects is None)
 
     @asynccontextmanager
     async def alone(self, target: Target) -> AsyncIterator[None]:

@@ -48,7 +48,7 @@ class Opinion:
     @property
     def is_final(self) -> bool:
         """Whether the addresses that follow need not be asked."""
-        return self.effect.state not in {State.UP, State.DEGRADED} and not self.says_nothing
+        return self.effect.state is State.DOWN and not self.says_nothing
 
 
 async def probe(target: Target, aspects: frozenset[Aspect], memory: Memory | None = None) -> Report:

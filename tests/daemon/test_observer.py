@@ -1,7 +1,7 @@
 """What follows from a probe's result: health, weight, alerts, and doubt in the prober itself."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_address
@@ -78,11 +78,14 @@ class Stage:
             publisher=cast("Publisher", self.publisher),
             journal=self.journal,
             metrics=Metrics(lambda: Reading({}, {}, 1, {})),
-            ask=lambda keys, aspects: self.asked.extend((*key, *aspects) for key in keys),
+            ask=self._ask,
             alone=lambda _target: nullcontext(),
             spawn=self._spawn,
             wall=lambda: self.now,
         )
+
+    def _ask(self, keys: Iterable[tuple[str, str]], aspects: frozenset[Aspect] | None) -> None:
+        self.asked += [(*key, *(["all"] if aspects is None else aspects)) for key in keys]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -93,10 +96,20 @@ class Stage:
         await self.journal.settle()
         return [event.text for event in self.events.kept if event.kind is kind]
 
-    def find(self, name: str, verdict: Verdict, *, ms: float | None = None, warnings: tuple[str, ...] = ()) -> Standing:
+    def find(  # noqa: PLR0913 -- one keyword for each thing that a test may speak of
+        self,
+        name: str,
+        verdict: Verdict,
+        *,
+        ms: float | None = None,
+        warnings: tuple[str, ...] = (),
+        aspect: Aspect = Aspect.SESSION,
+        examined: frozenset[Aspect] = frozenset({Aspect.SESSION}),
+    ) -> Standing:
         """Let a probe find something; return what is known then. Port 1 of loopback refuses connections."""
-        aspect = Aspect.RECIPIENT if verdict is Verdict.REJECTS_DOMAIN else Aspect.SESSION
-        result = ProbeResult(verdict, str(verdict), EFFECTS[verdict], ms, 0.1, self.now, aspect, warnings=warnings)
+        if verdict is Verdict.REJECTS_DOMAIN:
+            aspect = Aspect.RECIPIENT
+        result = ProbeResult(verdict, str(verdict), EFFECTS[verdict], ms, 0.1, self.now, aspect, examined, warnings)
         address = self.pool.members[list(self.standings).index(name)].addresses
         self.observer.take(Target("inbound", name, address, 1, RECIPE), Report(result), 0.0)
         return self.standings[name]
@@ -226,6 +239,25 @@ async def test_when_one_comes_back_the_others_that_are_down_are_asked() -> None:
     assert stage.asked == [("inbound", "mx2")]
 
 
+async def test_where_one_takes_a_login_again_the_others_are_asked_for_it_too() -> None:
+    """In their own time that would be an hour later, and the first one have all the mail until then."""
+    stage = Stage("mx1", "mx2", "mx3")
+    for name in ("mx1", "mx2"):
+        stage.find(name, Verdict.AUTH_FAILED)
+    stage.asked.clear()
+    stage.find("mx1", Verdict.OK)
+    assert stage.asked == [("inbound", "mx2", "all")]
+
+
+async def test_what_a_probe_does_not_look_at_is_not_mended_by_it() -> None:
+    """A sender that is turned away at MAIL is turned away still when the next probe says EHLO and goes."""
+    stage = Stage("mx1", "mx2")
+    for _ in range(2):
+        stage.find("mx1", Verdict.PROBE_BLOCKED, aspect=Aspect.RECIPIENT)
+        stage.find("mx1", Verdict.OK)
+    assert await stage.told(EventKind.ALERT) == ["mx1: probe_blocked: probe_blocked"]
+
+
 async def test_what_is_not_sure_yet_alerts_nobody() -> None:
     """A first failure is confirmed before people are told, and they are told when it is mended."""
     stage = Stage("mx1", "mx2", "mx3", fall=2)
@@ -233,8 +265,7 @@ async def test_what_is_not_sure_yet_alerts_nobody() -> None:
     assert await stage.told(EventKind.ALERT) == []
     stage.find("mx1", Verdict.REJECTS_DOMAIN)
     assert await stage.told(EventKind.ALERT) == ["mx1: rejects_domain: rejects_domain"]
-    stage.standings["mx1"].health = Health(State.UP)
-    stage.find("mx1", Verdict.OK)
+    stage.find("mx1", Verdict.OK, examined=frozenset(Aspect))
     assert (await stage.told(EventKind.ALERT))[1:] == ["mx1: rejects_domain no more"]
 
 

@@ -326,6 +326,18 @@ async def test_the_first_failing_address_decides(listen: Listen, dead_port: int)
     assert result.latency_ms is not None
 
 
+@pytest.mark.parametrize("greeting", [b"421 4.7.0 too many connections from 127.0.0.2", b"421 4.3.2 busy"])
+async def test_a_dead_address_counts_more_than_one_that_only_holds_off(listen: Listen, greeting: bytes) -> None:
+    """Whoever is turned away for now at the first address is no reason to leave the second unasked."""
+
+    async def hold_off(guest: Guest) -> None:
+        guest.greet(greeting + b"\r\n")
+        await guest.hear()
+
+    server = await listen(hold_off, "127.0.0.2")
+    assert (await probe(target(server.port, "127.0.0.2", "127.0.0.1"))).verdict is Verdict.REFUSED
+
+
 async def test_an_address_without_route_is_skipped(listen: Listen) -> None:
     """An address that this host cannot try says nothing while another one says something."""
     server = await listen(serve_well, "::1")
