@@ -14,6 +14,14 @@ from dnslb.cli.output import duration
 _POLL = 1.0
 
 
+class NotYet(Failed):
+    """Patience has an end before the drain has; `facts` are the member's."""
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
 def words(drain: Mapping[str, Any], now: datetime | None = None) -> str:
     """Return when a member that drains may be stopped."""
     if drain["safe_to_stop"]:
@@ -39,7 +47,10 @@ def wait_for_end(
     timeout: float | None,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Return the member's facts when it is safe to stop. Fail after `timeout` seconds, or if somebody wants it back."""
+    """Return the member's facts when it is safe to stop.
+
+    Raise NotYet after `timeout` seconds, Failed if somebody wants the member back.
+    """
     began = time.monotonic()
     while True:
         facts: dict[str, Any] = daemon.ask("status")["pools"].get(pool, {}).get("members", {}).get(member, {})
@@ -51,7 +62,7 @@ def wait_for_end(
             return facts
         if timeout is not None and time.monotonic() - began >= timeout:
             _show("")
-            raise Failed(f"{pool}/{member} is {words(drain)}")
+            raise NotYet(f"{pool}/{member} is {words(drain)}", facts)
         _show(words(drain))
         pause(_POLL)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dnslb.cli.countdown import wait_for_end, words
+from dnslb.cli.countdown import NotYet, wait_for_end, words
 from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
 
@@ -88,7 +88,12 @@ def drain(  # noqa: PLR0913 -- one for each option
         daemon.ask("admin", _admin_args(target, "drain", reason))
     else:
         _set_admin(daemon, target, "drain", reason, as_json=False)
-    facts = wait_for_end(daemon, target.pool, target.member, timeout)
+    try:
+        facts = wait_for_end(daemon, target.pool, target.member, timeout)
+    except NotYet as error:
+        if as_json:
+            emit_json(error.facts)
+        raise
     if as_json:
         emit_json(facts)
     else:

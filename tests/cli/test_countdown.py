@@ -89,6 +89,14 @@ def test_drain_waits_when_it_is_asked_to(dnslb: "Dnslb", daemon: "FakeDaemon") -
     assert json.loads(dnslb("drain", "inbound/mx1", "--wait", "--json").stdout)["drain"]["safe_to_stop"] is True
 
 
+def test_a_program_reads_how_far_a_drain_has_come(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Also when its patience ends first: the facts on standard output, the failure as the exit status."""
+    daemon.operator.member("inbound", "mx1")["drain"] = a_drain("00:28", "05:28")
+    result = dnslb("drain", "inbound/mx1", "--wait", "--timeout", "0s", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["drain"]["safe_to_stop"] is False
+
+
 def test_a_timeout_without_waiting_is_a_mistake(dnslb: "Dnslb") -> None:
     """Nothing is done then."""
     result = dnslb("drain", "inbound/mx1", "--timeout", "5m")
