@@ -23,6 +23,7 @@ import structlog
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.rfc3339 import rfc3339
 
 DATABASE = "state.db"
 LOCK = "lock"
@@ -114,10 +115,17 @@ class Event:
     id: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the event as operators see it, its time in RFC 3339 with milliseconds."""
-        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        about = {"pool": self.pool, "member": self.member, "who": self.who}
-        return {"id": self.id, "at": at, "kind": self.kind, **about, "text": self.text, "details": dict(self.details)}
+        """Return the event as operators see it, its time in RFC 3339."""
+        return {
+            "id": self.id,
+            "at": rfc3339(self.at),
+            "kind": self.kind,
+            "pool": self.pool,
+            "member": self.member,
+            "who": self.who,
+            "text": self.text,
+            "details": dict(self.details),
+        }
 
 
 @dataclass(frozen=True, slots=True)

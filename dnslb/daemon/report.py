@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +18,7 @@ from dnslb.pool.member import Pool
 from dnslb.pool.rotation import shares
 from dnslb.pool.selection import Selection, best_tier
 from dnslb.probe.transcript import TlsFacts
+from dnslb.rfc3339 import rfc3339
 from dnslb.wire import name
 
 
@@ -35,13 +35,6 @@ class View:
     selections: Mapping[str, Selection]
     farewells: Farewells = field(default_factory=Farewells)
     held_until: Callable[[str], float | None] = lambda _pool: None
-
-
-def rfc3339(at: float | None) -> str | None:
-    """Return Unix time as text in UTC, None for never."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def pools_json(view: View) -> dict[str, Any]:

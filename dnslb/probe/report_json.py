@@ -1,16 +1,15 @@
 """A probe's report as the JSON object that `dnslb probe --json` prints and the control socket carries."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from dnslb.pool.health import Verdict
 from dnslb.probe.advice import ADVICE
+from dnslb.probe.certificate import days_left
 from dnslb.probe.transcript import Certificate, Exchange, Report, TlsFacts
+from dnslb.rfc3339 import rfc3339
 
 GOOD = frozenset({Verdict.OK, Verdict.SLOW})
 """The verdicts that count as up: the command's exit status is 0."""
-
-_DAY = 86_400
 
 
 def report_json(target_name: str, report: Report) -> dict[str, Any]:
@@ -52,17 +51,9 @@ def _certificate(certificate: Certificate, at: float) -> dict[str, Any]:
         "subject": certificate.subject,
         "issuer": certificate.issuer,
         "names": list(certificate.names),
-        "not_before": _rfc3339(certificate.not_before),
-        "not_after": _rfc3339(certificate.not_after),
-        "days_left": round((certificate.not_after - at) / _DAY, 2),
+        "not_before": rfc3339(certificate.not_before, "seconds"),
+        "not_after": rfc3339(certificate.not_after, "seconds"),
+        "days_left": round(days_left(certificate, at), 2),
         "fingerprint": certificate.fingerprint,
         "key_hash": certificate.key_hash,
     }
-
-
-def _rfc3339(at: float) -> str | None:
-    """Return a Unix time as text, None for one that the calendar does not reach (a certificate may say anything)."""
-    try:
-        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None
