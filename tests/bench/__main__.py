@@ -6,10 +6,16 @@ import signal
 import sys
 import time
 
-from tests.bench import answering, dying, machine, many_pools, probing
+from tests.bench import answering, dying, machine, many_pools, probing, shares
 from tests.bench.report import say
 
-_BENCHMARKS = {"answering": answering.main, "dying": dying.main, "pools": many_pools.main, "probing": probing.main}
+_BENCHMARKS = {
+    "answering": answering.main,
+    "dying": dying.main,
+    "pools": many_pools.main,
+    "probing": probing.main,
+    "shares": shares.main,
+}
 
 
 def main(names: list[str]) -> int:
