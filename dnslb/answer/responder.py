@@ -9,7 +9,8 @@ from functools import partial
 from typing import NamedTuple
 
 from dnslb.answer import tally
-from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Snapshot, Variant
+from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Variant
+from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record
@@ -26,8 +27,8 @@ _HIGHEST_PLAIN = 15
 Reply = tuple[bytes | None, int]
 """The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
 
-_TakeTurn = Callable[[bytes], int]
-"""Returns whose turn it is at the rotation with a key."""
+_TakeTurn = Callable[[Rotation], int]
+"""Returns whose turn it is at a rotation."""
 
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
@@ -42,11 +43,11 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if counts == _ONE_ADDITIONAL:
         common = COMMON.get(query[-BARE_SIZE:])
         if common is None:
-            return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
+            return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
         limit, opt, _, _ = common
         end -= BARE_SIZE
     elif counts != _BARE_COUNTS:
-        return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
+        return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
@@ -55,17 +56,25 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
             denied = _deny_at_once(query, end, flags, opt, snapshot)
             if denied is not None and len(denied[0]) <= limit:
                 return denied
-        return _respond_in_full(query, snapshot, partial(turns.take, client), stream=stream)
-    key, slot, ring, additional = rotation
-    variant = ring[0] if len(ring) == 1 else ring[turns.take(client, key) % len(ring)]
+        return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
+    key, slot, ring, additional, by_source = rotation
+    if len(ring) == 1:
+        variant = ring[0]
+    else:
+        turn = bucket_of(client) if by_source else turns.take(client, key)
+        variant = ring[turn % len(ring)]
     if opt:
         response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
     else:
         response = b"".join((query[:2], flags, variant[0], query[12:end], variant[2], additional))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        return _respond_in_full(query, snapshot, {key: ring.index(variant)}.__getitem__, stream=stream)
+        return _respond_in_full(query, snapshot, lambda _rotation: ring.index(variant), stream=stream)
     return response, slot
+
+
+def _turn(turns: Turns, client: bytes, rotation: Rotation) -> int:
+    return bucket_of(client) if rotation.by_source else turns.take(client, rotation.key)
 
 
 _DENIABLE = {
@@ -250,7 +259,7 @@ def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, ta
         ring = rotation.ring
         if not ring:
             return _SERVFAIL
-        return _data(ring[0] if len(ring) == 1 else ring[take_turn(rotation.key) % len(ring)], rotation.additional)
+        return _data(ring[0] if len(ring) == 1 else ring[take_turn(rotation) % len(ring)], rotation.additional)
     alias = zone.aliases.get(owner)
     if alias is not None:
         return _dangling(query, zone, alias)

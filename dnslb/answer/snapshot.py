@@ -21,16 +21,18 @@ class Variant(NamedTuple):
 
 
 class Rotation(NamedTuple):
-    """All ways to answer one question: a ring that is gone round a variant at a time.
+    """All ways to answer one question: a ring that is gone round a variant at a time, or entered `by_source`.
 
     `key` stands for the question in the table of turns, `tally` is its counter's slot, `additional` may be left out
-    when the response would be too long. An empty ring means SERVFAIL: the pool must not answer.
+    when the response would be too long. An empty ring means SERVFAIL: the pool must not answer. With `by_source` a
+    client always gets the variant at its network's place (see sources).
     """
 
     key: bytes
     tally: int
     ring: tuple[Variant, ...]
     additional: bytes
+    by_source: bool = False
 
 
 Answers = Mapping[bytes, Rotation]
