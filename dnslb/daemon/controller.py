@@ -159,13 +159,14 @@ class Controller:
             self._listen(shared=bool(self._left_behind))
             await self._open_doors(stack)
             await self._start_answering(stack)
-        # Not before: until now they are the ones who answer.
-        self._end_left_behind()
+            # Not before: until now they are the ones who answer.
+            self._end_left_behind()
+            # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat
+            # it. A reload that waits for the start is told of behind it.
+            await self._journal.settle()
+            self._journal.started(self._listening, self._publisher.generation)
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.ramp())
-        # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat it.
-        await self._journal.settle()
-        self._journal.started(self._listening, self._publisher.generation)
         memory.settle()
 
     def _shortage(self, settings: Settings) -> tuple[str, ...]:
