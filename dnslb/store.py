@@ -1,4 +1,4 @@
-"""What a restart takes up again: admin states, last health, SOA serials and events, in one SQLite file.
+"""What a restart takes up again: admin states, windows, last health, SOA serials and events, in one SQLite file.
 
 The directory belongs to one dnslb at a time. A database that cannot be read is set aside under another name, never
 deleted, and a new one is begun: mail needs answers more than it needs history.
@@ -13,7 +13,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,12 +23,13 @@ import structlog
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.pool.window import Window
 from dnslb.rfc3339 import rfc3339
 
 DATABASE = "state.db"
 LOCK = "lock"
 MAX_EVENTS = 100_000
-SCHEMA = 2
+SCHEMA = 3
 
 _Result = TypeVar("_Result")
 MemberKey = tuple[str, str]
@@ -59,6 +60,12 @@ ALTER TABLE health ADD COLUMN smoothed_ms REAL;
 ALTER TABLE health ADD COLUMN returned_at REAL;
 ALTER TABLE health ADD COLUMN busy_since REAL;
 """,
+    3: """
+CREATE TABLE window (
+    pool TEXT NOT NULL, member TEXT NOT NULL, "begin" REAL NOT NULL, "end" REAL, reason TEXT NOT NULL,
+    who TEXT NOT NULL, forced INTEGER NOT NULL, "before" TEXT NOT NULL, begun INTEGER NOT NULL,
+    PRIMARY KEY (pool, member)) WITHOUT ROWID;
+""",
 }
 """What brings a database from the schema before to this one; a new file takes all of these steps."""
 
@@ -67,6 +74,7 @@ _HEALTH = tuple(each.name for each in fields(Health))
 _HEALTH_COLUMNS = ", ".join(("pool", "member", *_HEALTH))
 _SAVE_HEALTH = f"REPLACE INTO health ({_HEALTH_COLUMNS}) VALUES (?, ?{', ?' * len(_HEALTH)})"  # noqa: S608 -- constants
 
+_WINDOW = 'pool, member, "begin", "end", reason, who, forced, "before", begun'
 _EVENT = "at, kind, text, pool, member, who, details, id"
 
 # A file that SQLite opens and finds wrong inside. All else (no space, no permission, locked) is the machine's
@@ -96,6 +104,7 @@ class EventKind(StrEnum):
     WORKER = "worker"
     PANIC = "panic"
     ALERT = "alert"
+    WINDOW = "window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +139,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the last run left: admin states and health by (pool, member), SOA serials by zone name (text)."""
+    """What the last run left: admin states, health and windows by (pool, member), SOA serials by zone name (text)."""
 
     admins: Mapping[MemberKey, Admin]
     healths: Mapping[MemberKey, Health]
     serials: Mapping[str, int]
+    windows: Mapping[MemberKey, Window] = field(default_factory=dict)
 
 
 class Store:
@@ -171,10 +181,9 @@ class Store:
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
-    async def save_admin(self, pool: str, member: str, admin: Admin) -> None:
-        """Remember an operator's word on a member."""
-        row = (pool, member, admin.state, admin.weight, admin.reason, admin.who, admin.since)
-        await self._run(lambda: self._insert("REPLACE INTO admin VALUES (?, ?, ?, ?, ?, ?, ?)", [row]))
+    async def save_admin(self, pool: str, member: str, admin: Admin, window: Window | None = None) -> None:
+        """Remember what people want of a member: its admin state, and its window, None if it has none any more."""
+        await self._run(lambda: self._save_admin(pool, member, admin, window))
 
     async def save_health(self, changes: Mapping[MemberKey, Health]) -> None:
         """Remember the health of the members given; that of others stays as it was."""
@@ -216,6 +225,16 @@ class Store:
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         return StoreError(f"the state database {self.directory / DATABASE} failed: {error}")
+
+    def _save_admin(self, pool: str, member: str, admin: Admin, window: Window | None) -> None:
+        row = (pool, member, admin.state, admin.weight, admin.reason, admin.who, admin.since)
+        # Together: a window that has begun and a member that is not drained would be two truths.
+        with self._connection:
+            self._connection.execute("REPLACE INTO admin VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            if window is None:
+                self._connection.execute("DELETE FROM window WHERE pool = ? AND member = ?", (pool, member))
+            else:
+                self._connection.execute("REPLACE INTO window VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(window))
 
     def _insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         with self._connection:
@@ -373,7 +392,13 @@ def _remembered(connection: sqlite3.Connection) -> Remembered:
         admins={(pool, member): Admin(AdminState(state), *rest) for pool, member, state, *rest in admins},
         healths={(pool, member): health for pool, member, *row in healths if (health := _health(row)) is not None},
         serials=dict(connection.execute("SELECT zone, serial FROM serial")),
+        windows={window.key: window for window in map(_window, connection.execute(f"SELECT {_WINDOW} FROM window"))},  # noqa: S608 -- only constants
     )
+
+
+def _window(row: Sequence[Any]) -> Window:
+    pool, member, begin, end, reason, who, forced, before, begun = row
+    return Window(pool, member, begin, end, reason, who, bool(forced), AdminState(before), bool(begun))
 
 
 def _health_row(key: MemberKey, health: Health) -> tuple[Any, ...]:

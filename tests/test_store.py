@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from dnslb import store as store_module
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.pool.window import Window
 from dnslb.store import Event, EventKind, Remembered, Store, StoreError
 
 DRAINED = Admin(AdminState.DRAIN, weight=None, reason="kernel", who="root", since=1000.5)
@@ -39,6 +40,8 @@ RETURNED = Health(
     busy_since=15.0,
 )
 """Each field differs from its default."""
+WINDOW = Window("inbound", "mx1", 10.5, 20.5, "disks", "ann", forced=True, before=AdminState.MAINT, begun=True)
+"""The same."""
 
 
 @pytest.fixture
@@ -78,10 +81,11 @@ async def test_a_new_store_remembers_nothing(store: Store) -> None:
 
 
 async def test_a_restart_takes_up_where_the_last_run_left_off(tmp_path: Path) -> None:
-    """Admin states with and without weight, health and serials come back as they were, the last word of each."""
+    """Admin states with and without weight, windows, health and serials come back as they were, the last of each."""
     store = Store.open(tmp_path)
     await store.save_admin("inbound", "mx1", Admin(AdminState.MAINT))
-    await store.save_admin("inbound", "mx1", DRAINED)
+    await store.save_admin("inbound", "mx1", DRAINED, Window("inbound", "mx1", 1.0, None))
+    await store.save_admin("inbound", "mx1", DRAINED, WINDOW)
     await store.save_admin("inbound", "mx2", Admin(weight=7))
     await store.save_health({("inbound", "mx1"): Health(), ("inbound", "mx2"): DOWN})
     await store.save_health({("inbound", "mx1"): DOWN, ("inbound", "mx3"): RETURNED})
@@ -95,6 +99,17 @@ async def test_a_restart_takes_up_where_the_last_run_left_off(tmp_path: Path) ->
         ("inbound", "mx3"): RETURNED,
     }
     assert remembered.serials == {"lb.example.org": 4_294_967_295}
+    assert remembered.windows == {("inbound", "mx1"): WINDOW}
+
+
+async def test_a_window_goes_with_the_word_that_ends_it(store: Store) -> None:
+    """One that lasts until further notice is remembered too; the windows of other members stay."""
+    endless = Window("inbound", "mx2", 10.5, None)
+    await store.save_admin("inbound", "mx1", DRAINED, WINDOW)
+    await store.save_admin("inbound", "mx2", DRAINED, endless)
+    await store.save_admin("inbound", "mx1", Admin())
+    assert store.load().windows == {("inbound", "mx2"): endless}
+    assert store.load().admins["inbound", "mx1"] == Admin()
 
 
 async def test_what_was_saved_survives_a_kill(tmp_path: Path) -> None:
@@ -235,6 +250,23 @@ PRAGMA user_version = 1;
 """A database as it was made before slow starts were remembered."""
 
 
+SCHEMA_2 = SCHEMA_1.replace(
+    "PRAGMA user_version = 1;",
+    """
+ALTER TABLE health ADD COLUMN argued TEXT NOT NULL DEFAULT 'unknown';
+ALTER TABLE health ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE health ADD COLUMN faults TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE health ADD COLUMN percent INTEGER NOT NULL DEFAULT 100;
+ALTER TABLE health ADD COLUMN alert INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE health ADD COLUMN smoothed_ms REAL;
+ALTER TABLE health ADD COLUMN returned_at REAL;
+ALTER TABLE health ADD COLUMN busy_since REAL;
+PRAGMA user_version = 2;
+""",
+)
+"""A database as it was made before windows."""
+
+
 def written(path: Path, script: str) -> None:
     """Run SQL on a database, which is made if it is missing."""
     with sqlite3.connect(path) as connection:
@@ -242,9 +274,10 @@ def written(path: Path, script: str) -> None:
     connection.close()
 
 
-async def test_an_older_database_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [SCHEMA_1, SCHEMA_2])
+async def test_an_older_database_is_taken_over(tmp_path: Path, script: str) -> None:
     """Nothing of it is lost, the event ids go on, and from then on it holds all that is known of a member."""
-    written(tmp_path / "state.db", SCHEMA_1)
+    written(tmp_path / "state.db", script)
     store = Store.open(tmp_path)
     key = ("inbound", "mx1")
     assert store.set_aside is None
@@ -252,8 +285,10 @@ async def test_an_older_database_is_taken_over(tmp_path: Path) -> None:
     await store.add_events([an_event("new")])
     assert [(event.id, event.text) for event in await store.events()] == [(41, "old"), (42, "new")]
     await store.save_health({key: RETURNED})
+    await store.save_admin(*key, DRAINED, WINDOW)
     await store.close()
-    assert (await reopened(tmp_path)).healths == {key: RETURNED}
+    remembered = await reopened(tmp_path)
+    assert (remembered.healths, remembered.windows) == ({key: RETURNED}, {key: WINDOW})
 
 
 async def test_an_older_database_that_cannot_be_taken_over_stays_as_it_was(tmp_path: Path) -> None:

@@ -23,14 +23,15 @@ REMEMBERED_SECONDS = 300.0
 class Standing:
     """Both axes of a member's state: the only thing about a member that changes while the configuration stays.
 
-    `portion` is the part of its weight that it counts with. `tls` is what its last handshake showed, `warnings` what
-    its probes say that does not change its health yet. `alerts` are the verdicts that people have been told to mend,
-    with the aspects that showed them.
+    `portion` is the part of its weight that it counts with. `leaves_at` is the Unix time of an announced drain, None if
+    there is none. `tls` is what its last handshake showed, `warnings` what its probes say that does not change its
+    health yet. `alerts` are the verdicts that people have been told to mend, with the aspects that showed them.
     """
 
     admin: Admin
     health: Health
     portion: Portion = WHOLE
+    leaves_at: float | None = None
     tls: TlsFacts | None = None
     warnings: frozenset[str] = frozenset()
     alerts: Mapping[Verdict, Aspect] = field(default_factory=dict)

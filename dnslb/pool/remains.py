@@ -1,0 +1,120 @@
+"""What is left of a pool while a member is out of it, counted as the selection counts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dnslb.pool.admin import AdminState
+from dnslb.pool.health import State
+from dnslb.pool.member import Pool
+from dnslb.pool.selection import Candidate, Rung, select
+from dnslb.pool.window import Window, state_at
+
+_WORDS = {AdminState.DRAIN: "drained", AdminState.MAINT: "in maintenance"}
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is left of a pool that `member` has left.
+
+    `members` of the `of` that are configured are ready and healthy, with `weight` of the `total` weight, in which that
+    of drained members counts too. `out` says of the others, but for the member itself, why they are not among them.
+    `anybody` says whether a ready member that works is left, though it may be busy or unprobed; `stays`, whether the
+    member stays in the answers all the same. The pool panics below the fraction `least`.
+    """
+
+    member: str
+    members: int
+    of: int
+    weight: int
+    total: int
+    least: float
+    out: Mapping[str, str]
+    panic: bool
+    anybody: bool
+    stays: bool
+
+    @property
+    def enough(self) -> bool:
+        """Return whether the pool can do without the member."""
+        return self.anybody and not self.panic
+
+    @property
+    def percent(self) -> float:
+        """Return the weight that is left in percent of the pool's."""
+        return 100 * self.weight / self.total if self.total else 0.0
+
+
+def remains(
+    pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str], leaver: str, to: AdminState
+) -> Remains:
+    """Return what is left when the member `leaver` goes to the admin state `to`, and all else stays as it is.
+
+    `candidates` and `last_good` are those of `select`.
+    """
+    after = [replace(c, admin=replace(c.admin, state=to)) if c.member.name == leaver else c for c in candidates]
+    others = [c for c in after if c.member.name != leaver]
+    out = {c.member.name: why for c in others if (why := _why_out(pool, c))}
+    selection = select(pool, after, last_good)
+    return Remains(
+        member=leaver,
+        members=len(others) - len(out),
+        of=len(candidates),
+        weight=selection.healthy_weight,
+        total=selection.total_weight,
+        least=pool.min_healthy,
+        out=out,
+        panic=selection.panic,
+        anybody=any(c.rung <= Rung.UNPROBED and c.full_weight(pool.policy) for c in others),
+        stays=leaver in {choice.member.name for choice in selection.published},
+    )
+
+
+def remains_during(
+    pool: Pool,
+    candidates: Sequence[Candidate],
+    last_good: frozenset[str],
+    window: Window,
+    others: Iterable[Window],
+) -> Remains:
+    """Return the least that is left at any time during a window, as far as is known.
+
+    `others` are the windows of the pool's other members. Who is down now is taken to be down then.
+    """
+    by_name = {other.member: other for other in others}
+    # Members leave only when a window begins, so after one of these moments least is left.
+    begins = [other.begin for other in by_name.values() if window.begin < other.begin and window.covers(other.begin)]
+    found = [
+        remains(pool, _at(candidates, by_name, moment), last_good, window.member, AdminState.DRAIN)
+        for moment in (window.begin, *begins)
+    ]
+    return min(found, key=lambda each: (each.enough, each.weight, each.members))
+
+
+def in_words(left: Remains) -> str:
+    """Return the numbers, and who is missing beside the member, as a phrase: "1 of 3 members with ..."."""
+    out = ", ".join(f"{name} is {why}" for name, why in left.out.items())
+    numbers = (
+        f"{left.members} of {left.of} members with {left.weight} of the pool's weight of {left.total}"
+        f" ({left.percent:.4g} %; min_healthy is {100 * left.least:.4g} %)"
+    )
+    return numbers + (f": {out}" if out else "")
+
+
+def _at(candidates: Iterable[Candidate], windows: Mapping[str, Window], moment: float) -> list[Candidate]:
+    """Return the candidates with the admin states that they will have at Unix time `moment`."""
+    return [
+        replace(c, admin=replace(c.admin, state=state_at(c.admin, windows.get(c.member.name), moment)))
+        for c in candidates
+    ]
+
+
+def _why_out(pool: Pool, candidate: Candidate) -> str:
+    """Return why a member does not count as healthy, "" if it does."""
+    if candidate.full_weight(pool.policy) == 0:
+        return "without weight"
+    if candidate.admin.state is not AdminState.READY:
+        return _WORDS[candidate.admin.state]
+    if candidate.rung is Rung.UNPROBED:
+        return "not probed yet"
+    well = candidate.rung is Rung.WORKING and candidate.health.state is not State.BUSY
+    return "" if well else str(candidate.health.state)
