@@ -36,22 +36,25 @@ settings.register_profile("dnslb", deadline=None, max_examples=60)
 settings.load_profile("dnslb")
 
 
-def member(name: str = "mx1", *addresses: str, weight: int = 1, tier: int = 1, host: str = "") -> Member:
+def member(
+    name: str = "mx1", *addresses: str, weight: int = 1, tier: int = 1, host: str = "", group: str = ""
+) -> Member:
     """Return a member; without addresses it has one from the documentation range."""
     texts = addresses or ("192.0.2.1",)
-    return Member(name, tuple(ip_address(text) for text in texts), weight, tier, host)
+    return Member(name, tuple(ip_address(text) for text in texts), weight, tier, host, group)
 
 
-def pool(
+def pool(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
     *members: Member,
     name: str = "inbound",
     policy: Policy = Policy.WEIGHTED,
     all_down: AllDown = AllDown.SERVE_ALL,
     min_healthy: float = 0.0,
     slow_start: float = 0.0,
+    tier_min: float = 1,
 ) -> Pool:
     """Return a pool of the given members."""
-    return Pool(name, members, policy, all_down, min_healthy, slow_start)
+    return Pool(name, members, policy, all_down, min_healthy, slow_start, tier_min=tier_min)
 
 
 def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
@@ -62,6 +65,7 @@ def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that
     weight: int = 1,
     runtime_weight: int | None = None,
     tier: int = 1,
+    group: str = "",
     verdict: Verdict = Verdict.UNKNOWN,
     who: str = "",
     reason: str = "",
@@ -73,7 +77,7 @@ def candidate(  # noqa: PLR0913 -- a builder has one keyword for each thing that
     `percent` and `why` are its portion.
     """
     return Candidate(
-        member(name, weight=weight, tier=tier),
+        member(name, weight=weight, tier=tier, group=group),
         Admin(admin, runtime_weight, reason, who),
         Health(state, verdict),
         Portion(percent, why),

@@ -27,7 +27,7 @@ def settings_of(
         path=draft.path,
         server=_server(draft.server or ServerTable(), draft.path.parent),
         zones=zones_with_fragments(draft, zones),
-        pools={name: _pool(name, pool) for name, pool in draft.pools.items()},
+        pools={name: pool_of(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(_targets(draft, zones, passwords)),
         services=tuple(_service(claim, zones) for claim in claims(draft)),
         warnings=warnings,
@@ -52,7 +52,8 @@ def _server(table: ServerTable, directory: Path) -> ServerSettings:
     )
 
 
-def _pool(name: str, draft: PoolDraft) -> Pool:
+def pool_of(name: str, draft: PoolDraft) -> Pool:
+    """Build a pool of the members that are right; its own table must be."""
     if draft.table is None:
         raise ValueError(f"pool {name} is broken")
     return Pool(
@@ -63,12 +64,13 @@ def _pool(name: str, draft: PoolDraft) -> Pool:
         min_healthy=draft.table.min_healthy,
         slow_start=draft.table.slow_start,
         client_reuse=draft.table.client_reuse,
+        tier_min=draft.table.tier_min,
     )
 
 
 def _member(table: MemberTable) -> Member:
     host = to_text(from_text(table.host)) if table.host else ""
-    return Member(table.name, tuple(table.addresses), table.weight, table.tier, host)
+    return Member(table.name, tuple(table.addresses), table.weight, table.tier, host, table.group)
 
 
 def _targets(draft: Draft, zones: Mapping[bytes, ServedZone], passwords: Mapping[str, str]) -> Iterator[Target]:

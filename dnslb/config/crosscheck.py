@@ -1,11 +1,12 @@
 """What must hold between tables, and between tables and zones: each table is valid by itself before."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from operator import attrgetter
 
 from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
-from dnslb.config.building import record_count
+from dnslb.config.building import pool_of, record_count
 from dnslb.config.fragments import check_fragments
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
@@ -15,7 +16,10 @@ from dnslb.config.recipes import effective_port
 from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
 from dnslb.config.zones import ServedZone
-from dnslb.pool.member import Policy
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, State
+from dnslb.pool.member import Pool
+from dnslb.pool.selection import Candidate, Choice, best_tier, select
 
 
 def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) -> None:
@@ -29,7 +33,7 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
         _check_pool(name, pool, draft, report)
     for index, service in draft.services.items():
         _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
-        _check_shares(service, ("service", index), draft, report)
+        _check_answers(service, ("service", index), draft, report)
     for index, fragment in draft.fragments.items():
         _check_reference(("service", index, "pool"), fragment.pool, _written("pool", report), report)
     _check_use(draft, report)
@@ -62,6 +66,8 @@ def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> Non
         report.error(path, "every member has weight 0, expected at least one above 0")
     _check_members(pool, path, draft, report)
     _check_families(pool.members.values(), path, report)
+    if pool.table:
+        _check_tiers(path, pool_of(name, pool), report)
 
 
 def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report) -> None:
@@ -91,31 +97,58 @@ def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Repor
             )
 
 
-def _check_shares(service: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
-    """Note a member that gets less than its weight asks for, because each of k records gets at most 1/k."""
-    records = record_count(service)
-    pool = draft.pools.get(service.pool)
-    ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
-    if pool is None or pool.table is None or ranked or service.type is ServiceType.SRV:
-        return
-    weights = {member.name: member.weight for member in _best_tier(pool.members.values())}
-    listed = min(records or len(weights), len(weights))
-    if not weights or pool.table.policy is Policy.ROUND_ROBIN:
-        return
-    name, heaviest = max(weights.items(), key=lambda item: item[1])
-    total = sum(weights.values())
-    if listed * heaviest > total:
+def _check_tiers(path: KeyPath, pool: Pool, report: Report) -> None:
+    """Note a `tier_min` that better tiers never hold."""
+    joined = {choice.member.tier for choice in _when_well(pool) if choice.tier != choice.member.tier}
+    if joined:
         report.warn(
-            path,
-            f"with {listed} records in an answer {name} gets at most {100 / listed:.0f}% of new connections, and its "
-            f"weight asks for {100 * heaviest / total:.0f}%: use fewer records, or MX with ranked preference",
+            (*path, "tier_min"), f"better tiers do not hold it: tier {min(joined)} is in the answers also if all are up"
         )
 
 
-def _best_tier(members: Collection[MemberTable]) -> list[MemberTable]:
-    weighty = [member for member in members if member.weight]
-    best = min((member.tier for member in weighty), default=None)
-    return [member for member in weighty if member.tier == best]
+def _check_answers(service: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
+    """Note what becomes of the records and the weights that are asked for."""
+    written = draft.pools.get(service.pool)
+    if written is None or written.table is None or service.type is ServiceType.SRV:
+        return
+    published = _when_well(pool_of(service.pool, written))
+    ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
+    _check_records(service, path, published, report)
+    if published and not ranked:
+        _check_shares(record_count(service), path, best_tier(published), report)
+
+
+def _check_records(service: ServiceTable, path: KeyPath, published: Sequence[Choice], report: Report) -> None:
+    """Note more records than there are members to fill them."""
+    wanted = service.records if "records" in service.model_fields_set else None
+    held = best_tier(published) if service.type is ServiceType.ADDRESS else published
+    if wanted is None or wanted <= len(held) or not held:
+        return
+    tier = f" in tier {held[0].tier}" if len(held) < len(published) else ""
+    members = "member with a weight" if len(held) == 1 else "members with a weight"
+    report.warn(
+        (*path, "records"), f"pool {service.pool} has {len(held)} {members}{tier}: an answer holds no more than that"
+    )
+
+
+def _check_shares(records: int | None, path: KeyPath, best: Sequence[Choice], report: Report) -> None:
+    """Note a member that gets less than its weight asks for, because each of k records gets at most 1/k."""
+    listed = min(records or len(best), len(best))
+    heaviest = max(best, key=attrgetter("weight"))
+    total = sum(choice.weight for choice in best)
+    if listed * heaviest.weight > total:
+        report.warn(
+            path,
+            f"with {listed} records in an answer {heaviest.member.name} gets at most {100 / listed:.0f}% of new "
+            f"connections, and its weight asks for {100 * heaviest.weight / total:.0f}%: use fewer records, or MX with "
+            "ranked preference",
+        )
+
+
+def _when_well(pool: Pool) -> tuple[Choice, ...]:
+    """Return what is published of a pool while all its members are up."""
+    well = [Candidate(member, Admin(), Health(State.UP)) for member in pool.members if member.weight]
+    return select(pool, well, frozenset()).published if well else ()
 
 
 def _check_use(draft: Draft, report: Report) -> None:

@@ -20,10 +20,12 @@ FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
 DurationOrNone: TypeAlias = Annotated[float, PlainValidator(values.duration_or_none)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
+Group: TypeAlias = Annotated[str, PlainValidator(values.group)]
 Host: TypeAlias = Annotated[str, PlainValidator(values.host)]
 Ehlo: TypeAlias = Annotated[str, PlainValidator(values.ehlo)]
 Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Keyword: TypeAlias = Annotated[str, PlainValidator(values.keyword)]
+TierMin: TypeAlias = Annotated[float, PlainValidator(values.tier_min)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
 Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
 Companion: TypeAlias = Annotated[ServiceType, PlainValidator(values.companion)]
@@ -99,6 +101,7 @@ class PoolTable(Table):
     min_healthy: float = Field(default=0.0, ge=0, le=1, description="a fraction from 0 to 1")
     slow_start: DurationOrNone = 120.0
     client_reuse: DurationOrNone = 300.0
+    tier_min: TierMin = 1
     member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
 
 
@@ -110,6 +113,7 @@ class MemberTable(Table):
     weight: int = Field(default=1, ge=0, le=65535, description="a weight from 0 to 65535")
     tier: int = Field(default=1, ge=1, le=65535, description="a tier from 1 (best) to 65535")
     host: Host = ""
+    group: Group = ""
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
 
 

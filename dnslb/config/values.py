@@ -124,6 +124,11 @@ def label(value: object) -> str:
     return value
 
 
+def group(value: object) -> str:
+    """Return what `label` does, "" for none."""
+    return "" if value == "" else label(value)
+
+
 def host(value: object) -> str:
     """Return a host name: labels as in `label`, with or without the final dot."""
     if not isinstance(value, str) or not all(map(_LABEL.match, value.removesuffix(".").split("."))):
@@ -160,6 +165,15 @@ def keyword(value: object) -> str:
     if isinstance(value, str) and (bare := value.strip().partition(" ")[0]) != value and _KEYWORD.match(bare):
         raise ValueError(f'expected a keyword without parameters: "{bare.upper()}"')
     raise ValueError('expected an EHLO keyword of letters, digits and -, as in "PIPELINING"')
+
+
+def tier_min(value: object) -> float:
+    """Return a number of members, or as a float a fraction of weight."""
+    if not isinstance(value, bool) and (
+        (isinstance(value, int) and value >= 1) or (isinstance(value, float) and 0 < value <= 1)
+    ):
+        return value
+    raise ValueError("expected a number of members from 1, or a fraction of weight above 0.0 and up to 1.0")
 
 
 def records(value: object) -> int | None:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,17 +146,21 @@ _OF_STATUS = ("published", "admin", "state", "verdict", "reason", "weight", "eff
 
 def _left_out(service: Service, selection: Selection, entry: Entry, found: Found) -> str:
     """Return why no answer holds a member that is published."""
-    best = {choice.tier for choice in best_tier(selection.published)}
-    if service.type is ServiceType.ADDRESS and entry.member.tier not in best:
-        return (
-            f"published, but not here: an address answer holds tier {min(best)}, and it is of tier {entry.member.tier}"
-        )
+    best = best_tier(selection.published)
+    if service.type is ServiceType.ADDRESS and entry.member.name not in {choice.member.name for choice in best}:
+        held = _tiers({choice.member.tier for choice in best})
+        return f"published, but not here: an address answer holds {held}, and it is of tier {entry.member.tier}"
     if service.type is ServiceType.ADDRESS and not _has_family(entry, found):
         families = " or ".join(rdata.type_text(shown.rtype) for shown in found.explanation.shown)
         return f"published, but not here: it has no address for {families}"
     if service.type is ServiceType.MX and service.records is not None:
         return f"published, but not here: an answer holds {service.records} members, and better ones fill it"
     return "published, but not here: its weight is too small for a place in the ring"
+
+
+def _tiers(tiers: Collection[int]) -> str:
+    *first, last = map(str, sorted(tiers))
+    return f"tiers {', '.join(first)} and {last}" if first else f"tier {last}"
 
 
 def _has_family(entry: Entry, found: Found) -> bool:

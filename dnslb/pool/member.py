@@ -26,6 +26,7 @@ class Member:
 
     `weight` is 0..65535, 0 meaning configured but never published. `tier` 1 is best. `host` is the absolute name
     (text, without final dot) that MX and SRV records point at, or "" for the member's name under the service's zone.
+    `group` names what it shares its fate with (a rack, a site), "" for nothing.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Member:
     weight: int = 1
     tier: int = 1
     host: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Pool:
     The pool panics when less than the fraction `min_healthy` of the configured weight is healthy. `slow_start` is the
     number of seconds in which a member that has come back gets its whole weight again, 0 for at once. `client_reuse`
     is for how many seconds clients go on with a connection, or with an address that they have looked up themselves.
+    Worse tiers join better ones as long as fewer than `tier_min` of these are published: a number of members (1 or
+    more), or as a float a fraction of their full weight (above 0, at most 1).
     """
 
     name: str
@@ -51,3 +55,4 @@ class Pool:
     min_healthy: float = 0.0
     slow_start: float = 0.0
     client_reuse: float = 300.0
+    tier_min: float = 1

@@ -17,6 +17,9 @@ not get all the mail until the others have been found well `rise` times too.
 Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
 published, but for those that reject our domain.
 
+Answers hold the best tier that has a published member. Worse ones join it, best first, until `tier_min` is held: as
+spares for what is missing, where a tier that has lost most of its members would get all the mail nevertheless.
+
 Where all ready members, two at least, are down or about to be by the same answer to a question of ours (the sentinel
 recipient, the login, the certificate), it is rather the question that is wrong: all of them are published, whatever
 `all_down` says.
@@ -108,7 +111,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A published member, with the weight (1 or more) and tier it is published with."""
+    """A published member, with the weight (1 or more) and tier it is published with.
+
+    A member that joins a better tier is published with the number of that one.
+    """
 
     member: Member
     weight: int
@@ -156,12 +162,17 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
     healthy = _weight(pool, (c for c in weighted if c.rung is Rung.WORKING and c.health.state is not State.BUSY))
     pick = _climb(pool, weighted, last_good, Fraction(healthy, total)) if weighted else _weightless(candidates)
     names = frozenset(c.member.name for c in pick.candidates)
+    tiers = _opened(pool, weighted, pick.candidates)
     return Selection(
-        published=_choices(pool, pick.candidates),
+        published=_choices(pool, pick.candidates, tiers),
         panic=pick.panic,
         healthy_weight=healthy,
         total_weight=total,
-        reasons={c.member.name: _reason(pool, c, pick, published=c.member.name in names) for c in candidates},
+        reasons={
+            c.member.name: _reason(pool, c, pick, published=c.member.name in names)
+            + (_joins(pool, c.member.tier, tiers) if c.member.name in names else "")
+            for c in candidates
+        },
         suspect=pick.suspect,
     )
 
@@ -181,12 +192,32 @@ def _weight(pool: Pool, candidates: Iterable[Candidate]) -> int:
     return sum(c.full_weight(pool.policy) for c in candidates)
 
 
-def _choices(pool: Pool, candidates: Sequence[Candidate]) -> tuple[Choice, ...]:
+def _choices(pool: Pool, candidates: Sequence[Candidate], tiers: Sequence[int]) -> tuple[Choice, ...]:
     parted = any(c.portion.percent < WHOLE.percent for c in candidates)
     return tuple(
-        Choice(c.member, max(c.full_weight(pool.policy), 1) * (c.portion.percent if parted else 1), c.member.tier)
+        Choice(
+            c.member,
+            max(c.full_weight(pool.policy), 1) * (c.portion.percent if parted else 1),
+            tiers[0] if c.member.tier in tiers else c.member.tier,
+        )
         for c in candidates
     )
+
+
+def _opened(pool: Pool, weighted: Sequence[Candidate], picked: Sequence[Candidate]) -> tuple[int, ...]:
+    """Return the tiers that stand side by side, best first: as few as hold `tier_min`, or all of those published."""
+    tiers = sorted({c.member.tier for c in picked})
+    needed = next((n for n, tier in enumerate(tiers, 1) if _hold_enough(pool, weighted, picked, tier)), len(tiers))
+    return tuple(tiers[:needed])
+
+
+def _hold_enough(pool: Pool, weighted: Iterable[Candidate], picked: Iterable[Candidate], tier: int) -> bool:
+    """Whether enough of this tier and better ones are published, portions left aside: a slow start is no loss."""
+    there = [c for c in picked if c.member.tier <= tier]
+    if isinstance(pool.tier_min, int):
+        return len(there) >= pool.tier_min
+    whole = _weight(pool, (c for c in weighted if c.member.tier <= tier))
+    return _weight(pool, there) >= Fraction(str(pool.tier_min)) * whole
 
 
 def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str], healthy: Fraction) -> _Pick:
@@ -287,6 +318,16 @@ def _reason(pool: Pool, candidate: Candidate, pick: _Pick, *, published: bool) -
     if weightless:
         return "not published: weight is 0"
     return f"not published: {condition}" + (f", {pick.why_out}" if pick.why_out else "")
+
+
+def _joins(pool: Pool, tier: int, tiers: Sequence[int]) -> str:
+    """Return why a published member stands with those of a better tier, "" if it does not."""
+    if tier not in tiers[1:]:
+        return ""
+    few = f"less than {pool.tier_min} of the better tiers' weight is"
+    if isinstance(pool.tier_min, int):
+        few = f"fewer than {pool.tier_min} of {'it' if tier == tiers[1] else 'better tiers'} are"
+    return f", joins tier {tiers[0]} because {few} published (tier_min)"
 
 
 def _portion(candidate: Candidate) -> str:

@@ -145,7 +145,9 @@ def test_defaults(write: Write) -> None:
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.WEIGHTED, AllDown.SERVE_ALL, 0.0)
     assert (pool.slow_start, pool.client_reuse) == (120.0, 300.0)
-    assert [(member.weight, member.tier, member.host) for member in pool.members] == [(1, 1, ""), (1, 1, "")]
+    # 1.0 would be all of the weight.
+    assert (pool.tier_min, isinstance(pool.tier_min, int)) == (1, True)
+    assert [(one.weight, one.tier, one.host, one.group) for one in pool.members] == [(1, 1, "", ""), (1, 1, "", "")]
     assert settings.targets == (
         Target("inbound", "mx1", (ip_address("192.0.2.11"),), 25, recipe, "mx1.lb.example.org", ()),
         Target("inbound", "mx2", (ip_address("192.0.2.12"),), 25, recipe, "mx2.lb.example.org", ()),
@@ -176,10 +178,12 @@ def test_everything_can_be_said(write: Write) -> None:
         config,
         'probe = "inbound"',
         'probe = "inbound"\npolicy = "round-robin"\nall_down = "servfail"\nmin_healthy = 0.5\nslow_start = "0"\n'
-        'client_reuse = "1m"',
+        'client_reuse = "1m"\ntier_min = 0.5',
     )
     config = changed(
-        config, 'name = "mx2"', 'name = "mx2"\nweight = 0\ntier = 7\nhost = "Out.lb.Example.org."\nport = 2525'
+        config,
+        'name = "mx2"',
+        'name = "mx2"\nweight = 0\ntier = 7\nhost = "Out.lb.Example.org."\nport = 2525\ngroup = "rack-2"',
     )
     config = changed(config, 'type = "MX"', 'type = "MX"\nrecords = 1\nttl = 0\npreference = "equal"')
     settings = load(write(config))
@@ -208,8 +212,9 @@ def test_everything_can_be_said(write: Write) -> None:
     assert (target.port, target.host) == (2525, "out.lb.example.org")
     pool = settings.pools["inbound"]
     assert (pool.policy, pool.all_down, pool.min_healthy) == (Policy.ROUND_ROBIN, AllDown.SERVFAIL, 0.5)
-    assert (pool.slow_start, pool.client_reuse) == (0.0, 60.0)
-    assert (pool.members[1].weight, pool.members[1].tier, pool.members[1].host) == (0, 7, "out.lb.example.org")
+    assert (pool.slow_start, pool.client_reuse, pool.tier_min) == (0.0, 60.0, 0.5)
+    member = pool.members[1]
+    assert (member.weight, member.tier, member.host, member.group) == (0, 7, "out.lb.example.org", "rack-2")
     mail = settings.services[1]
     assert (mail.records, mail.ttl, mail.preference) == (1, 0, Preference.EQUAL)
     server = settings.server

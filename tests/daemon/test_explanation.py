@@ -78,6 +78,18 @@ def test_members_are_in_or_out_by_a_rule() -> None:
     assert (found["mx1"]["share"], found["spare"]["share"]) == (1.0, 0.0)
 
 
+def test_a_tier_that_joins_is_in_and_the_next_one_is_not() -> None:
+    """Which tiers an answer holds is what the selection says, not what is configured."""
+    of = pool(*TRIO.members, member("last", "192.0.2.15", tier=3), tier_min=2)
+    down = Standing(Admin(), Health(State.DOWN, Verdict.REFUSED))
+    found = told("mx.lb.test A", of, mx2=down, mx3=down)["members"]
+    assert found["spare"]["rule"] == "up, joins tier 1 because fewer than 2 of it are published (tier_min)"
+    assert (found["spare"]["in"], found["spare"]["tier"], found["spare"]["share"]) == (True, 2, 0.5)
+    assert (
+        found["last"]["rule"] == "published, but not here: an address answer holds tiers 1 and 2, and it is of tier 3"
+    )
+
+
 def test_a_member_of_k_is_in_so_many_of_the_answers() -> None:
     """50:30:20 with k = 2: all, three fifths and two fifths; shares are half of that."""
     found = told("mx.lb.test A")["members"]

@@ -557,6 +557,103 @@ def test_a_suspect_question_outlasts_a_lost_packet() -> None:
     assert found.suspect is Verdict.AUTH_FAILED
 
 
+# Tiers that open by need
+
+
+def _tiered(tier_min: float, down: str = "", *, drained: str = "") -> Selection:
+    """Select of a, b, c (tier 1, weights 5, 3, 2), s (tier 2, weight 4) and t (tier 3, weight 1)."""
+    facts = {"a": (5, 1), "b": (3, 1), "c": (2, 1), "s": (4, 2), "t": (1, 3)}
+    members = [
+        candidate(
+            name,
+            State.DOWN if name in down else State.UP,
+            _DRAIN if name in drained else _READY,
+            weight=weight,
+            tier=tier,
+            verdict=_SILENT if name in down else Verdict.OK,
+        )
+        for name, (weight, tier) in facts.items()
+    ]
+    return _selected(members, of=pool(tier_min=tier_min))
+
+
+def _side_by_side(selection: Selection) -> str:
+    return "".join(choice.member.name for choice in best_tier(selection.published))
+
+
+@pytest.mark.parametrize(
+    ("tier_min", "down", "held"),
+    [
+        (1, "", "abc"),
+        (1, "ab", "c"),  # a worse tier waits for the last one of a better tier
+        (1, "abc", "s"),
+        (1, "abcs", "t"),
+        (2, "a", "bc"),
+        (2, "ab", "cs"),
+        (2, "abc", "st"),  # the best that is left is tier 2, and that is too few too
+        (3, "ab", "cst"),
+        (4, "", "abcs"),
+        (9, "", "abcst"),  # all there are
+        (0.5, "b", "ac"),
+        (0.5, "a", "bc"),  # 5 of 10 is half
+        (0.5, "ac", "bs"),  # 3 of 10, then 7 of 14
+        (0.5, "abc", "st"),  # 4 of 14 is less than half: what is missing is tier 1
+        (0.51, "a", "bcs"),
+        (0.7, "b", "ac"),  # in decimals
+        (0.75, "b", "acs"),
+        (0.75, "bs", "act"),
+        (1.0, "", "abc"),  # 1.0 is all of the weight, where 1 is one member
+        (1.0, "c", "abst"),
+    ],
+)
+def test_worse_tiers_join_while_better_ones_are_too_few(tier_min: float, down: str, held: str) -> None:
+    """As many tiers stand side by side as hold `tier_min` members, or that part of their full weight."""
+    assert _side_by_side(_tiered(tier_min, down)) == held
+
+
+def test_who_joins_has_the_number_of_the_best_tier_that_is_published() -> None:
+    """So that every kind of answer puts them side by side; those behind keep their own."""
+    assert [(c.member.name, c.weight, c.tier) for c in _tiered(2, "ab").published] == [
+        ("c", 2, 1),
+        ("s", 4, 1),
+        ("t", 1, 3),
+    ]
+    assert [(c.member.name, c.tier) for c in _tiered(2, "abc").published] == [("s", 2), ("t", 2)]
+
+
+def test_the_reason_says_why_a_tier_is_open() -> None:
+    """In numbers, for the members that have joined; the others have their own reasons."""
+    reasons = _tiered(2, "ab").reasons
+    assert (reasons["c"], reasons["t"]) == ("up", "up")
+    assert reasons["s"] == "up, joins tier 1 because fewer than 2 of it are published (tier_min)"
+    assert (
+        _tiered(3, "ab").reasons["t"]
+        == "up, joins tier 1 because fewer than 3 of better tiers are published (tier_min)"
+    )
+    assert _tiered(0.75, "b").reasons["s"] == (
+        "up, joins tier 1 because less than 0.75 of the better tiers' weight is published (tier_min)"
+    )
+
+
+def test_what_an_operator_takes_out_is_missing_too() -> None:
+    """A drain opens the next tier as a death does: the mail has to go somewhere."""
+    assert _side_by_side(_tiered(2, drained="ab")) == "cs"
+    assert _side_by_side(_tiered(0.75, drained="b")) == "acs"
+
+
+def test_a_slow_start_opens_no_tier() -> None:
+    """A member with a part of its weight is there; tiers that came and went with each step would be news."""
+    starting = candidate("a", weight=5, percent=10, why="slow start")
+    found = _selected([starting, candidate("s", tier=2)], of=pool(tier_min=1.0))
+    assert [(c.member.name, c.tier) for c in found.published] == [("a", 1), ("s", 2)]
+
+
+def test_all_that_is_published_of_a_weightless_pool_stands_as_before() -> None:
+    """Where no member has a weight there is no fraction of it."""
+    members = [candidate("a", weight=0), candidate("s", weight=0, tier=2)]
+    assert _side_by_side(_selected(members, of=pool(tier_min=0.5))) == "a"
+
+
 def test_tiers_are_grouped_best_first() -> None:
     """Choices keep their order within a tier, whatever the order of the tiers in the configuration."""
     choices = [Choice(member(name), 1, tier) for name, tier in (("a", 2), ("b", 1), ("c", 2), ("d", 7))]
