@@ -147,6 +147,11 @@ class Batch:
         self._send(unsent, len(lengths))
         return len(lengths)
 
+    def sender(self, place: int) -> bytes:
+        """Return whose datagram came at a place of the last exchange, counted from 0: an address as octets."""
+        start = place * _NAME
+        return self._names.octets[start + self._client.start : start + self._client.stop]
+
     def _send(self, first: int, end: int) -> None:
         """Send the responses from one place up to another. One that the kernel refuses is left out."""
         while first < end:

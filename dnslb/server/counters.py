@@ -10,25 +10,28 @@ from collections.abc import Mapping
 from typing import Self
 
 from dnslb.answer import tally
+from dnslb.server import board
 
 _WORD = 8
 _GENERATION = 0
 _FIRST = 1
 PROTOCOLS = ("udp", "tcp")
+_BOARD = _FIRST + len(PROTOCOLS) * tally.SLOTS
 
 
 class Counters:
-    """One worker's slots: its generation, then those of `dnslb.answer.tally` for each protocol."""
+    """One worker's slots: its generation, those of `dnslb.answer.tally` for each protocol, then a board."""
 
     def __init__(self, fd: int) -> None:
         """Map the memory behind a descriptor made by `create`."""
         self.fd = fd
-        size = _WORD * (_FIRST + len(PROTOCOLS) * tally.SLOTS)
+        size = _WORD * (_BOARD + board.WORDS)
         if os.fstat(fd).st_size < size:
             os.ftruncate(fd, size)
         self._words = memoryview(mmap.mmap(fd, size)).cast("Q")
         self.udp = self._protocol(0)
         self.tcp = self._protocol(1)
+        self.board = board.Board(self._words[_BOARD:])
 
     @classmethod
     def create(cls) -> Self:

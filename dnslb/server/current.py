@@ -1,6 +1,7 @@
-"""What a worker's sockets share: the one mutable cell of the data plane, its turns and its counters."""
+"""What a worker's sockets share: the one mutable cell of the data plane, its turns, and who asks."""
 
 from dnslb.answer import tally
+from dnslb.answer.askers import Askers
 from dnslb.answer.responder import respond
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
@@ -8,10 +9,11 @@ from dnslb.server.reports import Reports
 
 
 class Current:
-    """The snapshot to answer from, replaced as a whole, and whose turn it is."""
+    """The snapshot to answer from, replaced as a whole, whose turn it is, and what is known of who asks."""
 
-    def __init__(self, snapshot: Snapshot, turns: Turns, reports: Reports) -> None:
+    def __init__(self, snapshot: Snapshot, turns: Turns, askers: Askers, reports: Reports) -> None:
         self.snapshot = snapshot
+        self.askers = askers
         self._turns = turns
         self._reports = reports
 

@@ -169,6 +169,7 @@ class Connection(asyncio.Protocol):
             return None
         query = bytes(self._buffer[2:end])
         del self._buffer[:end]
+        self._connections.current.askers.note(self._client, 1)
         return self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
 
     def _go_on(self, transport: asyncio.Transport) -> None:

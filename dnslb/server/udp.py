@@ -19,6 +19,7 @@ class UdpServer:
         self._batch = Batch(sock)
         self._current = current
         self._counters = counters
+        self._sampled = 0
 
     def burst(self) -> None:
         """Answer what is waiting and what comes meanwhile, for a few batches: then others have their turn.
@@ -26,8 +27,19 @@ class UdpServer:
         To ask the kernel once more costs a tenth of a round through the event loop.
         """
         for _ in range(_ROUNDS):
-            if not self._batch.exchange(self._answer):
+            number = self._batch.exchange(self._answer)
+            if not number:
                 return
+            self._sample(number)
+
+    def _sample(self, number: int) -> None:
+        """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.
+
+        Its place in the batch moves on: the first of each would be that of who has woken us, and count for the burst
+        that came behind it, whoever sent that.
+        """
+        self._sampled += 1
+        self._current.askers.note(self._batch.sender(self._sampled % number), number)
 
     def drain(self) -> None:
         """Answer what is waiting now, and not what goes on coming: a flood must not keep a worker from its end."""

@@ -12,7 +12,9 @@ import os
 import signal
 import socket
 import sys
+import time
 
+from dnslb.answer.askers import Askers
 from dnslb.answer.snapshot import Change, Snapshot, apply
 from dnslb.answer.turns import Turns
 from dnslb.server import channel, tcp
@@ -58,7 +60,8 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    current = Current(first, Turns(os.getpid()), reports)
+    askers = Askers(counters.board.read(), time.monotonic())
+    current = Current(first, Turns(os.getpid()), askers, reports)
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in options.udp]
     for server in servers:
         loop.add_reader(server.sock, server.burst)
@@ -66,7 +69,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in options.tcp]
     _acknowledge(writer, counters, current.snapshot)
     following = asyncio.create_task(_follow(reader, writer, current, counters))
-    beating = asyncio.create_task(_beat(writer, counters, options.beat))
+    beating = asyncio.create_task(_beat(writer, counters, askers, options.beat))
     following.add_done_callback(lambda _: beating.cancel())
     await _stopped(stop, following)
     # Once is enough: to the whole group and to each worker by the controller, it may come twice.
@@ -103,10 +106,11 @@ async def _follow(
         return
 
 
-async def _beat(writer: asyncio.StreamWriter, counters: Counters, seconds: float) -> None:
-    """Say again and again that we live, unless the controller itself has not read what was said before."""
+async def _beat(writer: asyncio.StreamWriter, counters: Counters, askers: Askers, seconds: float) -> None:
+    """Write down who asks, and say that we live, unless the controller has not read what was said before."""
     while True:
         await asyncio.sleep(seconds)
+        counters.board.write(askers.summary(time.monotonic()))
         if not writer.transport.get_write_buffer_size():
             writer.write(channel.encode_generation(counters.generation))
 

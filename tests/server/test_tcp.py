@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from dnslb.answer import tally
+from dnslb.answer.sketch import Entry
 from dnslb.server import tcp
 from dnslb.server.current import Current
 from dnslb.wire.query import MAX_QUERY, Drop
@@ -443,3 +444,13 @@ async def test_closing_all_does_not_wait_for_who_does_not_read(dial: Dial, conne
     await until(lambda: count(connections) == 1, "it is accepted")
     await connections.close(0.05)
     await until(lambda: count(connections) == 0, "it is closed")
+
+
+async def test_who_asks_is_noted(dial: Dial, current: Current) -> None:
+    """Each query of a connection counts for its client's network."""
+    reader, writer = await dial()
+    for identity in range(3):
+        writer.write(framed(query(identity)))
+        await message(reader)
+    (noted,) = current.askers.summary(1.0).entries
+    assert noted in {Entry(bytes([127, 0, 0]), 3, 0), Entry(bytes(7), 3, 0)}

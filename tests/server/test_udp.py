@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from dnslb.answer import tally
+from dnslb.answer.sketch import Entry
 from dnslb.server.batch import SIZE
 from dnslb.server.current import Current
 from dnslb.server.udp import UdpServer
@@ -43,6 +45,25 @@ def test_a_burst_answers_all_that_waits(
     assert [identity_of(answer) for answer in answers] == list(range(SIZE + 36))
     assert {generation_of(answer) for answer in answers} == {1}
     assert slots[ANSWERED_A] == sum(slots) == SIZE + 36
+
+
+def test_who_asks_is_noted(sock: socket.socket, current: Current, slots: memoryview) -> None:
+    """Each client by its network: alone with its one query, or with its part of a batch, whoever is the first of it."""
+    server = UdpServer(sock, current, slots)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.bind((f"127.0.{number}.1", 0))
+        for _ in range(3):
+            clients[1].sendto(query(), sock.getsockname())
+            server.burst()
+        assert current.askers.summary(1.0).entries == (Entry(b"\x7f\x00\x01", 3, 0),)
+        for _ in range(100):
+            clients[0].sendto(query(), sock.getsockname())
+            clients[1].sendto(query(), sock.getsockname())
+            server.burst()
+    counts = {entry.prefix: entry.number for entry in current.askers.summary(1.0).entries}
+    assert counts == {b"\x7f\x00\x00": 100, b"\x7f\x00\x01": 103}
 
 
 def test_what_gets_no_answer_is_counted_by_its_reason(
