@@ -1,5 +1,6 @@
 """`dnslb status` and `dnslb pool`."""
 
+from operator import add
 from typing import Any
 
 import click
@@ -88,7 +89,7 @@ def _status(found: dict[str, Any]) -> list[str]:
         head,
         *_banners(found["pools"]),
         _pools(found["pools"]),
-        table(_MEMBERS, (_member(name, facts) for name, facts in members.items())),
+        _members(members),
         table(_SERVICES, (_service(key, facts) for key, facts in found["services"].items())),
         table(
             _WORKERS, ((f"pid {worker['pid']}", worker["generation"], worker["queries"]) for worker in found["workers"])
@@ -129,6 +130,13 @@ def _pool(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
     published = sum(member["published"] for member in members)
     weight = f"{facts['healthy_weight']} of {facts['total_weight']}"
     return (name, len(members), published, weight, "PANIC" if facts["panic"] else "no")
+
+
+def _members(members: dict[str, Any]) -> str:
+    """Return a line for each member, and below it how far its drain has come."""
+    lines = table(_MEMBERS, (_member(*item) for item in members.items())).splitlines()
+    below = ("\n    " + words(facts["drain"]) if facts["drain"] else "" for facts in members.values())
+    return "\n".join([lines[0], *map(add, lines[1:], below)])
 
 
 def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:

@@ -87,6 +87,21 @@ def test_a_suspect_question_is_not_told_as_bad_members(dnslb: "Dnslb", daemon: "
     assert "all members fail in the same way (rejects_domain)" in dnslb("pool", "inbound").output
 
 
+def test_how_far_a_drain_has_come_stands_below_its_member(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Both commands say whether the server may be switched off, and until when not."""
+    still = {"caches_expire": None, "clients_expire": None, "safe_to_stop": False}
+    members = daemon.operator.now["pools"]["inbound"]["members"]
+    members["mx1"] = a_member(admin="drain", drain=still)
+    members["mx2"] = a_member(admin="drain", drain=still | {"safe_to_stop": True})
+    lines = squeezed(dnslb("status").output)
+    below = {name: lines[place + 1] for place, line in enumerate(lines) for name in members if f"/{name} " in line}
+    assert below == {
+        "mx1": "not safe to stop: it is still in answers",
+        "mx2": "safe to stop: no cache and no client has it any more",
+    }
+    assert set(below.values()) <= set(squeezed(dnslb("pool", "inbound").output))
+
+
 def test_what_will_need_a_person_soon_stands_below_its_member(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """One line for each warning, under the reason why the member is published."""
     daemon.operator.member("inbound", "mx1")["warnings"] = ["the certificate ends in 9 days"]
