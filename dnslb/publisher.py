@@ -148,7 +148,9 @@ class Publisher:
 
     def _reaches_answers(self, pool: str, before: Selection, after: Selection) -> bool:
         """Return whether anybody can see it: reasons, and weights of members that are out, are for people."""
-        return before.published != after.published and bool(self.world.dependents.get(pool))
+        ttls = self.world.ttls.get(pool, ())
+        others = any(ttl.at(before.changes_in) != ttl.at(after.changes_in) for ttl in ttls)
+        return (others or before.published != after.published) and bool(self.world.dependents.get(pool))
 
     def _compile(self, pools: Sequence[str], selections: Mapping[str, Selection]) -> tuple[Change, dict[bytes, int]]:
         """Return what changes with the pools, and the serials of the zones that it changes."""

@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from dnslb.answer.compiler import Pools, compile_world
 from dnslb.answer.responder import respond
-from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.answer.service import Preference, Service, ServiceType, Ttl
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.answer.world import World, build
@@ -111,12 +111,13 @@ def service(  # noqa: PLR0913 -- a builder has one keyword for each thing that a
     *,
     zone: str = "lb.test",
     records: int | None = None,
-    ttl: int = 30,
+    ttl: int | Ttl = 30,
     preference: Preference = Preference.RANKED,
 ) -> Service:
     """Return a service of the pool `of`; an SRV service names port 587."""
     port = 587 if kind is ServiceType.SRV else 0
-    return Service(from_text(name), from_text(zone), kind, of, records, ttl, preference, port)
+    lasting = Ttl(ttl, ttl) if isinstance(ttl, int) else ttl
+    return Service(from_text(name), from_text(zone), kind, of, records, lasting, preference, port)
 
 
 def world(*parts: Zone | Pool | Service) -> World:

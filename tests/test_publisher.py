@@ -10,7 +10,7 @@ import pytest
 
 from dnslb import publisher as publisher_module
 from dnslb.answer.compiler import Pools, compile_world
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.answer.snapshot import Change, Snapshot, apply
 from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin, AdminState
@@ -43,13 +43,14 @@ def a_zone(apex: bytes, serial: int) -> Zone:
 
 def a_service(owner: str, of: str, apex: bytes = APEX) -> Service:
     """Return an address service with all members in its answers."""
-    return Service(from_text(owner), apex, ServiceType.ADDRESS, of, None, 30)
+    return Service(from_text(owner), apex, ServiceType.ADDRESS, of, None, Ttl(30, 30))
 
 
-def a_world(*pools: Pool, serial: int = 7, zones: Sequence[bytes] = (APEX,), ttl: int = 30) -> World:
+def a_world(*pools: Pool, serial: int = 7, zones: Sequence[bytes] = (APEX,), ttl: int | Ttl = 30) -> World:
     """Return a world with one service a pool, named after it."""
     by_name = MappingProxyType({each.name: each for each in pools})
-    services = [replace(a_service(f"{each.name}.lb.test", each.name), ttl=ttl) for each in pools]
+    lasting = Ttl(ttl, ttl) if isinstance(ttl, int) else ttl
+    services = [replace(a_service(f"{each.name}.lb.test", each.name), ttl=lasting) for each in pools]
     return build([a_zone(apex, serial) for apex in zones], by_name, services)
 
 

@@ -127,18 +127,20 @@ def _compile_service(
 
 def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> Iterator[tuple[bytes, Rotation]]:
     """Yield A and AAAA; a family that no published member has is NODATA, and both fail together."""
+    ttl = service.ttl_now(selection)
     for rtype in _ADDRESS_TYPES:
         addresses, ring = address_ring(service, selection, rtype)
         if ring or not selection.published:
-            records = [frame.own(rtype, service.ttl, octets) for octets in addresses]
+            records = [frame.own(rtype, ttl, octets) for octets in addresses]
             yield frame.rotation(rtype, records, ring, [])
 
 
 def _compile_mx(world: World, frame: Frame, service: Service, selection: Selection) -> tuple[bytes, Rotation]:
     listing = mx_ring(service, selection)
     hosts = {member.name: host_of(member, service) for member, _, _ in listing.records}
+    ttl = service.ttl_now(selection)
     # A member is listed at many places: only the preference is different.
-    first = {name: frame.own(rrtype.MX, service.ttl, rdata.mx(0, host)) for name, host in hosts.items()}
+    first = {name: frame.own(rrtype.MX, ttl, rdata.mx(0, host)) for name, host in hosts.items()}
     records = [_preferring(first[member.name], preference) for member, preference, _ in listing.records]
     return frame.rotation(rrtype.MX, records, listing.ring, _addresses(world, frame, hosts.values()))
 
@@ -150,9 +152,10 @@ def _preferring(record: bytes, preference: int) -> bytes:
 
 def _compile_srv(world: World, frame: Frame, service: Service, selection: Selection) -> tuple[bytes, Rotation]:
     listing = srv_listing(selection)
+    ttl = service.ttl_now(selection)
     hosts = [host_of(member, service) for member, _, _ in listing.records]
     records = [
-        frame.own(rrtype.SRV, service.ttl, rdata.srv(priority, weight, service.port, host))
+        frame.own(rrtype.SRV, ttl, rdata.srv(priority, weight, service.port, host))
         for (_, priority, weight), host in zip(listing.records, hosts, strict=True)
     ]
     return frame.rotation(rrtype.SRV, records, listing.ring, _addresses(world, frame, hosts))

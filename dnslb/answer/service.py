@@ -1,7 +1,11 @@
 """What the configuration says of a service: a DNS name that is answered from a pool."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from dnslb.pool.outlook import merged, staircase, step_at
+from dnslb.pool.selection import Selection
 
 
 class ServiceType(StrEnum):
@@ -20,11 +24,31 @@ class Preference(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ttl:
+    """For how many seconds resolvers may keep an answer: `max` while no change is near, towards `min` before one.
+
+    Both are the same where the configuration has a plain number.
+    """
+
+    min: int
+    max: int
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """All that it can be, longest first."""
+        return staircase(self.min, self.max)
+
+    def at(self, changes_in: float | None) -> int:
+        """Return the TTL of answers that may change in so many seconds, None if no change is near."""
+        return step_at(self.steps, changes_in)
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One DNS name answered from one pool.
 
     `name` and `zone` (the apex of the zone it lies in) are in wire format, lower case. `records` is the number of
-    members in an answer, None meaning all. `ttl` is in seconds. `port` is what SRV records name, 0 for other types.
+    members in an answer, None meaning all. `port` is what SRV records name, 0 for other types.
     """
 
     name: bytes
@@ -32,6 +56,18 @@ class Service:
     type: ServiceType
     pool: str
     records: int | None
-    ttl: int
+    ttl: Ttl
     preference: Preference = Preference.RANKED
     port: int = 0
+
+    def ttl_now(self, selection: Selection) -> int:
+        """Return the TTL of its answers while this is what its pool publishes."""
+        return self.ttl.at(selection.changes_in)
+
+
+def steps_of(services: Iterable[Service]) -> dict[str, tuple[int, ...]]:
+    """Return each pool -> the steps that TTLs of its services can take, longest first; none if all are fixed."""
+    staircases: dict[str, list[tuple[int, ...]]] = {}
+    for service in services:
+        staircases.setdefault(service.pool, []).append(service.ttl.steps)
+    return {pool: merged(found) for pool, found in staircases.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.pool.member import Member, Pool
 from dnslb.wire import name, rdata, rrtype
 from dnslb.zone.rrset import RRset
@@ -35,7 +35,7 @@ class World:
 
     `names` holds authoritative names only: what lies at or below a cut is in the zones alone, but for a DS RRset.
     `dependents` says which names change with a pool: those of its services, the apexes of their zones, whose serials
-    rise, and the aliases that lead to either.
+    rise, and the aliases that lead to either. `ttls` are those that the services of a pool have.
     """
 
     zones: Mapping[bytes, Zone]
@@ -43,6 +43,7 @@ class World:
     names: Mapping[bytes, Contents]
     cuts: Mapping[bytes, frozenset[bytes]]
     dependents: Mapping[str, frozenset[bytes]]
+    ttls: Mapping[str, frozenset[Ttl]]
 
 
 def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[Service]) -> World:
@@ -58,9 +59,12 @@ def build(zones: Iterable[Zone], pools: Mapping[str, Pool], services: Iterable[S
             above = names.get(owner)
             rrsets = {**above.rrsets, **contents.rrsets} if above else contents.rrsets
             names[owner] = Contents(zone.apex, rrsets)
+    ttls: defaultdict[str, set[Ttl]] = defaultdict(set)
     for service in services:
         _add_service(names, service, pools[service.pool], by_apex)
-    return World(by_apex, MappingProxyType(dict(pools)), names, cuts, _dependents(names))
+        ttls[service.pool].add(service.ttl)
+    by_pool = {pool: frozenset(found) for pool, found in ttls.items()}
+    return World(by_apex, MappingProxyType(dict(pools)), names, cuts, _dependents(names), by_pool)
 
 
 def host_of(member: Member, service: Service) -> bytes:
@@ -96,7 +100,7 @@ def _add_service(names: dict[bytes, Contents], service: Service, pool: Pool, zon
     names[service.name] = Contents(there.zone, there.rrsets, (*there.services, service))
     if service.type is not ServiceType.ADDRESS:
         for member in pool.members:
-            _add_host(names, host_of(member, service), member, service.ttl, zones)
+            _add_host(names, host_of(member, service), member, service.ttl.max, zones)
 
 
 def _add_host(names: dict[bytes, Contents], host: bytes, member: Member, ttl: int, zones: Mapping[bytes, Zone]) -> None:

@@ -66,9 +66,9 @@ def _warn_of_negatives(zone: ServedZone, report: Report) -> None:
 def _check_table(table: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
     _check_keys(table, path, report)
     _check_companions(table, path, draft, report)
-    if table.ttl > LONG_TTL:
+    if (longest := table.ttl.max) > LONG_TTL:
         report.warn(
-            (*path, "ttl"), f"resolvers keep an answer for {table.ttl} s: so long mail still goes to a member that died"
+            (*path, "ttl"), f"resolvers keep an answer for {longest} s: so long mail still goes to a member that died"
         )
 
 

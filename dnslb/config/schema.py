@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from dnslb.answer.service import Preference, ServiceType
+from dnslb.answer.service import Preference, ServiceType, Ttl
 from dnslb.config import values
 from dnslb.config.settings import Endpoint
 from dnslb.pool.member import AllDown, Policy
@@ -27,7 +27,8 @@ Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Keyword: TypeAlias = Annotated[str, PlainValidator(values.keyword)]
 TierMin: TypeAlias = Annotated[float, PlainValidator(values.tier_min)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
-Ttl: TypeAlias = Annotated[int, PlainValidator(values.ttl)]
+Seconds: TypeAlias = Annotated[int, PlainValidator(values.seconds)]
+TtlValue: TypeAlias = Annotated[Ttl, PlainValidator(values.ttl)]
 Companion: TypeAlias = Annotated[ServiceType, PlainValidator(values.companion)]
 _PORT = "a port from 1 to 65535"
 
@@ -126,7 +127,7 @@ class ServiceTable(Table):
     )
     pool: str = Field(description="the name of a pool")
     records: Records = None
-    ttl: Ttl = 30
+    ttl: TtlValue = Ttl(30, 30)
     preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
     companions: list[Companion] = Field(default=[], alias="with", description='a list of "MX" and "SRV"')
@@ -145,5 +146,5 @@ class SpfTable(Table):
     name: Host = Field(description="a domain name in one of the zones")
     type: Literal["SPF"]
     pool: str = Field(description="the name of a pool")
-    ttl: Ttl = 300
+    ttl: Seconds = 300
     rest: Annotated[Rest, PlainValidator(values.one_of(Rest))] = Field(default=Rest.SOFTFAIL, alias="all")

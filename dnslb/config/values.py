@@ -6,12 +6,13 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeVar
 
-from dnslb.answer.service import ServiceType
+from dnslb.answer.service import ServiceType, Ttl
 from dnslb.config.settings import Endpoint
 from dnslb.wire.name import MAX_NAME
 
 MAX_DURATION = 86400.0
 MAX_PORT = 65535
+MAX_TTL = 2**31 - 1
 MAX_WORKERS = 256
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -185,13 +186,31 @@ def records(value: object) -> int | None:
     return value
 
 
-def ttl(value: object) -> int:
+def seconds(value: object) -> int:
     """Return a TTL in seconds (RFC 2181 section 8)."""
-    if isinstance(value, dict):
-        raise ValueError("{ min, max } is not available in this version yet; available: a number of seconds")  # noqa: TRY004  # pydantic reports ValueError
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**31 - 1:
-        raise ValueError("expected a whole number of seconds from 0 to 2147483647")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TTL:
+        raise ValueError(f"expected a whole number of seconds from 0 to {MAX_TTL}")
     return value
+
+
+def ttl(value: object) -> Ttl:
+    """Return the TTL of a number of seconds, or of the two that it has to stay between."""
+    if not isinstance(value, dict):
+        return Ttl(seconds(value), seconds(value))
+    example = "expected { min = 10, max = 120 }"
+    if value.keys() != {"min", "max"}:
+        raise ValueError(f"{example}: these two keys")
+    for key, bound in value.items():
+        try:
+            seconds(bound)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    found = Ttl(**value)
+    if found.min > found.max:
+        raise ValueError(f"{example}: min is {found.min}, and max only {found.max}")
+    if found.min == 0:
+        raise ValueError(f"{example}: with a min of 0 every message would ask while a change is near")
+    return found
 
 
 def service_type(value: object) -> ServiceType:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from dnslb import __version__, config, logs
+from dnslb.answer.service import steps_of
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
@@ -93,6 +94,7 @@ class Controller:
 
     def __init__(self, settings: Settings, store: Store, remembered: Remembered, descriptor_limit: int) -> None:
         self._settings = settings
+        self._steps = steps_of(settings.services)
         self._descriptor_limit = descriptor_limit
         self._store = store
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
@@ -116,6 +118,7 @@ class Controller:
         self._observer = Observer(
             roster=lambda: self._roster,
             pools=lambda: self._settings.pools,
+            steps=lambda pool: self._steps.get(pool, ()),
             publisher=self._publisher,
             journal=self._journal,
             metrics=self._metrics,
@@ -166,7 +169,7 @@ class Controller:
             await self._journal.settle()
             self._journal.started(self._listening, self._publisher.generation)
         self._spawn(self._save_health_regularly())
-        self._spawn(self._observer.ramp())
+        self._spawn(self._observer.tick())
         memory.settle()
 
     def _shortage(self, settings: Settings) -> tuple[str, ...]:
@@ -367,6 +370,7 @@ class Controller:
             def adopt() -> None:
                 self._farewells.configure(settings.services)
                 self._settings = replace(settings, server=self._settings.server)
+                self._steps = steps_of(settings.services)
                 self._roster = roster
 
             changed = await self._publisher.publish_world(world, roster.candidates, adopt=adopt)

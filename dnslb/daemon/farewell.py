@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dnslb.answer.service import Service
+from dnslb.answer.service import Service, Ttl
 from dnslb.daemon.roster import Key
 from dnslb.publisher import Publication
 
@@ -47,31 +47,36 @@ class Farewells:
         self._steady = steady
         self._wall = wall
         self._left: dict[Key, _Left] = {}
-        self._ttls: dict[str, int] = {}
+        self._ttls: dict[str, set[Ttl]] = {}
+        self._given: dict[str, int] = {}
+        """The longest TTL that a pool's services give out now."""
         self._horizons: dict[str, float] = {}
-        """Until when caches may keep what a pool's services gave out with a TTL that was longer than it is now."""
+        """Until when caches may keep what a pool's services have given out, that of now left aside."""
 
     def configure(self, services: Iterable[Service]) -> None:
-        """Note the TTLs of the services that are answered from now on."""
-        now = self._steady()
-        for pool, ttl in self._ttls.items():
-            self._horizons[pool] = max(self._horizons.get(pool, 0.0), now + ttl)
-        ttls: dict[str, int] = {}
+        """Note the TTLs of the services that are answered from, as soon as that is published."""
+        self._ttls = {}
         for service in services:
-            ttls[service.pool] = max(ttls.get(service.pool, 0), service.ttl)
-        self._ttls = ttls
+            self._ttls.setdefault(service.pool, set()).add(service.ttl)
 
     def published(self, publication: Publication) -> None:
         """Note who has left and who has come, now that all workers answer so."""
         now = self._steady()
         for pool, (_, after) in publication.pools.items():
+            forgotten = self._horizons[pool] = self._horizon(pool, now)
+            self._given[pool] = max((ttl.at(after.changes_in) for ttl in self._ttls.get(pool, ())), default=0)
             given_out = {choice.member.name for choice in after.published}
-            forgotten = max(now + self._ttls.get(pool, 0), self._horizons.get(pool, 0.0))
             for member in after.reasons:
                 if member in given_out:
                     self._left.pop((pool, member), None)
                 else:
                     self._left.setdefault((pool, member), _Left(now, forgotten))
+
+    def _horizon(self, pool: str, now: float) -> float:
+        """Return until when caches may keep answers of before: the last of them, or one that had a longer TTL."""
+        longest = max((ttl.max for ttl in self._ttls.get(pool, ())), default=0)
+        # Before the first one there may have been a daemon that gave out the longest.
+        return max(self._horizons.get(pool, 0.0), now + self._given.get(pool, longest))
 
     def countdown(self, key: Key, client_reuse: float) -> Countdown:
         """Return what is known of a member's leaving; `client_reuse` is in seconds."""

@@ -27,6 +27,7 @@ from dnslb.pool.health import (
     observe,
 )
 from dnslb.pool.member import Pool
+from dnslb.pool.outlook import Outlook, coarse, next_change
 from dnslb.pool.portion import WHOLE, median_of, portion_of
 from dnslb.pool.selection import QUESTIONS
 from dnslb.probe.recipe import Target
@@ -50,9 +51,9 @@ _MOST_WARNINGS = 8
 class Observer:
     """Takes the results of probes.
 
-    `roster` and `pools` return what is configured now. `ask` has members probed as soon as may be, also of the given
-    aspects, None for all. `alone` keeps others from talking to a target's addresses meanwhile. `spawn` starts a task
-    that ends with the daemon.
+    `roster` and `pools` return what is configured now, `steps` what a pool's TTLs can be (see `coarse`). `ask` has
+    members probed as soon as may be, also of the given aspects, None for all. `alone` keeps others from talking to a
+    target's addresses meanwhile. `spawn` starts a task that ends with the daemon.
     """
 
     def __init__(  # noqa: PLR0913 - all that it works with, by keyword
@@ -60,6 +61,7 @@ class Observer:
         *,
         roster: Callable[[], Roster],
         pools: Callable[[], Mapping[str, Pool]],
+        steps: Callable[[str], Sequence[int]],
         publisher: Publisher,
         journal: Journal,
         metrics: Metrics,
@@ -70,6 +72,7 @@ class Observer:
     ) -> None:
         self._roster = roster
         self._pools = pools
+        self._steps = steps
         self._publisher = publisher
         self._journal = journal
         self._metrics = metrics
@@ -162,7 +165,7 @@ class Observer:
             self._journal.member_warned(key, text)
         standing.warnings = frozenset(result.warnings[:_MOST_WARNINGS]) if whole else known | frozenset(new)
 
-    # Weights
+    # Weights, and what is seen coming
 
     def _weigh(self, pool: str, entry: Entry, *, touched: bool) -> None:
         """Give the member the part of its weight that it has earned, and publish the pool if anything is different."""
@@ -170,9 +173,21 @@ class Observer:
         portion = portion_of(
             standing.health, self._median(pool), self._pools()[pool].slow_start, self._wall(), standing.portion
         )
-        if touched or portion != standing.portion:
-            standing.portion = portion
+        outlook = self._outlook(pool, entry)
+        if touched or (portion, outlook) != (standing.portion, standing.outlook):
+            standing.portion, standing.outlook = portion, outlook
             self._publisher.touch(pool, found_at=asyncio.get_running_loop().time())
+
+    def _outlook(self, pool: str, entry: Entry) -> Outlook | None:
+        """Return the member's next change, None if no TTL of its pool would follow it."""
+        steps = self._steps(pool)
+        if not steps:
+            return None
+        standing = entry.standing
+        slow_start = self._pools()[pool].slow_start
+        return coarse(
+            next_change(standing.health, entry.thresholds, slow_start, standing.leaves_at, self._wall()), steps
+        )
 
     def _median(self, pool: str) -> float | None:
         """Return the pool's median greeting time in milliseconds, None if there is none to compare with."""
@@ -183,16 +198,16 @@ class Observer:
             self._medians[pool] = (now, median)
         return median
 
-    async def ramp(self) -> None:
-        """Raise the weights of members that have come back, for ever."""
+    async def tick(self) -> None:
+        """Follow the clock, for ever: what time alone changes is looked at each second."""
         while True:
             await asyncio.sleep(1.0)
-            self.raise_weights()
+            self.follow_clock()
 
-    def raise_weights(self) -> None:
-        """Give members that have come back as much of their weight as is due by now."""
+    def follow_clock(self) -> None:
+        """Give members that have come back the weight that is due by now, and see which changes have come nearer."""
         for (pool, _), entry in self._roster().items():
-            if entry.standing.health.returned_at is not None and entry.standing.portion != WHOLE:
+            if _is_timed(entry.standing):
                 self._weigh(pool, entry, touched=False)
 
     # What is not believed at once
@@ -254,6 +269,16 @@ class Observer:
 def _suspected(health: Health) -> bool:
     """Whether a member at work has just begun to look worse, and is being asked again to be sure."""
     return health.state in AT_WORK and health.failures == 1 and health.argued is not health.state
+
+
+def _is_timed(standing: Standing) -> bool:
+    """Whether time alone may change a member's weight or its outlook: a ramp, a minute of being busy, a drain to come.
+
+    What a reload has made of the TTLs is taken up with any outlook that there is.
+    """
+    ramps = standing.health.returned_at is not None and standing.portion != WHOLE
+    awaited = (standing.outlook, standing.leaves_at, standing.health.busy_since)
+    return ramps or any(each is not None for each in awaited)
 
 
 async def _bare_look(address: Address, port: int, source: Address | None) -> str:

@@ -164,7 +164,9 @@ def services_json(view: View) -> dict[str, Any]:
         found[f"{key} {service.type}" if key in found else key] = {
             "type": service.type,
             "pool": service.pool,
-            "ttl": service.ttl,
+            "ttl": service.ttl_now(view.selections[service.pool]),
+            "ttl_min": service.ttl.min,
+            "ttl_max": service.ttl.max,
             "records": service.records or "all",
             "zone": name.to_text(service.zone),
             "shares": {member: float(share) for member, share in by_member.items()},

@@ -7,6 +7,7 @@ from typing import Self
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Aspect, Health, State, Thresholds, Verdict
 from dnslb.pool.member import Member, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.portion import WHOLE, Portion
 from dnslb.pool.selection import Candidate
 from dnslb.probe.recipe import Target
@@ -23,14 +24,16 @@ REMEMBERED_SECONDS = 300.0
 class Standing:
     """Both axes of a member's state: the only thing about a member that changes while the configuration stays.
 
-    `portion` is the part of its weight that it counts with. `leaves_at` is the Unix time of an announced drain, None if
-    there is none. `tls` is what its last handshake showed, `warnings` what its probes say that does not change its
-    health yet. `alerts` are the verdicts that people have been told to mend, with the aspects that showed them.
+    `portion` is the part of its weight that it counts with. `outlook` is its next change, as coarse as TTLs follow it.
+    `leaves_at` is the Unix time of an announced drain, None if there is none. `tls` is what its last handshake showed,
+    `warnings` what its probes say that does not change its health yet. `alerts` are the verdicts that people have been
+    told to mend, with the aspects that showed them.
     """
 
     admin: Admin
     health: Health
     portion: Portion = WHOLE
+    outlook: Outlook | None = None
     leaves_at: float | None = None
     tls: TlsFacts | None = None
     warnings: frozenset[str] = frozenset()
@@ -47,7 +50,8 @@ class Entry:
 
     def candidate(self) -> Candidate:
         """Return the member as the selection wants it."""
-        return Candidate(self.member, self.standing.admin, self.standing.health, self.standing.portion)
+        standing = self.standing
+        return Candidate(self.member, standing.admin, standing.health, standing.portion, standing.outlook)
 
 
 class Roster:

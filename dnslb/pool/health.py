@@ -285,6 +285,26 @@ def next_probe(health: Health, thresholds: Thresholds) -> NextProbe:
     return NextProbe(_delay(health, thresholds), health.trouble - {Aspect.AUTH})
 
 
+def confirmed_in(health: Health, thresholds: Thresholds) -> float | None:
+    """Return the seconds until what is said against a member at work may be believed, None if nothing is.
+
+    It is the time of the probes that are still needed: at most, since what a server says in words needs fewer of them.
+    A fall that is held may come with the next one.
+    """
+    if health.state not in AT_WORK or not health.wavers:
+        return None
+    row, doubts = thresholds.fall - health.failures, _doubtful(thresholds) - health.doubts
+    needed = max(1, min(row, doubts) if health.argued is State.DOWN else row)
+    return _delay(health, thresholds) + (needed - 1) * min(_NEXT_CONFIRM, thresholds.interval)
+
+
+def draining_in(health: Health, now: float) -> float | None:
+    """Return the seconds from Unix time `now` until a busy member that stays so counts as leaving, None if none is."""
+    if health.state is not State.BUSY or health.busy_since is None:
+        return None
+    return max(0.0, health.busy_since + _SUSTAINED - now)
+
+
 def narrowed(health: Health, aspects: Iterable[Aspect]) -> Health:
     """Return the health without faults of other aspects than these.
 

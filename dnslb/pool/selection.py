@@ -37,6 +37,7 @@ from types import MappingProxyType
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import AT_WORK, Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.portion import LEAST, WHOLE, Portion
 
 
@@ -80,12 +81,16 @@ _WITNESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One member with all that people and probes say of it, and the part of its weight that follows from it."""
+    """One member with all that people and probes say of it, and the part of its weight that follows from it.
+
+    `outlook` is its next change, None if none is seen coming that a TTL would follow.
+    """
 
     member: Member
     admin: Admin
     health: Health
     portion: Portion = WHOLE
+    outlook: Outlook | None = None
 
     @property
     def rung(self) -> Rung:
@@ -129,7 +134,8 @@ class Selection:
     Weights mean something only beside each other: they are counted in hundredths where some member gets a portion of
     its own. `healthy_weight` is the weight of the ready members that work and are not busy, `total_weight` that of all
     members whatever their admin state, both without portions. `reasons` holds a short sentence for each member.
-    `suspect` is the bad answer that all ready members give, if there is one.
+    `suspect` is the bad answer that all ready members give, if there is one. `changes_in` is in how many seconds this
+    may change, None if nothing is seen coming; `changes_why` is a sentence that begins with the member's name.
     """
 
     published: tuple[Choice, ...]
@@ -138,6 +144,8 @@ class Selection:
     total_weight: int
     reasons: Mapping[str, str]
     suspect: Verdict | None = None
+    changes_in: float | None = None
+    changes_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +171,7 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
     pick = _climb(pool, weighted, last_good, Fraction(healthy, total)) if weighted else _weightless(candidates)
     names = frozenset(c.member.name for c in pick.candidates)
     tiers = _opened(pool, weighted, pick.candidates)
+    near = _nearest(pool, candidates, names)
     return Selection(
         published=_choices(pool, pick.candidates, tiers),
         panic=pick.panic,
@@ -174,6 +183,8 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
             for c in candidates
         },
         suspect=pick.suspect,
+        changes_in=None if near is None else near.seconds,
+        changes_why="" if near is None else near.why,
     )
 
 
@@ -186,6 +197,23 @@ def by_tier(published: Iterable[Choice]) -> tuple[tuple[Choice, ...], ...]:
 def best_tier(published: Iterable[Choice]) -> tuple[Choice, ...]:
     """Return the choices of the best tier that has one: what an address answer is made of."""
     return next(iter(by_tier(published)), ())
+
+
+def _nearest(pool: Pool, candidates: Iterable[Candidate], published: frozenset[str]) -> Outlook | None:
+    """Return the next change of all members whose changes answers follow; `why` names the member."""
+    near = [
+        Outlook(c.outlook.seconds, f"{c.member.name} {c.outlook.why}")
+        for c in candidates
+        if c.outlook is not None and _is_followed(pool, c, is_published=c.member.name in published)
+    ]
+    return min(near, key=attrgetter("seconds"), default=None)
+
+
+def _is_followed(pool: Pool, candidate: Candidate, *, is_published: bool) -> bool:
+    """Whether a member's health decides of its place: a drained one may be stopped and started at will."""
+    if candidate.admin.state is AdminState.MAINT:
+        return False
+    return is_published or (candidate.admin.state is AdminState.READY and candidate.full_weight(pool.policy) > 0)
 
 
 def _weight(pool: Pool, candidates: Iterable[Candidate]) -> int:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
+from dnslb.answer.service import steps_of
 from dnslb.answer.variants import service_shares
 from dnslb.simulation.authorities import Authority, authority
-from dnslb.simulation.faults import Fault, epochs_of
+from dnslb.simulation.faults import Fault, Rules, epochs_of
 from dnslb.simulation.traffic import Counts, Crowd, Run
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Scene:
     epochs: tuple[Epoch, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        epochs = epochs_of(self.pool, self.thresholds, self.faults, self.duration)
+        rules = Rules(self.pool, self.thresholds, steps_of([self.service])[self.service.pool])
+        epochs = epochs_of(rules, self.faults, self.duration)
         object.__setattr__(self, "epochs", epochs)
 
 

@@ -88,7 +88,8 @@ class Run:
 
     def __init__(self, service: Service, epochs: Sequence[Epoch], crowd: Crowd, ask: Ask, random: Random) -> None:
         self._epochs, self._ask, self._random = epochs, ask, random
-        self._kind, self._ttl = crowd.kind, service.ttl if crowd.kind.caches(service.type) else 0
+        self._kind, caches = crowd.kind, crowd.kind.caches(service.type)
+        self._ttls = [service.ttl_now(epoch.selection) if caches else 0 for epoch in epochs]
         self._sources = list(_sources(crowd))
         self._epoch = 0
         self._firsts: dict[tuple[Answer, int], tuple[tuple[str, ...], tuple[float, ...]]] = {}
@@ -127,7 +128,7 @@ class Run:
         if now >= cache.expires:
             self.counts.queries += 1
             cache.answer = self._ask(self._epoch, cache.address)
-            cache.expires = now + (max(self._ttl, _FLIGHT) if cache.answer is not None else _RETRY)
+            cache.expires = now + (max(self._ttls[self._epoch], _FLIGHT) if cache.answer is not None else _RETRY)
         return cache.answer, cache.expires
 
     def _send(self, answer: Answer, manners: Manners, number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
-from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.answer.service import Preference, Service, ServiceType, Ttl
 from dnslb.config import ConfigError, Endpoint, Problem, find, load
 from dnslb.pool.member import AllDown, Policy
 from dnslb.probe.recipe import Auth, Kind, Recipe, StartTls, Target, Verify
@@ -153,9 +153,13 @@ def test_defaults(write: Write) -> None:
         Target("inbound", "mx2", (ip_address("192.0.2.12"),), 25, recipe, "mx2.lb.example.org", ()),
     )
     assert settings.services == (
-        Service(from_text("mx.lb.example.org"), apex, ServiceType.ADDRESS, "inbound", 2, 30),
-        Service(from_text("mail.lb.example.org"), apex, ServiceType.MX, "inbound", None, 30, Preference.RANKED),
-        Service(from_text("_submission._tcp.lb.example.org"), apex, ServiceType.SRV, "inbound", None, 30, port=587),
+        Service(from_text("mx.lb.example.org"), apex, ServiceType.ADDRESS, "inbound", 2, Ttl(30, 30)),
+        Service(
+            from_text("mail.lb.example.org"), apex, ServiceType.MX, "inbound", None, Ttl(30, 30), Preference.RANKED
+        ),
+        Service(
+            from_text("_submission._tcp.lb.example.org"), apex, ServiceType.SRV, "inbound", None, Ttl(30, 30), port=587
+        ),
     )
     assert settings.server.workers >= 1
     assert settings.server.http is None
@@ -216,7 +220,7 @@ def test_everything_can_be_said(write: Write) -> None:
     member = pool.members[1]
     assert (member.weight, member.tier, member.host, member.group) == (0, 7, "out.lb.example.org", "rack-2")
     mail = settings.services[1]
-    assert (mail.records, mail.ttl, mail.preference) == (1, 0, Preference.EQUAL)
+    assert (mail.records, mail.ttl, mail.preference) == (1, Ttl(0, 0), Preference.EQUAL)
     server = settings.server
     assert (server.workers, server.state, server.control) == (3, Path("/var/lib/x"), Path("c.sock"))
     assert server.http == Endpoint(ip_address("::1"), 0)
@@ -294,9 +298,9 @@ def test_companions_are_services_of_the_same_pool(write: Write, kind: str, port:
     settings = load(write(config))
     assert settings.warnings == ()
     assert settings.services[:3] == (
-        Service(name, apex, ServiceType.ADDRESS, "inbound", 2, 7),
-        Service(name, apex, ServiceType.MX, "inbound", None, 7, Preference.RANKED),
-        Service(from_text(owner), apex, ServiceType.SRV, "inbound", None, 7, port=named),
+        Service(name, apex, ServiceType.ADDRESS, "inbound", 2, Ttl(7, 7)),
+        Service(name, apex, ServiceType.MX, "inbound", None, Ttl(7, 7), Preference.RANKED),
+        Service(from_text(owner), apex, ServiceType.SRV, "inbound", None, Ttl(7, 7), port=named),
     )
 
 

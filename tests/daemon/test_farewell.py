@@ -1,7 +1,10 @@
 """When a member may be stopped: nobody may have it any more, neither a cache nor a client."""
 
+from dataclasses import replace
+
 import pytest
 
+from dnslb.answer.service import Ttl
 from dnslb.daemon.farewell import Countdown, Farewells
 from dnslb.pool.admin import AdminState
 from dnslb.pool.health import State
@@ -27,10 +30,11 @@ class Stage:
         self.now += seconds
         self.wall += seconds
 
-    def publish(self, mx1: AdminState) -> None:
+    def publish(self, mx1: AdminState, changes_in: float | None = None) -> None:
         """Let the workers answer with mx2, which is ready, and with mx1 as people want it."""
         candidates = [candidate("mx1", State.UP, mx1), candidate("mx2", State.UP)]
         after = select(pool(*(each.member for each in candidates)), candidates, frozenset())
+        after = replace(after, changes_in=changes_in)
         self.farewells.published(Publication(1, {}, {"inbound": (self.before, after)}, None))
         self.before = after
 
@@ -85,9 +89,35 @@ def test_who_comes_back_and_leaves_again_counts_from_then(stage: Stage) -> None:
 def test_a_ttl_that_was_longer_still_counts(stage: Stage) -> None:
     """Caches keep an answer for the TTL that it was given with, whatever a reload has made of it since."""
     stage.farewells.configure([service(ttl=5)])
+    stage.publish(AdminState.READY)
     stage.pass_time(20)
     stage.publish(AdminState.DRAIN)
     assert stage.countdown().caches_expire == EPOCH + 60
+
+
+def test_a_ttl_that_has_become_short_in_time_leaves_only_itself(stage: Stage) -> None:
+    """Where the TTL goes down by halves before a drain, no cache has the member for longer than the shortest one."""
+    stage.farewells.configure([service(ttl=Ttl(10, 120))])
+    stage.publish(AdminState.READY)
+    for left in (119, 59, 29, 14, 9):
+        stage.pass_time(EPOCH + 600 - left - stage.wall)
+        stage.publish(AdminState.READY, changes_in=left)
+    stage.pass_time(9)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().last_answer == EPOCH + 600
+    assert stage.countdown().caches_expire == EPOCH + 610
+
+
+def test_an_answer_from_before_the_ttl_was_short_may_outlive_those_after(stage: Stage) -> None:
+    """A drain that nobody has announced: the last long answer counts, from when the TTL became shorter."""
+    stage.farewells.configure([service(ttl=Ttl(10, 120))])
+    stage.publish(AdminState.READY)
+    stage.pass_time(500)
+    stage.publish(AdminState.READY, changes_in=3)
+    stage.pass_time(30)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().last_answer == EPOCH + 530
+    assert stage.countdown().caches_expire == EPOCH + 620
 
 
 def test_a_step_of_the_wall_clock_changes_no_countdown(stage: Stage) -> None:

@@ -65,6 +65,7 @@ class Stage:
         self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in members}
         entries = {("inbound", each.name): Entry(each, thresholds, self.standings[each.name]) for each in members}
         self.now = START
+        self.steps: tuple[int, ...] = ()
         self.events = Events()
         self.journal = Journal(cast("Store", self.events))
         self.publisher = Touched()
@@ -75,6 +76,7 @@ class Stage:
         self.observer = Observer(
             roster=lambda: roster,
             pools=lambda: {"inbound": self.pool},
+            steps=lambda _pool: self.steps,
             publisher=cast("Publisher", self.publisher),
             journal=self.journal,
             metrics=Metrics(lambda: Reading({}, {}, 1, {})),
@@ -187,7 +189,7 @@ async def test_a_member_that_comes_back_begins_with_a_tenth() -> None:
     seen = []
     for _ in range(10):
         stage.now += 10
-        stage.observer.raise_weights()
+        stage.observer.follow_clock()
         seen.append(stage.standings["mx1"].portion.percent)
     assert seen == sorted(seen)
     assert seen[-1] == 100

@@ -9,11 +9,11 @@ from dnslb.answer.service import ServiceType
 from dnslb.pool.health import Thresholds
 from dnslb.simulation.answers import Answer
 from dnslb.simulation.authorities import Authority, authority
-from dnslb.simulation.faults import Epoch, Fault, epochs_of
+from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
 from tests.conftest import member, pool, service
 
 _POOL = pool(*(member(f"mx{number}", weight=weight) for number, weight in enumerate((5, 3, 1, 1), 1)))
-_EPOCHS = epochs_of(_POOL, Thresholds(2, 3, 10.0), [Fault("mx1", 100, 200)], 300)
+_EPOCHS = epochs_of(Rules(_POOL, Thresholds(2, 3, 10.0)), [Fault("mx1", 100, 200)], 300)
 _OUT = next(index for index, epoch in enumerate(_EPOCHS) if len(epoch.selection.published) == 3)
 
 
@@ -91,6 +91,6 @@ def test_an_mx_service_is_answered_with_mx_by_dnslb_and_with_addresses_by_others
 
 def test_a_pool_that_must_not_answer_gives_none() -> None:
     """SERVFAIL."""
-    empty = Epoch(0.0, epochs_of(pool(), Thresholds(2, 3, 10.0), (), 10)[0].selection, frozenset())
+    empty = Epoch(0.0, epochs_of(Rules(pool(), Thresholds(2, 3, 10.0)), (), 10)[0].selection, frozenset())
     assert authority(Authority.DNSLB, service(), [empty], Random(1))(0, b"a") is None
     assert authority(Authority.GDNSD, service(), [empty], Random(1))(0, b"a") is None

@@ -2,7 +2,7 @@
 
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import AllDown
-from dnslb.simulation.faults import Epoch, Fault, epochs_of
+from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
 from tests.conftest import member, pool
 
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
@@ -15,13 +15,13 @@ def _published(epoch: Epoch) -> dict[str, int]:
 
 def test_nothing_happens_without_a_fault() -> None:
     """One epoch, with all members up."""
-    (epoch,) = epochs_of(pool(*_MEMBERS), _THRESHOLDS, (), 3600)
+    (epoch,) = epochs_of(Rules(pool(*_MEMBERS), _THRESHOLDS), (), 3600)
     assert (epoch.begin, _published(epoch), epoch.refusing) == (0.0, {"mx1": 2, "mx2": 1}, frozenset())
 
 
 def test_a_member_is_out_when_probes_have_found_out() -> None:
     """The first probe comes half an interval after the fault, two more confirm it after 1 s and 2 s; back by `rise`."""
-    found = epochs_of(pool(*_MEMBERS), _THRESHOLDS, [Fault("mx1", 600, 700)], 3600)
+    found = epochs_of(Rules(pool(*_MEMBERS), _THRESHOLDS), [Fault("mx1", 600, 700)], 3600)
     assert [(epoch.begin, sorted(_published(epoch)), sorted(epoch.refusing)) for epoch in found] == [
         (0, ["mx1", "mx2"], []),
         (600, ["mx1", "mx2"], ["mx1"]),
@@ -33,20 +33,20 @@ def test_a_member_is_out_when_probes_have_found_out() -> None:
 
 def test_a_short_fault_is_not_noticed() -> None:
     """Between two probes, nobody takes the member out, and mail finds it closed all the same."""
-    found = epochs_of(pool(*_MEMBERS), _THRESHOLDS, [Fault("mx2", 100, 104)], 3600)
+    found = epochs_of(Rules(pool(*_MEMBERS), _THRESHOLDS), [Fault("mx2", 100, 104)], 3600)
     assert [(epoch.begin, len(epoch.selection.published)) for epoch in found] == [(0, 2), (100, 2), (104, 2)]
 
 
 def test_two_faults_of_one_member_are_one_after_the_other() -> None:
     """It is out twice; the second time a probe comes after 8 s, as it happens."""
     faults = [Fault("mx2", 100, 200), Fault("mx2", 1000, 1100)]
-    found = epochs_of(pool(*_MEMBERS), _THRESHOLDS, faults, 3600)
+    found = epochs_of(Rules(pool(*_MEMBERS), _THRESHOLDS), faults, 3600)
     assert [epoch.begin for epoch in found if len(epoch.selection.published) == 1] == [108, 200, 1011, 1100]
 
 
 def test_a_slow_start_brings_it_back_by_steps() -> None:
     """From a tenth of its weight to all of it in the pool's time."""
-    found = epochs_of(pool(*_MEMBERS, slow_start=90), _THRESHOLDS, [Fault("mx1", 600, 700)], 3600)
+    found = epochs_of(Rules(pool(*_MEMBERS, slow_start=90), _THRESHOLDS), [Fault("mx1", 600, 700)], 3600)
     back = [(epoch.begin, _published(epoch)["mx1"] / _published(epoch)["mx2"]) for epoch in found if epoch.begin > 700]
     assert [round(ratio, 3) for _, ratio in back] == [round(0.2 * step, 3) for step in range(1, 11)]
     assert back[-1][0] - back[0][0] == 90
@@ -55,7 +55,7 @@ def test_a_slow_start_brings_it_back_by_steps() -> None:
 def test_the_last_resort_is_that_of_the_pool() -> None:
     """With all members down, `last-good` keeps those that were published before, `servfail` none."""
     faults = [Fault("mx1", 100, 3600), Fault("mx2", 500, 3600)]
-    last_good = epochs_of(pool(*_MEMBERS, all_down=AllDown.LAST_GOOD), _THRESHOLDS, faults, 3600)
+    last_good = epochs_of(Rules(pool(*_MEMBERS, all_down=AllDown.LAST_GOOD), _THRESHOLDS), faults, 3600)
     assert set(_published(last_good[-1])) == {"mx2"}
-    servfail = epochs_of(pool(*_MEMBERS, all_down=AllDown.SERVFAIL), _THRESHOLDS, faults, 3600)
+    servfail = epochs_of(Rules(pool(*_MEMBERS, all_down=AllDown.SERVFAIL), _THRESHOLDS), faults, 3600)
     assert not _published(servfail[-1])

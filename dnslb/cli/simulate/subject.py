@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.cli.options import Misconfigured, find_config
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import Member, Pool
@@ -24,7 +24,7 @@ _FIRST_ADDRESS = IPv4Address("198.18.0.0")
 """The range for tests of networks (RFC 2544); nobody is spoken to."""
 _NAME = "lb.example.org"
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
-_TTL = 30
+_TTL = Ttl(30, 30)
 _RECORDS = 2
 
 
@@ -45,7 +45,7 @@ class Changes:
     type: ServiceType | None
     records: int | None
     all_records: bool
-    ttl: int | None
+    ttl: Ttl | None
 
 
 def of_weights(weights: Sequence[int], changes: Changes) -> Subject:

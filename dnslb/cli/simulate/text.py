@@ -10,6 +10,7 @@ from dnslb.cli.output import Column, bar, duration, plain, table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dnslb.answer.service import Ttl
     from dnslb.simulation.authorities import Authority
     from dnslb.simulation.figures import Figures, Scene
     from dnslb.simulation.traffic import Crowd
@@ -33,10 +34,14 @@ def headline(name: str, scene: Scene, runs: int) -> str:
     senders = ", ".join(
         f"{sender} {part:g}" if len(crowd.senders) > 1 else sender for sender, part in crowd.senders.items()
     )
-    return plain(f"{name}: {records} of {len(scene.pool.members)} members in an answer, TTL {service.ttl} s") + (
+    return plain(f"{name}: {records} of {len(scene.pool.members)} members in an answer, TTL {_ttl(service.ttl)} s") + (
         f"\n{crowd.resolvers} resolvers ({crowd.kind}, {_spread(crowd)}), senders: {senders}, {crowd.rate:g} messages"
         f" a second for {duration(scene.duration)}; mean of {runs} runs"
     )
+
+
+def _ttl(ttl: Ttl) -> str:
+    return f"{ttl.max}" if ttl.min == ttl.max else f"{ttl.min} to {ttl.max}"
 
 
 def _spread(crowd: Crowd) -> str:
@@ -97,7 +102,9 @@ def as_json(name: str, scene: Scene, figures: Mapping[Authority, Figures], *, se
         "service": name,
         "type": service.type,
         "records": "all" if service.records is None else service.records,
-        "ttl": service.ttl,
+        "ttl": service.ttl.max,
+        "ttl_min": service.ttl.min,
+        "ttl_max": service.ttl.max,
         "resolvers": crowd.resolvers,
         "resolver": crowd.kind,
         "largest_resolver": max(crowd.spread.sizes(crowd.resolvers)),
