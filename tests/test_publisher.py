@@ -16,6 +16,7 @@ from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.selection import Candidate
 from dnslb.publisher import Publication, Publisher
 from dnslb.wire import rrtype
@@ -69,6 +70,7 @@ class Stage:
     sent: list[Snapshot | Change] = field(default_factory=list)
     told: list[Publication] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    outlook: Outlook | None = None
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -87,7 +89,10 @@ class Stage:
     def candidates_of(self, world: World) -> Callable[[str], list[Candidate]]:
         """Return what the publisher asks for a pool's members."""
         up = Admin(), Health(State.UP)
-        return lambda of: [Candidate(each, *self.standings.get(each.name, up)) for each in world.pools[of].members]
+        return lambda of: [
+            Candidate(each, *self.standings.get(each.name, up), outlook=self.outlook)
+            for each in world.pools[of].members
+        ]
 
     async def serve(self, world: World) -> bool:
         """Publish a whole world."""
@@ -106,6 +111,12 @@ class Stage:
         assert self.at_workers is not None
         ring = self.at_workers.names[from_text(owner)][b"\x00\x01\x00\x01"].ring
         return {str(ip_address(record[-4:])) for variant in ring for record in _records(variant.answer)}
+
+    def ttl(self, owner: str = "inbound.lb.test") -> int:
+        """Return the TTL of the addresses that the workers answer with."""
+        assert self.at_workers is not None
+        answer = self.at_workers.names[from_text(owner)][b"\x00\x01\x00\x01"].ring[0].answer
+        return int.from_bytes(answer[6:10], "big")
 
     def serial(self, apex: bytes = APEX) -> int:
         """Return the serial that the workers' negative answers have."""
@@ -456,3 +467,36 @@ async def test_no_member_left_to_answer_with_is_an_empty_ring(stage: Stage) -> N
     stage.publisher.touch("inbound")
     await stage.publisher.settle()
     assert stage.addresses() == {"192.0.2.1"}
+
+
+async def _see_coming(stage: Stage, seconds: float | None) -> None:
+    stage.outlook = None if seconds is None else Outlook(seconds, "changes")
+    stage.publisher.touch("inbound")
+    await stage.publisher.settle()
+
+
+async def test_a_ttl_in_force_that_is_another_is_a_change(stage: Stage) -> None:
+    """Only where it is: what comes nearer within a step of the TTL reaches nobody."""
+    await stage.serve(a_world(INBOUND, ttl=Ttl(10, 120)))
+    assert stage.ttl() == 120
+    seen = []
+    for seconds in (90, 70, 45, 3, 9, None):
+        await _see_coming(stage, seconds)
+        seen.append((stage.ttl(), stage.publisher.generation, stage.serial()))
+    assert seen == [(60, 2, 8), (60, 2, 8), (30, 3, 9), (10, 4, 10), (10, 4, 10), (120, 5, 11)]
+    assert len(stage.sent) == 5
+
+
+async def test_a_fixed_ttl_is_never_published_again(stage: Stage) -> None:
+    """Whatever is seen coming: its answers are the same until it is there."""
+    await stage.serve(a_world(INBOUND, ttl=30))
+    for seconds in (90, 3, None, 1):
+        await _see_coming(stage, seconds)
+    assert (stage.ttl(), stage.publisher.generation, len(stage.sent)) == (30, 1, 1)
+
+
+async def test_only_the_pool_that_changes_has_another_ttl(stage: Stage) -> None:
+    """What is near for one pool is no matter of the names of another."""
+    await stage.serve(a_world(INBOUND, OUTBOUND, ttl=Ttl(10, 120)))
+    await _see_coming(stage, 20)
+    assert (stage.ttl(), stage.ttl("outbound.lb.test")) == (15, 120)

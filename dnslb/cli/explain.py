@@ -122,7 +122,7 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
     yield f"{plain(found['name'])} {plain(kind)}: {plain(found['why'])}."
     if found["service"] is not None:
         number = found["records"]
-        yield f"Members in an answer: {number}. TTL: {found['ttl']} s, as configured."
+        yield f"Members in an answer: {number}.{_ttl(found)}"
     elif any(answer["answer"] for answer in found["answers"]):
         yield f"TTL: {found['ttl']} s."
     if found["close"]:
@@ -130,6 +130,14 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
     if found["other_types"]:
         others = ", ".join(map(plain, found["other_types"]))
         yield f"The name also has {others}: see dnslb explain {plain(found['name'])} TYPE."
+
+
+def _ttl(found: dict[str, Any]) -> str:
+    if found["ttl"] is None:
+        return ""
+    least, most = found["ttl_min"], found["ttl_max"]
+    between = f" (between {least} and {most})" if least < most else ""
+    return f" TTL {found['ttl']} s: {plain(found['ttl_why'])}{between}."
 
 
 def _members(members: dict[str, Any]) -> Iterator[str]:

@@ -193,7 +193,7 @@ def _place(member: dict[str, Any], *, just_taken_out: bool = True) -> str:
 
 def _caution(target: Target, status: dict[str, Any]) -> str:
     """Return for how long the member may still be asked for mail."""
-    ttls = [service["ttl"] for service in status["services"].values() if service["pool"] == target.pool]
+    ttls = [service["ttl_max"] for service in status["services"].values() if service["pool"] == target.pool]
     if not ttls:
         return "No service uses its pool: no answer of dnslb names it."
     return (

@@ -249,5 +249,6 @@ def _until(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Return for how long what is answered now would still be used."""
     if all(facts == after["services"][key] for key, facts in before["services"].items()):
         return "No answer would change."
-    ttl = max(facts["ttl"] for facts in before["services"].values())
+    # What was given out a moment ago may have had a longer one than what is given out now.
+    ttl = max(facts["ttl_max"] for facts in before["services"].values())
     return f"Resolvers would go on with the answers of now for up to {ttl} s."

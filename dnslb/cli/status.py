@@ -147,7 +147,9 @@ def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
     # A name with two services has the second under "NAME TYPE".
     name = key.partition(" ")[0]
-    return (name, facts["type"], facts["pool"], facts.get("records", ""), f"{facts['ttl']} s")
+    least, most = facts["ttl_min"], facts["ttl_max"]
+    ttl = f"{facts['ttl']} s" + (f" ({least} to {most})" if least < most else "")
+    return (name, facts["type"], facts["pool"], facts.get("records", ""), ttl)
 
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from dnslb.answer.compiler import Pools
 from dnslb.answer.explain import Explanation, Shown, explain
 from dnslb.answer.offers import FAMILIES, Offer, offers
 from dnslb.answer.senders import SENDERS, Client, Sender, behaviour
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.answer.variants import service_shares
 from dnslb.answer.world import World
 from dnslb.daemon import report
@@ -70,6 +70,9 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "pool": None if service is None else service.pool,
         "records": None if service is None else service.records or "all",
         "ttl": next((shown.ttl for shown in explanation.shown if shown.ttl is not None), None),
+        "ttl_min": None if service is None else service.ttl.min,
+        "ttl_max": None if service is None else service.ttl.max,
+        "ttl_why": "" if service is None or selection is None else _ttl_why(service.ttl, selection),
         "panic": selection is not None and selection.panic,
         "answers": [_shown_json(shown) for shown in explanation.shown],
         "close": _close(view, explanation, question.name),
@@ -78,6 +81,12 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "clients": found.clients,
         "client": None if client is None else {"address": str(client.ip), "subnet": str(client.network)},
     }
+
+
+def _ttl_why(ttl: Ttl, selection: Selection) -> str:
+    if ttl.min == ttl.max:
+        return "as configured"
+    return selection.changes_why if ttl.at(selection.changes_in) < ttl.max else "no change is seen coming"
 
 
 def _close(view: View, explanation: Explanation, qname: bytes) -> list[str]:

@@ -66,7 +66,7 @@ def _stepped(candidate: Candidate, change: Planned) -> Candidate:
         health = candidate.health
         # As of now, that is: no clock is nearer than the last probe.
         down = health if health.state is State.DOWN else Health(State.DOWN, Verdict.TIMEOUT, since=health.last_probe)
-        return replace(candidate, health=down, portion=WHOLE)
+        return replace(candidate, health=down, portion=WHOLE, outlook=None)
     if change.step is Step.WEIGHT:
         return replace(candidate, admin=replace(candidate.admin, weight=change.weight))
     if change.step is Step.ADD:

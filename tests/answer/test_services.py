@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnslb.answer.service import Preference, ServiceType
+from dnslb.answer.service import Preference, ServiceType, Ttl, steps_of
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.selection import Candidate
 from tests.conftest import ask, lines, member, pool, service, snapshot, zone
 
@@ -348,3 +349,41 @@ def test_what_an_answer_must_never_be(
             assert target != "."
             assert addresses(target) > 0
             assert found(f"{target} CNAME").answer == []
+
+
+# TTL
+
+
+_LASTING = Ttl(10, 120)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ttl"), [(None, 120), (120, 120), (119, 60), (60, 60), (29, 15), (10, 10), (0, 10)]
+)
+@pytest.mark.parametrize("kind", ServiceType)
+def test_the_ttl_goes_by_the_next_change(kind: ServiceType, seconds: float | None, ttl: int) -> None:
+    """The longest step that ends before it; the member's host, which does not change, keeps the longest TTL."""
+    of = pool(member("a", "192.0.2.1"))
+    outlook = None if seconds is None else Outlook(seconds, "changes")
+    said = Candidate(of.members[0], Admin(), Health(State.UP), outlook=outlook)
+    table = snapshot(of, service(kind=kind, ttl=_LASTING), candidates=[said])
+    message = ask(table, f"mx.lb.test {'A' if kind is ServiceType.ADDRESS else kind}")
+    assert message.answer[0].ttl == ttl
+    if kind is not ServiceType.ADDRESS:
+        assert (message.additional[0].ttl, ask(table, "a.lb.test A").answer[0].ttl) == (120, 120)
+
+
+def test_each_service_has_steps_of_its_own() -> None:
+    """What is near for one may be far for another; a fixed TTL stays whatever comes."""
+    of = pool(member("a", "192.0.2.1"))
+    said = Candidate(of.members[0], Admin(), Health(State.UP), outlook=Outlook(20, "changes"))
+    ttls = (_LASTING, Ttl(1, 18), Ttl(300, 300))
+    services = [service(f"s{number}.lb.test", ttl=ttl) for number, ttl in enumerate(ttls)]
+    table = snapshot(of, *services, candidates=[said])
+    assert [ask(table, f"s{number}.lb.test A").answer[0].ttl for number in range(3)] == [15, 18, 300]
+
+
+def test_the_steps_of_a_pool_are_those_of_all_its_services() -> None:
+    """Longest first; a pool whose TTLs are fixed has none."""
+    services = [service(ttl=Ttl(10, 40)), service("b.lb.test", ttl=Ttl(5, 30)), service("c.lb.test", of="other")]
+    assert steps_of(services) == {"inbound": (40, 30, 20, 15, 10, 7, 5), "other": ()}

@@ -52,8 +52,8 @@ def a_status() -> dict[str, Any]:
         "workers": [{"pid": 12, "generation": 7, "queries": 1000}],
         "pools": {"inbound": {"panic": False, "healthy_weight": 100, "total_weight": 100, "members": members}},
         "services": {
-            "mx.lb.example.org": {"type": "address", "ttl": 30, **service},
-            "mx.lb.example.org MX": {"type": "MX", "ttl": 45, **service},
+            "mx.lb.example.org": {"type": "address", "ttl": 30, "ttl_min": 30, "ttl_max": 30, **service},
+            "mx.lb.example.org MX": {"type": "MX", "ttl": 45, "ttl_min": 45, "ttl_max": 45, **service},
         },
     }
 

@@ -55,6 +55,9 @@ def an_explanation() -> dict[str, Any]:
         "pool": "inbound",
         "records": 2,
         "ttl": 30,
+        "ttl_min": 30,
+        "ttl_max": 30,
+        "ttl_why": "as configured",
         "panic": False,
         "answers": [
             {
@@ -97,7 +100,7 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
     """The reason, the members with theirs, the records, and what clients do."""
     assert squeezed(dnslb("explain", "mx.lb.example.org").output) == [
         "mx.lb.example.org A and AAAA: a service of type address, answered from pool inbound.",
-        "Members in an answer: 2. TTL: 30 s, as configured.",
+        "Members in an answer: 2. TTL 30 s: as configured.",
         "The name also has TXT: see dnslb explain mx.lb.example.org TYPE.",
         "MEMBER IN SHARE IN ANSWERS WEIGHT TIER ADMIN STATE VERDICT",
         "mx1 yes 50% █████ 100% 5 (50) 1 ready up ok",
@@ -144,6 +147,20 @@ def test_a_name_that_is_no_service_has_a_reason(dnslb: "Dnslb", daemon: "FakeDae
         "A: NXDOMAIN",
         soa,
     ]
+
+
+def test_a_ttl_that_has_become_short_is_told_why(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """With the bounds that it stays between."""
+    why = "mx1 fails, and is being confirmed"
+    daemon.operator.explained |= {"ttl": 10, "ttl_min": 10, "ttl_max": 120, "ttl_why": why}
+    line = squeezed(dnslb("explain", "mx.lb.example.org").output)[1]
+    assert line == "Members in an answer: 2. TTL 10 s: mx1 fails, and is being confirmed (between 10 and 120)."
+
+
+def test_an_answer_that_nobody_may_keep_has_no_ttl(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """A SERVFAIL says nothing of how long it holds."""
+    daemon.operator.explained["ttl"] = None
+    assert squeezed(dnslb("explain", "mx.lb.example.org").output)[1] == "Members in an answer: 2."
 
 
 def test_a_static_record_is_the_same_each_time(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:

@@ -25,6 +25,12 @@ def test_a_member_is_taken_out(dnslb: "Dnslb", daemon: "FakeDaemon", command: st
     assert daemon.operator.asked == [{"state": command, "reason": "new kernel", "who": ME}]
 
 
+def test_a_ttl_that_is_short_now_may_have_been_long_before(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """What resolvers were given a moment ago counts, not what they would be given now."""
+    daemon.operator.now["services"]["mx.lb.example.org"].update(ttl=10, ttl_min=10, ttl_max=120)
+    assert "for up to 120 s more" in dnslb("drain", "inbound/mx1").output
+
+
 _SHARE = "a share of 50% through mx.lb.example.org"
 
 

@@ -22,8 +22,8 @@ def _pool(members: dict[str, Any], *, healthy: int, panic: bool = False, ttl: in
         "share_of": "mx.lb.example.org",
         "members": members,
         "services": {
-            "mx.lb.example.org": {"type": "address", "ttl": ttl, "shares": shares},
-            "mx.lb.example.org MX": {"type": "MX", "ttl": 45, "shares": {"mx1": 1.0}},
+            "mx.lb.example.org": {"type": "address", "ttl": ttl, "ttl_max": ttl, "shares": shares},
+            "mx.lb.example.org MX": {"type": "MX", "ttl": 45, "ttl_max": 45, "shares": {"mx1": 1.0}},
         },
     }
 

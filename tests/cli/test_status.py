@@ -111,6 +111,14 @@ def test_what_will_need_a_person_soon_stands_below_its_member(dnslb: "Dnslb", da
     assert lines[at + 1].startswith("mx2 ")
 
 
+def test_a_ttl_that_can_change_is_shown_with_its_bounds(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """What is given out now comes first; a fixed one is a number alone."""
+    daemon.operator.now["services"]["mx.lb.example.org"].update(ttl=15, ttl_min=10, ttl_max=120)
+    lines = squeezed(dnslb("status").output)
+    assert "mx.lb.example.org address inbound 2 15 s (10 to 120)" in lines
+    assert "mx.lb.example.org MX inbound 2 45 s" in lines
+
+
 def test_pool_without_a_name_lists_the_pools(dnslb: "Dnslb") -> None:
     """One line for each."""
     assert squeezed(dnslb("pool").output) == [

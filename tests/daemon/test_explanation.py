@@ -1,12 +1,13 @@
 """The object of `dnslb explain --json`: members in or out with the rule, and what clients do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dnslb.answer.compiler import Pools
 from dnslb.answer.senders import client_of
-from dnslb.answer.service import Preference, Service, ServiceType
+from dnslb.answer.service import Preference, Service, ServiceType, Ttl
 from dnslb.answer.world import build
 from dnslb.daemon.explanation import Question, explanation_json, find
 from dnslb.daemon.report import View
@@ -14,6 +15,7 @@ from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Thresholds, Verdict
 from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.portion import Portion
 from dnslb.pool.selection import select
 from dnslb.wire.name import from_text
@@ -60,6 +62,28 @@ def test_the_contract_is_kept() -> None:
     assert set(found["clients"]) == {"postfix", "exim", "opensmtpd", "getaddrinfo"}
     assert found["client"] is None
     assert (told("lb.test")["type"], told("mx.lb.test AAAA")["type"]) == ("MX", "AAAA")
+
+
+@pytest.mark.parametrize(
+    ("ttl", "outlook", "told_of"),
+    [
+        (30, None, (30, 30, 30, "as configured")),
+        (Ttl(10, 120), None, (120, 10, 120, "no change is seen coming")),
+        (Ttl(10, 120), Outlook(3, "fails, and is being confirmed"), (10, 10, 120, "mx2 fails, and is being confirmed")),
+        (Ttl(10, 120), Outlook(45, "is about to be drained"), (30, 10, 120, "mx2 is about to be drained")),
+        (Ttl(10, 60), Outlook(60, "is about to be drained"), (60, 10, 60, "no change is seen coming")),
+    ],
+)
+def test_the_ttl_has_its_reason(ttl: int | Ttl, outlook: Outlook | None, told_of: tuple[int, int, int, str]) -> None:
+    """The member whose change is nearest, and what is the matter with it; far enough away it is no reason."""
+    found = told("relay.lb.test", services=(service("relay.lb.test", ttl=ttl),), mx2=replace(UP, outlook=outlook))
+    assert (found["ttl"], found["ttl_min"], found["ttl_max"], found["ttl_why"]) == told_of
+
+
+def test_what_is_no_service_has_a_ttl_alone() -> None:
+    """Nobody has to explain a number of the zone file."""
+    found = told("ns.lb.test A")
+    assert (found["ttl_min"], found["ttl_max"], found["ttl_why"]) == (None, None, "")
 
 
 def test_members_are_in_or_out_by_a_rule() -> None:

@@ -16,6 +16,7 @@ from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Aspect, Fault, Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.pool.outlook import Outlook
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
@@ -307,3 +308,112 @@ async def test_a_warning_is_told_once(times: int) -> None:
         stage.find("mx1", Verdict.OK, warnings=("its certificate ends in 10 days",))
     assert await stage.told(EventKind.ALERT) == ["mx1: its certificate ends in 10 days"]
     assert stage.standings["mx1"].warnings == {"its certificate ends in 10 days"}
+
+
+# TTLs
+
+
+async def test_a_failure_makes_a_ttl_short_and_its_end_long_again() -> None:
+    """With the first failure; once the member is out and silent, or well, nothing more is near."""
+    for last in (Verdict.REFUSED, Verdict.OK):
+        stage = Stage("mx1", "mx2", "mx3", fall=2)
+        stage.steps = (120, 60, 30, 15, 10)
+        assert stage.find("mx1", Verdict.REFUSED).outlook == Outlook(10, "fails, and is being confirmed")
+        assert stage.find("mx1", last).outlook is None
+        assert stage.publisher.pools == ["inbound", "inbound"]
+
+
+async def test_an_announced_drain_is_come_nearer_to_by_steps() -> None:
+    """Each second the clock is looked at, and the pool published where a TTL would be another, and nowhere else."""
+    stage = Stage("mx1", "mx2")
+    stage.steps = (120, 60, 30, 15, 10)
+    stage.standings["mx1"].leaves_at = START + 200
+    seen = []
+    for second in range(210):
+        stage.now = START + second
+        before = len(stage.publisher.pools)
+        stage.observer.follow_clock()
+        if len(stage.publisher.pools) > before:
+            outlook = stage.standings["mx1"].outlook
+            seen.append((200 - second, outlook and outlook.seconds))
+    assert seen == [(119, 60), (59, 30), (29, 15), (14, 10)]
+
+
+async def test_a_drain_that_is_called_off_makes_ttls_long_again() -> None:
+    """With the next look at the clock."""
+    stage = Stage("mx1", "mx2")
+    stage.steps = (120, 60)
+    stage.standings["mx1"].leaves_at = START + 60
+    stage.observer.follow_clock()
+    stage.standings["mx1"].leaves_at = None
+    stage.observer.follow_clock()
+    assert stage.standings["mx1"].outlook is None
+    assert stage.publisher.pools == ["inbound", "inbound"]
+
+
+async def test_a_clock_that_is_set_moves_the_steps_and_harms_nothing() -> None:
+    """The staircase is where the clock is, back and forth."""
+    stage = Stage("mx1", "mx2")
+    stage.steps = (120, 60, 30)
+    stage.standings["mx1"].leaves_at = START + 70
+    seen = []
+    for jump in (0, 1e9, -1e9, 45, 0):
+        stage.now = START + jump
+        stage.observer.follow_clock()
+        outlook = stage.standings["mx1"].outlook
+        seen.append(outlook and outlook.seconds)
+    assert seen == [60, 30, None, 30, 60]
+
+
+async def test_a_busy_minute_is_counted_down_between_probes() -> None:
+    """A probe may come only once in a minute, and the member leaves with the next one."""
+    stage = Stage("mx1", "mx2")
+    stage.steps = (40, 20, 10)
+    stage.find("mx1", Verdict.BUSY)
+    seen = []
+    for _ in range(6):
+        outlook = stage.standings["mx1"].outlook
+        seen.append(outlook and outlook.seconds)
+        stage.now += 11
+        stage.observer.follow_clock()
+    assert seen == [None, None, 20, 20, 10, 10]
+
+
+async def test_a_slow_start_shortens_ttls_towards_each_of_its_steps() -> None:
+    """And makes them long again behind the last one."""
+    stage = Stage("mx1", "mx2", "mx3", slow_start=270.0)
+    stage.steps = (60, 30, 15)
+    stage.find("mx1", Verdict.REFUSED)
+    stage.find("mx1", Verdict.OK)
+    assert stage.standings["mx1"].outlook == Outlook(30, "gets its weight back by steps")
+    stage.now += 10
+    stage.observer.follow_clock()
+    assert stage.standings["mx1"].outlook == Outlook(15, "gets its weight back by steps")
+    stage.now += 270
+    stage.observer.follow_clock()
+    assert stage.standings["mx1"].outlook is None
+
+
+async def test_a_pool_of_fixed_ttls_is_published_as_if_nothing_were_seen_coming() -> None:
+    """Not one time more: nobody would see a difference."""
+    stage = Stage("mx1", "mx2", "mx3", fall=3)
+    stage.standings["mx1"].leaves_at = START + 3
+    for second in range(5):
+        stage.now = START + second
+        stage.observer.follow_clock()
+    assert stage.publisher.pools == []
+    stage.find("mx2", Verdict.REFUSED)
+    assert stage.standings["mx2"].outlook is None
+    stage.publisher.pools.clear()
+    stage.find("mx2", Verdict.REFUSED)
+    assert stage.publisher.pools == []
+
+
+async def test_a_reload_that_fixes_ttls_ends_what_was_seen_coming() -> None:
+    """The next look at the clock does, without a probe."""
+    stage = Stage("mx1", "mx2", fall=3)
+    stage.steps = (120, 60)
+    assert stage.find("mx1", Verdict.REFUSED).outlook is not None
+    stage.steps = ()
+    stage.observer.follow_clock()
+    assert stage.standings["mx1"].outlook is None

@@ -1,17 +1,19 @@
 """The object of `dnslb plan --json`: now, and after changes that are made to copies."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.daemon.planning import plan_json
 from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds
 from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.planned import Planned, Step
 from dnslb.pool.selection import select
 from tests.conftest import member, pool, service
@@ -101,11 +103,25 @@ def test_services_have_their_shares_and_ttl_now_and_after() -> None:
     services = (service(records=2, ttl=20), service("lb.test", ServiceType.MX, ttl=40))
     found = planned(view_of(pool(*TRIO), services=services), *drained("mx3"))
     assert found["after"]["inbound"]["services"] == {
-        "mx.lb.test": {"type": "address", "ttl": 20, "shares": {"mx1": 0.5, "mx2": 0.5}},
-        "lb.test": {"type": "MX", "ttl": 40, "shares": {"mx1": 0.625, "mx2": 0.375}},
+        "mx.lb.test": {"type": "address", "ttl": 20, "ttl_max": 20, "shares": {"mx1": 0.5, "mx2": 0.5}},
+        "lb.test": {"type": "MX", "ttl": 40, "ttl_max": 40, "shares": {"mx1": 0.625, "mx2": 0.375}},
     }
     assert found["before"]["inbound"]["services"]["lb.test"]["shares"] == {"mx1": 0.5, "mx2": 0.3, "mx3": 0.2}
     assert found["after"]["inbound"]["share_of"] == "mx.lb.test"
+
+
+def test_the_ttl_after_is_that_of_the_members_left() -> None:
+    """Without the member that fails no change is near; one that would be dead is no more about to die."""
+    view = view_of(pool(*TRIO), services=(service(ttl=Ttl(10, 120)),))
+    entry = view.roster.get("inbound", "mx3")
+    assert entry is not None
+    entry.standing.outlook = Outlook(3, "fails, and is being confirmed")
+    candidates = view.roster.candidates("inbound")
+    view = replace(view, selections={"inbound": select(view.pools["inbound"], candidates, frozenset())})
+    for step in (Step.DRAIN, Step.DOWN, Step.MAINT):
+        found = planned(view, Planned(step, "inbound", "mx3"))
+        services = [found[when]["inbound"]["services"]["mx.lb.test"] for when in ("before", "after")]
+        assert [(facts["ttl"], facts["ttl_max"]) for facts in services] == [(10, 120), (120, 120)]
 
 
 def test_a_new_member_stands_in_after_only() -> None:

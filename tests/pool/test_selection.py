@@ -21,6 +21,7 @@ from dnslb.pool.health import (
     observe,
 )
 from dnslb.pool.member import AllDown, Policy, Pool
+from dnslb.pool.outlook import Outlook
 from dnslb.pool.selection import Candidate, Choice, Selection, best_tier, by_tier, select
 from tests.conftest import candidate, member, pool
 
@@ -661,3 +662,47 @@ def test_tiers_are_grouped_best_first() -> None:
     assert by_tier(choices) == ((b,), (a, c), (d,))
     assert best_tier(choices) == (b,)
     assert (by_tier(()), best_tier(())) == ((), ())
+
+
+# What is seen coming
+
+
+def _with_outlook(name: str, seconds: float, admin: AdminState = _READY, *, weight: int = 1) -> Candidate:
+    return replace(candidate(name, State.UP, admin, weight=weight), outlook=Outlook(seconds, "changes"))
+
+
+def _ahead(*candidates: Candidate) -> tuple[float | None, str]:
+    selection = _selected(candidates)
+    return selection.changes_in, selection.changes_why
+
+
+def test_the_nearest_change_of_any_member_is_the_pools() -> None:
+    """With its name, since somebody will ask."""
+    stable = candidate("mx3", State.UP)
+    assert _ahead(stable) == (None, "")
+    assert _ahead(stable, _with_outlook("mx1", 30), _with_outlook("mx2", 15)) == (15, "mx2 changes")
+
+
+def test_a_member_that_is_out_and_ready_counts_too() -> None:
+    """Its return changes the answers as much as a fall."""
+    returning = replace(candidate("mx1", State.DOWN), outlook=Outlook(10, "answers well again"))
+    assert _ahead(returning, candidate("mx2", State.UP)) == (10, "mx1 answers well again")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        _with_outlook("mx1", 5, _DRAIN),
+        _with_outlook("mx1", 5, _MAINT),
+        _with_outlook("mx1", 5, weight=0),
+    ],
+)
+def test_who_is_out_whatever_the_probes_say_has_no_part_in_it(other: Candidate) -> None:
+    """A server that somebody works on is stopped and started as he likes, and answers stay as they are."""
+    assert _ahead(other, candidate("mx2", State.UP)) == (None, "")
+
+
+def test_a_drained_member_counts_where_it_has_to_stay() -> None:
+    """Nothing better is left, and its fall would be one more change; in maintenance its health is ignored."""
+    assert _ahead(_with_outlook("mx1", 5, _DRAIN)) == (5, "mx1 changes")
+    assert _ahead(_with_outlook("mx1", 5, _MAINT)) == (None, "")
