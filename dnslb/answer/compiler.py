@@ -132,7 +132,7 @@ def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> 
         addresses, ring = address_ring(service, selection, rtype)
         if ring or not selection.published:
             records = [frame.own(rtype, ttl, octets) for octets in addresses]
-            yield frame.rotation(rtype, records, ring, [])
+            yield frame.rotation(rtype, records, ring, [], by_source=selection.by_source)
 
 
 def _compile_mx(world: World, frame: Frame, service: Service, selection: Selection) -> tuple[bytes, Rotation]:
@@ -142,7 +142,8 @@ def _compile_mx(world: World, frame: Frame, service: Service, selection: Selecti
     # A member is listed at many places: only the preference is different.
     first = {name: frame.own(rrtype.MX, ttl, rdata.mx(0, host)) for name, host in hosts.items()}
     records = [_preferring(first[member.name], preference) for member, preference, _ in listing.records]
-    return frame.rotation(rrtype.MX, records, listing.ring, _addresses(world, frame, hosts.values()))
+    additional = _addresses(world, frame, hosts.values())
+    return frame.rotation(rrtype.MX, records, listing.ring, additional, by_source=selection.by_source)
 
 
 def _preferring(record: bytes, preference: int) -> bytes:

@@ -69,11 +69,17 @@ class Frame:
         )
 
     def rotation(
-        self, rtype: int, records: Sequence[bytes], ring: Sequence[tuple[int, ...]], additional: Sequence[bytes]
+        self,
+        rtype: int,
+        records: Sequence[bytes],
+        ring: Sequence[tuple[int, ...]],
+        additional: Sequence[bytes],
+        *,
+        by_source: bool = False,
     ) -> tuple[bytes, Rotation]:
         """Return the last four octets of the question for this type, and the ring of its answers.
 
-        A variant of the ring is indexes into the records.
+        A variant of the ring is indexes into the records. A ring `by_source` has one for each bucket of clients.
         """
         tail = rrtype.question_tail(rtype)
         # Equal variants are one object: a ring holds each of a few answers many times.
@@ -83,9 +89,12 @@ class Frame:
                 # Members may share an address: an RRset holds no record twice (RFC 2181 section 5).
                 listed = tuple(dict.fromkeys([records[index] for index in indexes]))
                 variants[indexes] = self.variant(listed, len(additional))
+        # What is the same each time needs no turn.
+        turns = ring if len(variants) > 1 else ring[:1]
         return tail, Rotation(
             key=blake2b(self.question_name + tail, digest_size=8).digest(),
             tally=tally.answered(rtype, Rcode.NOERROR),
-            ring=tuple([variants[indexes] for indexes in ring]),
+            ring=tuple([variants[indexes] for indexes in turns]),
             additional=b"".join(additional),
+            by_source=by_source,
         )

@@ -2,7 +2,7 @@
 
 from zlib import crc32
 
-from dnslb.pool.rotation import BUCKETS
+from dnslb.pool.rendezvous import BUCKETS
 
 V4_PREFIX = 24
 V6_PREFIX = 56
@@ -21,6 +21,6 @@ def bucket_of(address: bytes) -> int:
     """Return the client's place in a ring that is entered by source, from 0: the same in every process and run.
 
     CRC-32, because it is fast and never sends neighbouring networks to one place; what is there was drawn by a better
-    hash (see `source_ring`).
+    hash (see pool/rendezvous).
     """
     return crc32(prefix_of(address)) % BUCKETS

@@ -5,7 +5,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from dnslb.answer.service import Preference, Service, ServiceType
-from dnslb.pool.member import Member
+from dnslb.pool.member import Member, Policy
+from dnslb.pool.rendezvous import source_ring, source_shares
 from dnslb.pool.rotation import rank_ring, sample_ring, shares
 from dnslb.pool.selection import Choice, Selection, best_tier, by_tier
 from dnslb.wire import rdata
@@ -37,18 +38,31 @@ def address_ring(service: Service, selection: Selection, rtype: int) -> tuple[li
     A variant holds k members of the best tier that have such addresses, with all that each has.
     """
     octets: list[bytes] = []
-    weights: list[int] = []
+    choices: list[Choice] = []
     owned: list[range] = []
     for choice in best_tier(selection.published):
         found = [each for family, each in map(rdata.address, choice.member.addresses) if family == rtype]
         if found:
-            weights.append(choice.weight)
+            choices.append(choice)
             owned.append(range(len(octets), len(octets) + len(found)))
             octets += found
-    if not weights:
+    if not choices:
         return [], []
-    ring = sample_ring(weights, service.records or len(weights))
+    ring = _samples(selection.policy, choices, service.records or len(choices))
     return octets, [tuple(place for index in variant for place in owned[index]) for variant in ring]
+
+
+def _samples(policy: Policy, choices: Sequence[Choice], k: int) -> tuple[tuple[int, ...], ...]:
+    weights = [choice.weight for choice in choices]
+    if policy is Policy.SOURCE_HASH:
+        return source_ring(_names(choices), weights, k)
+    return sample_ring(weights, k)
+
+
+def _rankings(policy: Policy, choices: Sequence[Choice]) -> tuple[tuple[int, ...], ...]:
+    if policy is Policy.SOURCE_HASH:
+        return _samples(policy, choices, len(choices))
+    return rank_ring([choice.weight for choice in choices])
 
 
 def mx_ring(service: Service, selection: Selection) -> Listing:
@@ -57,12 +71,12 @@ def mx_ring(service: Service, selection: Selection) -> Listing:
     if not tiers:
         return Listing([], [])
     if service.preference is Preference.RANKED:
-        return _ranked(tiers, service.records)
-    return _equal(tiers, service.records)
+        return _ranked(selection.policy, tiers, service.records)
+    return _equal(selection.policy, tiers, service.records)
 
 
-def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
-    rings = [rank_ring([choice.weight for choice in tier]) for tier in tiers]
+def _ranked(policy: Policy, tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
+    rings = [_rankings(policy, tier) for tier in tiers]
     # Every member at every place that it can take.
     listed: list[Listed] = []
     begins = []
@@ -82,7 +96,7 @@ def _ranked(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
     return Listing(listed, variants)
 
 
-def _equal(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
+def _equal(policy: Policy, tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
     left = records if records is not None else sum(len(tier) for tier in tiers)
     listed: list[Listed] = []
     begins, rings = [], []
@@ -90,7 +104,7 @@ def _equal(tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
         taken = min(left, len(tier))
         if taken:
             begins.append(len(listed))
-            rings.append(sample_ring([choice.weight for choice in tier], taken))
+            rings.append(_samples(policy, tier, taken))
             listed += [_at(choice, _STEP * choice.tier) for choice in tier]
         left -= taken
     variants = [
@@ -126,7 +140,25 @@ def service_shares(service: Service, selection: Selection) -> dict[str, Fraction
         service.type is ServiceType.MX and service.preference is Preference.EQUAL
     )
     listed = (service.records or len(choices)) if sampled else 1
-    weights = [choice.weight for choice in choices]
-    if service.type is ServiceType.SRV:
-        weights = [record.weight for record in srv_listing(selection).records if record.preference == choices[0].tier]
-    return {choice.member.name: share for choice, share in zip(choices, shares(weights, listed), strict=True)}
+    if service.type is not ServiceType.SRV:
+        return tier_shares(selection, listed)
+    weights = [record.weight for record in srv_listing(selection).records if record.preference == choices[0].tier]
+    return dict(zip(_names(choices), shares(weights, listed), strict=True))
+
+
+def tier_shares(selection: Selection, listed: int) -> dict[str, Fraction]:
+    """Return the fraction of new connections that go to each member of the best tier if answers hold so many of them.
+
+    With `source-hash` it is the fraction of networks that are led there: of connections only if all networks send as
+    much.
+    """
+    choices = best_tier(selection.published)
+    if not choices:
+        return {}
+    names, weights = _names(choices), [choice.weight for choice in choices]
+    found = source_shares(names, weights, listed) if selection.by_source else shares(weights, listed)
+    return dict(zip(names, found, strict=True))
+
+
+def _names(choices: Sequence[Choice]) -> list[str]:
+    return [choice.member.name for choice in choices]

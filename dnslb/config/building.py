@@ -12,11 +12,14 @@ from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
 from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
 from dnslb.config.settings import ServerSettings, Settings
 from dnslb.config.zones import ServedZone, zone_of
-from dnslb.pool.member import Member, Pool
+from dnslb.pool.member import Member, Policy, Pool
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.wire.name import from_text, to_text
 
 _ADDRESS_RECORDS = 2
+"""Senders go on to the second when the first has just died."""
+_AFFINE_RECORDS = 1
+"""Senders shuffle: of two records they would take either."""
 
 
 def settings_of(
@@ -29,16 +32,23 @@ def settings_of(
         zones=zones_with_fragments(draft, zones),
         pools={name: pool_of(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(_targets(draft, zones, passwords)),
-        services=tuple(_service(claim, zones) for claim in claims(draft)),
+        services=tuple(_service(claim, draft.pools[claim.table.pool], zones) for claim in claims(draft)),
         warnings=warnings,
     )
 
 
-def record_count(table: ServiceTable) -> int | None:
-    """Return how many members an answer of the service holds, None for all."""
+def record_count(table: ServiceTable, pool: PoolDraft | None) -> int | None:
+    """Return how many members an answer of the service holds, None for all; `pool` is the one that it names."""
     if "records" in table.model_fields_set:
         return table.records
-    return _ADDRESS_RECORDS if table.type is ServiceType.ADDRESS else None
+    if table.type is not ServiceType.ADDRESS:
+        return None
+    return _AFFINE_RECORDS if is_by_source(pool) else _ADDRESS_RECORDS
+
+
+def is_by_source(pool: PoolDraft | None) -> bool:
+    """Return whether the pool gives each client members of its own."""
+    return pool is not None and pool.table is not None and pool.table.policy is Policy.SOURCE_HASH
 
 
 def _server(table: ServerTable, directory: Path) -> ServerSettings:
@@ -92,7 +102,7 @@ def _target(
     return Target(pool, table.name, tuple(table.addresses), port, recipe, host, tlsa)
 
 
-def _service(claim: Claim, zones: Mapping[bytes, ServedZone]) -> Service:
+def _service(claim: Claim, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -> Service:
     table, zone = claim.table, zone_of(claim.wire, zones)
     if zone is None:
         raise ValueError(f"service {claim.name} is in no zone")
@@ -102,7 +112,7 @@ def _service(claim: Claim, zones: Mapping[bytes, ServedZone]) -> Service:
         type=claim.type,
         pool=table.pool,
         # A companion lists everybody: how many an address answer should hold is no matter of it.
-        records=None if claim.companion else record_count(table),
+        records=None if claim.companion else record_count(table, pool),
         ttl=table.ttl,
         preference=table.preference,
         port=(claim.port or 0) if claim.type is ServiceType.SRV else 0,

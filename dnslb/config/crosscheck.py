@@ -6,7 +6,8 @@ from operator import attrgetter
 
 from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
-from dnslb.config.building import pool_of, record_count
+from dnslb.config.building import is_by_source, pool_of, record_count
+from dnslb.config.claims import claims
 from dnslb.config.fragments import check_fragments
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
@@ -36,6 +37,7 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
         _check_answers(service, ("service", index), draft, report)
     for index, fragment in draft.fragments.items():
         _check_reference(("service", index, "pool"), fragment.pool, _written("pool", report), report)
+    _check_srv(draft, report)
     _check_use(draft, report)
     check_names(draft, zones, report)
     check_fragments(draft, zones, report)
@@ -115,7 +117,8 @@ def _check_answers(service: ServiceTable, path: KeyPath, draft: Draft, report: R
     ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
     _check_records(service, path, published, report)
     if published and not ranked:
-        _check_shares(record_count(service), path, best_tier(published), report)
+        check = _check_affinity if is_by_source(written) else _check_shares
+        check(record_count(service, written), path, best_tier(published), report)
 
 
 def _check_records(service: ServiceTable, path: KeyPath, published: Sequence[Choice], report: Report) -> None:
@@ -143,6 +146,26 @@ def _check_shares(records: int | None, path: KeyPath, best: Sequence[Choice], re
             f"connections, and its weight asks for {100 * heaviest.weight / total:.0f}%: use fewer records, or MX with "
             "ranked preference",
         )
+
+
+def _check_affinity(records: int | None, path: KeyPath, best: Sequence[Choice], report: Report) -> None:
+    """Note that a client has several members, where its pool should give it one."""
+    listed = min(records or len(best), len(best))
+    if listed > 1:
+        report.warn(
+            path,
+            f"with {listed} records in an answer each client has {listed} members, and takes any of them each time: "
+            "source-hash wants records = 1, or MX with ranked preference",
+        )
+
+
+def _check_srv(draft: Draft, report: Report) -> None:
+    """Note SRV records of a pool that should give each client a member of its own."""
+    for claim in claims(draft):
+        if claim.type is ServiceType.SRV and is_by_source(draft.pools.get(claim.table.pool)):
+            report.warn(
+                claim.path, f"{claim.subject}SRV records are the same for all clients: source-hash does nothing here"
+            )
 
 
 def _when_well(pool: Pool) -> tuple[Choice, ...]:

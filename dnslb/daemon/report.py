@@ -8,15 +8,14 @@ from typing import Any
 
 from dnslb.answer import tally
 from dnslb.answer.service import Service
-from dnslb.answer.variants import service_shares
+from dnslb.answer.variants import service_shares, tier_shares
 from dnslb.daemon.farewell import Farewells
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import MemberReading, PoolReading, Reading
 from dnslb.pool.admin import AdminState
 from dnslb.pool.health import State, Verdict
 from dnslb.pool.member import Pool
-from dnslb.pool.rotation import shares
-from dnslb.pool.selection import Selection, best_tier
+from dnslb.pool.selection import Selection
 from dnslb.probe.transcript import TlsFacts
 from dnslb.rfc3339 import rfc3339
 from dnslb.wire import name
@@ -138,11 +137,7 @@ def pool_shares(view: View, pool: str) -> dict[str, Fraction]:
     service = _first_service(view, pool)
     if service is not None:
         return service_shares(service, selection)
-    choices = best_tier(selection.published)
-    if not choices:
-        return {}
-    by_weight = shares([choice.weight for choice in choices], 1)
-    return {choice.member.name: share for choice, share in zip(choices, by_weight, strict=True)}
+    return tier_shares(selection, 1)
 
 
 def share_of(view: View, pool: str) -> str:

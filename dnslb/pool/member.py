@@ -6,10 +6,14 @@ from ipaddress import IPv4Address, IPv6Address
 
 
 class Policy(StrEnum):
-    """How the members of a tier share new connections."""
+    """How the members of a tier share new connections: by weight, all alike, or each client with a member of its own.
+
+    With `source-hash` it is clients, and not connections, that are shared by weight.
+    """
 
     WEIGHTED = "weighted"
     ROUND_ROBIN = "round-robin"
+    SOURCE_HASH = "source-hash"
 
 
 class AllDown(StrEnum):

@@ -16,8 +16,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import gcd
 
-BUCKETS = 1024
-"""Places of a ring that is entered by source. A power of two."""
 _DEEPEST = 32
 """So many places of a ranking are drawn by weight. No sender tries as many, and a thousand would take ten seconds."""
 _FINE = 32

@@ -136,6 +136,7 @@ class Selection:
     members whatever their admin state, both without portions. `reasons` holds a short sentence for each member.
     `suspect` is the bad answer that all ready members give, if there is one. `changes_in` is in how many seconds this
     may change, None if nothing is seen coming; `changes_why` is a sentence that begins with the member's name.
+    `policy` is the pool's.
     """
 
     published: tuple[Choice, ...]
@@ -146,6 +147,12 @@ class Selection:
     suspect: Verdict | None = None
     changes_in: float | None = None
     changes_why: str = ""
+    policy: Policy = Policy.WEIGHTED
+
+    @property
+    def by_source(self) -> bool:
+        """Whether each client has members of its own."""
+        return self.policy is Policy.SOURCE_HASH
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,7 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
         suspect=pick.suspect,
         changes_in=None if near is None else near.seconds,
         changes_why="" if near is None else near.why,
+        policy=pool.policy,
     )
 
 

@@ -304,6 +304,16 @@ def test_companions_are_services_of_the_same_pool(write: Write, kind: str, port:
     )
 
 
+def test_an_address_answer_of_a_source_hash_pool_holds_one_member(write: Write) -> None:
+    """Senders shuffle the records of an answer: of two members a client would take either. It can be said otherwise."""
+    by_source = changed(CONFIG, 'probe = "inbound"', 'probe = "inbound"\npolicy = "source-hash"')
+    settings = load(write(by_source))
+    assert settings.pools["inbound"].policy is Policy.SOURCE_HASH
+    assert [service.records for service in settings.services] == [1, None, None]
+    said = load(write(changed(by_source, '"address"', '"address"\nrecords = 2')))
+    assert said.services[0].records == 2
+
+
 def cases(file: str) -> list[Any]:
     """Return the cases of a text file: what is changed in CONFIG, into what, and the lines that are expected."""
     _head, *blocks = (Path(__file__).parent / file).read_text().strip().split("\n\n")
