@@ -8,9 +8,14 @@ Both rings lay the members side by side on a circle of cells, each member as man
 visit the cells with a step near which no small fraction lies, as with the golden ratio. So any few consecutive variants
 are already close to the weights, and so is every second one, which is what counts where the A and AAAA lookups of one
 client alternate. Integers only: equal weights give equal rings on every machine.
+
+Members of a group (a rack, a site) die together, so an answer should hold different groups. They stand side by side on
+the circle: as long as a group has no more cells than lie between two records of an answer, no answer meets it twice,
+and a larger one is met as evenly as can be. A group's share decides that, so it changes nobody's.
 """
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
@@ -38,26 +43,41 @@ def shares(weights: Sequence[int], k: int) -> tuple[Fraction, ...]:
     )
 
 
-def sample_ring(weights: Sequence[int], k: int, length: int = 64) -> tuple[tuple[int, ...], ...]:
+def sample_ring(
+    weights: Sequence[int], k: int, length: int = 64, groups: Sequence[str] = ()
+) -> tuple[tuple[int, ...], ...]:
     """Return variants of `k` distinct indexes into `weights` each; the first is what a first-taking client uses.
 
     This is systematic sampling with inclusion probability proportional to size: over one turn of the ring each member's
     count, both in first place and divided by `k` over all places, is its share (see `shares`) of the ring to less than
     one variant, and exactly where the reduced weights divide a ring of at most `length` variants. A share below one
     variant is rounded up where there is room. The ring is longer than `length` only if `k` or the members are more.
+
+    `groups` names each member's group, "" for none. A variant holds at most k times a group's share of its members,
+    rounded up: never two of a group whose share is at most 1/k.
     """
+    fates = _fates(groups, len(weights))
     if k >= len(weights):
-        return _ranked((1,) * len(weights), length)
-    return _sampled(_reduced(weights), k, length)
+        return _ranked((1,) * len(weights), fates, length)
+    return _sampled(_reduced(weights), fates, k, length)
 
 
-def rank_ring(weights: Sequence[int], length: int = 64) -> tuple[tuple[int, ...], ...]:
+def rank_ring(weights: Sequence[int], length: int = 64, groups: Sequence[str] = ()) -> tuple[tuple[int, ...], ...]:
     """Return variants that each rank all of `weights`, best first.
 
     Over one turn each member is first as often as its weight asks for, to less than one variant (exactly as in
     `sample_ring` for one record); those that share a first spread the second place by the remaining weights, and so on.
+    With `groups` (see `sample_ring`) a group comes again only when all others have had a place, or have no member left.
     """
-    return _ranked(_reduced(weights), length)
+    return _ranked(_reduced(weights), _fates(groups, len(weights)), length)
+
+
+def _fates(groups: Sequence[str], members: int) -> tuple[int, ...]:
+    """Return the first member of each member's group: itself where it is in none."""
+    if not groups:
+        return tuple(range(members))
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(group, index) if group else index for index, group in enumerate(groups))
 
 
 def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
@@ -78,45 +98,55 @@ def _cap(weights: Sequence[int], k: int) -> tuple[frozenset[int], int, int]:
 
 
 @lru_cache(maxsize=512)
-def _sampled(weights: tuple[int, ...], k: int, length: int) -> tuple[tuple[int, ...], ...]:
-    slots = _slots(weights, k, length)
+def _sampled(weights: tuple[int, ...], fates: tuple[int, ...], k: int, length: int) -> tuple[tuple[int, ...], ...]:
+    slots = _slots(weights, fates, k, length)
     # One record has no companions that should vary: a single long lap is the more even one.
     laps = 1 if k == 1 else gcd(sum(slots) // k, *slots)
     variants: list[tuple[int, ...]] = []
     for lap in range(laps):
-        variants += _lap([count // laps for count in slots], k, lap)
+        variants += _lap([count // laps for count in slots], _order(fates, lap), k)
     return tuple(variants)
 
 
-def _lap(slots: Sequence[int], k: int, lap: int) -> list[tuple[int, ...]]:
+def _lap(slots: Sequence[int], order: Iterable[int], k: int) -> list[tuple[int, ...]]:
     """Return the variants of once round a circle, on which the members stand in an order of this lap's own.
 
     Different orders give a member different companions: if it dies, what caches hold of it goes to all the others.
     """
-    twice = [index for index in _order(len(slots), lap) for _ in range(slots[index])] * 2
+    twice = [index for index in order for _ in range(slots[index])] * 2
     size = len(twice) // 2
     # No member has more cells than this stride, so that no variant meets it twice.
     stride = size // k
     return [tuple(twice[cell : cell + size : stride]) for cell in _visits(size, stride)]
 
 
-def _order(members: int, lap: int) -> Sequence[int]:
-    """Return an order of the members that is each lap's own: a hash's, but as configured for the first."""
-    if lap == 0:
-        return range(members)
-    return sorted(range(members), key=lambda index: blake2b(b"%d %d" % (lap, index), digest_size=8).digest())
+def _order(fates: Sequence[int], lap: int) -> list[int]:
+    """Return an order of the members that is each lap's own, groups side by side: hashed, but as found in the first."""
+    return sorted(range(len(fates)), key=lambda index: (_key(fates[index], lap), _key(index, lap)))
 
 
-def _slots(weights: tuple[int, ...], k: int, length: int) -> list[int]:
-    """Return how many cells of the circle each member gets: its quota, rounded up or down."""
+def _key(index: int, lap: int) -> bytes:
+    return index.to_bytes(8, "big") if lap == 0 else blake2b(b"%d %d" % (lap, index), digest_size=8).digest()
+
+
+def _slots(weights: tuple[int, ...], fates: tuple[int, ...], k: int, length: int) -> list[int]:
+    """Return how many cells of the circle each member gets: its quota, rounded up or down.
+
+    A group gets no more than one stride, or than its own quota rounded up if that is more.
+    """
     capped, open_records, open_weight = _cap(weights, k)
     unit = _exact_stride([w for i, w in enumerate(weights) if i not in capped], open_records)
     stride = _stride(unit, max(length, len(weights)) // k)
+    # In parts of a cell, of which `parts` make one: a whole stride of them for who is in every answer.
+    parts = open_weight or 1
     quotas = [
-        (stride, 0) if index in capped else divmod(weight * open_records * stride, open_weight)
-        for index, weight in enumerate(weights)
+        stride * parts if index in capped else weight * open_records * stride for index, weight in enumerate(weights)
     ]
-    return _rounded(quotas, k * stride)
+    by_group = Counter[int]()
+    for fate, quota in zip(fates, quotas, strict=True):
+        by_group[fate] += quota
+    room = {fate: max(stride, -(-quota // parts)) for fate, quota in by_group.items()}
+    return _rounded([divmod(quota, parts) for quota in quotas], k * stride, fates, room)
 
 
 def _exact_stride(weights: Sequence[int], records: int) -> int:
@@ -132,12 +162,23 @@ def _stride(unit: int, longest: int) -> int:
     return longest // unit * unit or max(longest, 1)
 
 
-def _rounded(quotas: list[tuple[int, int]], total: int) -> list[int]:
-    """Give the cells that are left to members that have none yet, then to the largest remainders."""
+def _rounded(quotas: Sequence[tuple[int, int]], total: int, fates: Sequence[int], room: Mapping[int, int]) -> list[int]:
+    """Give the cells that are left to members that have none yet, then to the largest remainders.
+
+    A group that has no `room` for more is passed over. Never all of them: the cells that are left are as many as the
+    remainders add up to, and those of each group find room in it.
+    """
     slots = [whole for whole, _ in quotas]
+    free = Counter(room)
+    for fate, whole in zip(fates, slots, strict=True):
+        free[fate] -= whole
+    left = total - sum(slots)
     claims = sorted((whole > 0, -remainder, index) for index, (whole, remainder) in enumerate(quotas) if remainder)
-    for _, _, index in claims[: total - sum(slots)]:
-        slots[index] += 1
+    for _, _, index in claims:
+        if left and free[fates[index]]:
+            slots[index] += 1
+            free[fates[index]] -= 1
+            left -= 1
     return slots
 
 
@@ -163,13 +204,22 @@ def _lumpiness(step: int, size: int) -> int:
 
 
 @lru_cache(maxsize=512)
-def _ranked(weights: tuple[int, ...], length: int) -> tuple[tuple[int, ...], ...]:
+def _ranked(weights: tuple[int, ...], fates: tuple[int, ...], length: int) -> tuple[tuple[int, ...], ...]:
+    mates = _mates(fates)
     circle = [
-        _ranking(weights, first, _middle(cell, count))
-        for first, count in enumerate(_slots(weights, 1, length))
+        _ranking(weights, mates, first, _middle(cell, count))
+        for first, count in enumerate(_slots(weights, fates, 1, length))
         for cell in range(count)
     ]
     return tuple(circle[cell] for cell in _visits(len(circle), len(circle)))
+
+
+def _mates(fates: Sequence[int]) -> list[frozenset[int]]:
+    """Return the others of each member's group."""
+    groups: defaultdict[int, set[int]] = defaultdict(set)
+    for index, fate in enumerate(fates):
+        groups[fate].add(index)
+    return [frozenset(groups[fate] - {index}) for index, fate in enumerate(fates)]
 
 
 def _middle(cell: int, count: int) -> int:
@@ -178,26 +228,58 @@ def _middle(cell: int, count: int) -> int:
     return -(-(2 * cell + 1 << _FINE) // (2 * count))
 
 
-def _ranking(weights: tuple[int, ...], first: int, point: int) -> tuple[int, ...]:
+def _ranking(weights: tuple[int, ...], mates: Sequence[frozenset[int]], first: int, point: int) -> tuple[int, ...]:
     """Rank the members behind `first` by unfolding a point of the unit interval (an integer of `_FINE` bits).
 
     The members that are left share the interval by weight; the one that holds the point comes next, and the point's
     place within its part is the point for the ones after it (arithmetic decoding). The last ones of many stand as
     configured.
     """
-    ranking = [first]
-    left, parts = list(range(len(weights))), list(weights)
-    del left[first], parts[first]
-    total = sum(parts)
-    while len(left) > 1 and len(ranking) < _DEEPEST:
-        point *= total
+    field = _Field(weights, mates)
+    ranking = [field.take(first)]
+    while len(field) > 1 and len(ranking) < _DEEPEST:
+        place, point = field.holder(point)
+        ranking.append(field.take(place))
+    return (*ranking, *field.left, *field.waiting)
+
+
+class _Field:
+    """The members that a ranking has not placed yet: who is `left`, and who is `waiting` since one of its group came.
+
+    When nobody is left, a new round begins with those that wait.
+    """
+
+    def __init__(self, weights: Sequence[int], mates: Sequence[frozenset[int]]) -> None:
+        self._weights, self._mates = weights, mates
+        self.left, self.waiting = list(range(len(weights))), list[int]()
+        self._parts, self._total = list(weights), sum(weights)
+
+    def __len__(self) -> int:
+        return len(self.left) + len(self.waiting)
+
+    def holder(self, point: int) -> tuple[int, int]:
+        """Return the place of the one of those left that holds the point, and the point's place within its part."""
+        point *= self._total
         whole = point >> _FINE
         place = 0
-        while whole >= parts[place]:
-            whole -= parts[place]
+        while whole >= self._parts[place]:
+            whole -= self._parts[place]
             place += 1
-        part = parts.pop(place)
-        ranking.append(left.pop(place))
-        point = (whole << _FINE | point & _FRACTION) // part
-        total -= part
-    return (*ranking, *left)
+        return place, (whole << _FINE | point & _FRACTION) // self._parts[place]
+
+    def take(self, place: int) -> int:
+        """Take out the member at this place of those left, and return it."""
+        member = self.left.pop(place)
+        self._total -= self._parts.pop(place)
+        # Most members are alone.
+        if mates := self._mates[member]:
+            self.waiting += [index for index in self.left if index in mates]
+            self._go_on([index for index in self.left if index not in mates])
+        if not self.left:
+            self._go_on(sorted(self.waiting))
+            self.waiting = []
+        return member
+
+    def _go_on(self, left: list[int]) -> None:
+        self.left, self._parts = left, [self._weights[index] for index in left]
+        self._total = sum(self._parts)

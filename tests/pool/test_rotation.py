@@ -1,9 +1,10 @@
 """One turn of a ring gives each member its share, and any part of a turn nearly so."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import accumulate, chain
+from math import ceil
 
 import pytest
 from hypothesis import example, given
@@ -200,3 +201,92 @@ def test_only_the_proportions_of_weights_matter(weights: list[int], factor: int,
     scaled = [weight * factor for weight in weights]
     assert sample_ring(scaled, k) == sample_ring(weights, k)
     assert rank_ring(scaled) == rank_ring(weights)
+
+
+# Groups
+
+
+@st.composite
+def _grouped(draw: st.DrawFn) -> tuple[list[int], list[str]]:
+    """Return weights, and the group of each member."""
+    weights = draw(_WEIGHTS)
+    return weights, [draw(st.sampled_from(["", "", "r1", "r2", "r3", "r4"])) for _ in weights]
+
+
+def _by_group(values: Iterable[Fraction], groups: Sequence[str]) -> dict[str, Fraction]:
+    """Return the sum of each group's values; a member without one is a group of its own."""
+    sums: dict[str, Fraction] = {}
+    for index, value in enumerate(values):
+        group = groups[index] or f"alone {index}"
+        sums[group] = sums.get(group, Fraction(0)) + value
+    return sums
+
+
+@given(grouped=_grouped(), k=_RECORDS)
+@example(grouped=([7707, 2, 1541, 6190], ["r1", "r1", "r2", ""]), k=2)  # a cell for each of r1 would be too many
+def test_groups_change_no_share(grouped: tuple[list[int], list[str]], k: int) -> None:
+    """Rounding apart, and not even that where the ring is exact: first places and inclusions are the shares."""
+    weights, groups = grouped
+    ring, wanted = sample_ring(weights, k, groups=groups), shares(weights, k)
+    k = min(k, len(weights))
+    assert len(ring) == len(sample_ring(weights, k))
+    assert all(len(set(variant)) == len(variant) == k for variant in ring)
+    errors = [
+        *_share_errors(Counter(variant[0] for variant in ring), len(ring), wanted),
+        *_share_errors(Counter(chain.from_iterable(ring)), k * len(ring), wanted),
+    ]
+    assert max(errors) < Fraction(1, len(ring))
+    exact = any(all((share * length).denominator == 1 for share in wanted) for length in range(k, 65, k))
+    assert (max(errors) == 0) or not exact
+
+
+@given(grouped=_grouped(), k=_RECORDS)
+@example(grouped=([7707, 2, 1541, 6190], ["r1", "r1", "r2", ""]), k=2)  # a cell for each of r1 would be too many
+def test_an_answer_holds_as_few_of_a_group_as_its_share_allows(grouped: tuple[list[int], list[str]], k: int) -> None:
+    """One at most of a group with a share of up to 1/k; else k times the share, rounded up: less cannot be always."""
+    weights, groups = grouped
+    k = min(k, len(weights))
+    most = {group: ceil(k * share) for group, share in _by_group(shares(weights, k), groups).items()}
+    for variant in sample_ring(weights, k, groups=groups):
+        held = _by_group((Fraction(index in variant) for index in range(len(weights))), groups)
+        assert all(held[group] <= most[group] for group in most)
+
+
+@given(grouped=_grouped(), k=_RECORDS)
+def test_few_consecutive_variants_are_near_the_weights_with_groups_too(
+    grouped: tuple[list[int], list[str]], k: int
+) -> None:
+    """Members of a group stand side by side, and are visited as evenly as others."""
+    weights, groups = grouped
+    ring = sample_ring(weights, k, groups=groups)
+    for index in range(len(weights)):
+        assert _unevenness([variant[0] == index for variant in ring]) < 4
+        assert _unevenness([index in variant for variant in ring]) < 4
+
+
+def test_two_racks_of_two() -> None:
+    """Each answer of two holds one of each rack, and each member has both of the other rack for company."""
+    pairs = Counter(frozenset(variant) for variant in sample_ring([1, 1, 1, 1], 2, groups=["r1", "r1", "r2", "r2"]))
+    assert set(pairs) == {frozenset({one, other}) for one in (0, 1) for other in (2, 3)}
+
+
+@given(grouped=_grouped())
+def test_a_ranking_goes_round_the_groups(grouped: tuple[list[int], list[str]]) -> None:
+    """First places are as without groups; behind them no group comes again while another waits that came less often."""
+    weights, groups = grouped
+    ring = rank_ring(weights, groups=groups)
+    assert [ranking[0] for ranking in ring] == [ranking[0] for ranking in rank_ring(weights)]
+    for ranking in ring:
+        assert sorted(ranking) == list(range(len(weights)))
+        left = [{groups[other] or f"alone {other}" for other in ranking[n:]} for n in range(len(ranking))]
+        counts = Counter[str]()
+        for place, index in enumerate(ranking):
+            group = groups[index] or f"alone {index}"
+            assert counts[group] == min(counts[other] for other in left[place])
+            counts[group] += 1
+
+
+def test_the_second_place_is_spread_by_weight_over_other_groups() -> None:
+    """Behind a member of r1 stand those of r2, twice as often the one with twice the weight."""
+    ring = rank_ring([6, 6, 4, 2], groups=["r1", "r1", "r2", "r2"])
+    assert Counter(ranking[1] for ranking in ring if ranking[0] == 0) == {2: 14, 3: 7}
