@@ -55,14 +55,14 @@ def address_ring(service: Service, selection: Selection, rtype: int) -> tuple[li
 def _samples(policy: Policy, choices: Sequence[Choice], k: int) -> tuple[tuple[int, ...], ...]:
     weights = [choice.weight for choice in choices]
     if policy is Policy.SOURCE_HASH:
-        return source_ring(_names(choices), weights, k)
-    return sample_ring(weights, k)
+        return source_ring(_names(choices), weights, k, _groups(choices))
+    return sample_ring(weights, k, groups=_groups(choices))
 
 
 def _rankings(policy: Policy, choices: Sequence[Choice]) -> tuple[tuple[int, ...], ...]:
     if policy is Policy.SOURCE_HASH:
         return _samples(policy, choices, len(choices))
-    return rank_ring([choice.weight for choice in choices])
+    return rank_ring([choice.weight for choice in choices], groups=_groups(choices))
 
 
 def mx_ring(service: Service, selection: Selection) -> Listing:
@@ -156,9 +156,14 @@ def tier_shares(selection: Selection, listed: int) -> dict[str, Fraction]:
     if not choices:
         return {}
     names, weights = _names(choices), [choice.weight for choice in choices]
-    found = source_shares(names, weights, listed) if selection.by_source else shares(weights, listed)
+    by_source = selection.by_source
+    found = source_shares(names, weights, listed, _groups(choices)) if by_source else shares(weights, listed)
     return dict(zip(names, found, strict=True))
 
 
 def _names(choices: Sequence[Choice]) -> list[str]:
     return [choice.member.name for choice in choices]
+
+
+def _groups(choices: Sequence[Choice]) -> list[str]:
+    return [choice.member.group for choice in choices]

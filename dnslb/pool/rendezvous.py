@@ -10,12 +10,14 @@ the part by which it does.
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import shake_128
 from math import log
 from struct import unpack
+
+from dnslb.pool.groups import fates_of
 
 BUCKETS = 2048
 """A power of two. Shares differ from the weights by half a point; twice as many take twice the time for 0.7 of that."""
@@ -23,35 +25,59 @@ BUCKETS = 2048
 _OCTETS = 8
 
 
-def source_ring(names: Sequence[str], weights: Sequence[int], k: int) -> tuple[tuple[int, ...], ...]:
+def source_ring(
+    names: Sequence[str], weights: Sequence[int], k: int, groups: Sequence[str] = ()
+) -> tuple[tuple[int, ...], ...]:
     """Return for each bucket the best `k` members as indexes into `names`, best first.
 
-    Weights are positive. Names decide, so that the order in which they are given does not matter.
+    Weights are positive. Names decide, so that the order in which they are given does not matter. `groups` names each
+    member's group, "" for none: a group comes again only when all others have come as often, or have no member left.
     """
-    return _ring(tuple(names), tuple(weights), min(k, len(names)))
+    return _ring(tuple(names), tuple(weights), min(k, len(names)), _fates(names, groups))
 
 
-def source_shares(names: Sequence[str], weights: Sequence[int], k: int) -> tuple[Fraction, ...]:
+def source_shares(
+    names: Sequence[str], weights: Sequence[int], k: int, groups: Sequence[str] = ()
+) -> tuple[Fraction, ...]:
     """Return the fraction of buckets whose connections each member gets, if a client takes any of its `k` alike."""
-    return _shares(tuple(names), tuple(weights), min(k, len(names)))
+    return _shares(tuple(names), tuple(weights), min(k, len(names)), _fates(names, groups))
+
+
+def _fates(names: Sequence[str], groups: Sequence[str]) -> tuple[int, ...]:
+    return fates_of(groups) if groups else tuple(range(len(names)))
 
 
 @lru_cache(maxsize=512)
-def _shares(names: tuple[str, ...], weights: tuple[int, ...], k: int) -> tuple[Fraction, ...]:
-    held = Counter(index for variant in _ring(names, weights, k) for index in variant)
+def _shares(names: tuple[str, ...], weights: tuple[int, ...], k: int, fates: tuple[int, ...]) -> tuple[Fraction, ...]:
+    held = Counter(index for variant in _ring(names, weights, k, fates) for index in variant)
     return tuple(Fraction(held[index], k * BUCKETS) for index in range(len(names)))
 
 
 # Few, for with many members each takes a megabyte: enough for A and AAAA, and for several services of one pool.
 @lru_cache(maxsize=32)
-def _ring(names: tuple[str, ...], weights: tuple[int, ...], k: int) -> tuple[tuple[int, ...], ...]:
+def _ring(
+    names: tuple[str, ...], weights: tuple[int, ...], k: int, fates: tuple[int, ...]
+) -> tuple[tuple[int, ...], ...]:
     columns = [_scores(name, weight) for name, weight in zip(names, weights, strict=True)]
     rows = zip(*columns, strict=True)
     if k == 1:
         single = [(index,) for index in range(len(names))]
         return tuple([single[row.index(min(row))] for row in rows])
     members = range(len(names))
-    return tuple([tuple(sorted(members, key=row.__getitem__)[:k]) for row in rows])
+    ranked = (sorted(members, key=row.__getitem__) for row in rows)
+    if len(set(fates)) < len(fates):
+        ranked = (_apart(ranking, fates) for ranking in ranked)
+    return tuple([tuple(ranking[:k]) for ranking in ranked])
+
+
+def _apart(ranking: Iterable[int], fates: Sequence[int]) -> list[int]:
+    """Return the best of each group, then the second best of each, and so on."""
+    came = Counter[int]()
+    rounds: dict[int, int] = {}
+    for index in ranking:
+        rounds[index] = came[fates[index]]
+        came[fates[index]] += 1
+    return sorted(rounds, key=rounds.__getitem__)
 
 
 def _scores(name: str, weight: int) -> list[float]:

@@ -64,6 +64,24 @@ def test_reported_shares_are_those_of_the_ring(pool: dict[str, int], k: int) -> 
     assert sum(found) == 1
 
 
+_GROUPS = ["r1", "", "r1", "r2", "r1", "r2", "", "r3"]
+
+
+@given(pool=_POOLS, k=st.integers(1, 9))
+def test_an_answer_holds_different_groups_first(pool: dict[str, int], k: int) -> None:
+    """A group comes again only when all the others have come as often; whoever is first stays so."""
+    weights, groups = list(pool.values()), _GROUPS[: len(pool)]
+    alone = source_ring(list(pool), weights, k)
+    for variant, best in zip(source_ring(list(pool), weights, k, groups), alone, strict=True):
+        assert variant[0] == best[0]
+        came = [groups[index] or str(index) for index in variant]
+        rounds = [came[:place].count(group) for place, group in enumerate(came)]
+        assert rounds == sorted(rounds)
+    counted = Counter(chain.from_iterable(source_ring(list(pool), weights, k, groups)))
+    found = source_shares(list(pool), weights, k, groups)
+    assert list(found) == [Fraction(counted[index], counted.total()) for index in range(len(pool))]
+
+
 def _off(weights: Sequence[int]) -> list[tuple[float, float]]:
     """Return for each member by how much its share of first places misses its weight, and the weight's part."""
     parts = [weight / sum(weights) for weight in weights]
