@@ -1,8 +1,8 @@
 """Builders of the values that many tests need, with defaults for all that a test does not speak of."""
 
 import tempfile
-from collections.abc import Iterable
-from ipaddress import ip_address
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,6 +21,7 @@ from dnslb.answer.responder import respond
 from dnslb.answer.service import Preference, Service, ServiceType, Ttl
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
+from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
@@ -36,12 +37,19 @@ settings.register_profile("dnslb", deadline=None, max_examples=60)
 settings.load_profile("dnslb")
 
 
-def member(
-    name: str = "mx1", *addresses: str, weight: int = 1, tier: int = 1, host: str = "", group: str = ""
+def member(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
+    name: str = "mx1",
+    *addresses: str,
+    weight: int = 1,
+    tier: int = 1,
+    host: str = "",
+    group: str = "",
+    seen: Mapping[str, str] | None = None,
 ) -> Member:
-    """Return a member; without addresses it has one from the documentation range."""
+    """Return a member; without addresses it has one from the documentation range. Views have those of `seen`."""
     texts = addresses or ("192.0.2.1",)
-    return Member(name, tuple(ip_address(text) for text in texts), weight, tier, host, group)
+    in_views = tuple((view, tuple(map(ip_address, listed.split()))) for view, listed in (seen or {}).items())
+    return Member(name, tuple(ip_address(text) for text in texts), weight, tier, host, group, in_views)
 
 
 def pool(  # noqa: PLR0913 -- a builder has one keyword for each thing that a test may speak of
@@ -113,18 +121,26 @@ def service(  # noqa: PLR0913 -- a builder has one keyword for each thing that a
     records: int | None = None,
     ttl: int | Ttl = 30,
     preference: Preference = Preference.RANKED,
+    view: str = "",
 ) -> Service:
     """Return a service of the pool `of`; an SRV service names port 587."""
     port = 587 if kind is ServiceType.SRV else 0
     lasting = Ttl(ttl, ttl) if isinstance(ttl, int) else ttl
-    return Service(from_text(name), from_text(zone), kind, of, records, lasting, preference, port)
+    return Service(from_text(name), from_text(zone), kind, of, records, lasting, preference, port, view)
 
 
-def world(*parts: Zone | Pool | Service) -> World:
+def audience(*resolvers: str, **sources: str) -> Audience:
+    """Return who is told apart: views with their networks, and the resolvers that are believed."""
+    networks = {view: tuple(map(ip_network, listed.split())) for view, listed in sources.items()}
+    return Audience(networks, tuple(map(ip_network, resolvers)))
+
+
+def world(*parts: Zone | Pool | Service | Audience) -> World:
     """Return the world of zones, pools and services, given in any order; without a zone, of a bare lb.test."""
     zones = [part for part in parts if isinstance(part, Zone)] or [zone("")]
     pools = {part.name: part for part in parts if isinstance(part, Pool)}
-    return build(zones, pools, [part for part in parts if isinstance(part, Service)])
+    told_apart = next((part for part in parts if isinstance(part, Audience)), None)
+    return build(zones, pools, [part for part in parts if isinstance(part, Service)], told_apart)
 
 
 def selections(of: World, candidates: Iterable[Candidate] = ()) -> dict[str, Selection]:
@@ -142,7 +158,9 @@ def compiled(of: World, candidates: Iterable[Candidate] = (), serial: int = 1, g
     return compile_world(of, Pools(selections(of, candidates), dict.fromkeys(of.zones, serial)), generation)
 
 
-def snapshot(*parts: Zone | Pool | Service, candidates: Iterable[Candidate] = (), serial: int = 1) -> Snapshot:
+def snapshot(
+    *parts: Zone | Pool | Service | Audience, candidates: Iterable[Candidate] = (), serial: int = 1
+) -> Snapshot:
     """Return the snapshot of zones, pools and services."""
     return compiled(world(*parts), candidates, serial)
 

@@ -11,7 +11,8 @@ from dnslb.answer.frame import Frame
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Template
 from dnslb.answer.variants import address_ring, mx_ring, srv_listing
-from dnslb.answer.world import Contents, World, chain_from, host_of
+from dnslb.answer.views import views_of
+from dnslb.answer.world import Contents, World, chain_from, host_of, target_of
 from dnslb.pool.selection import Selection
 from dnslb.wire import name, rdata, rrtype
 from dnslb.wire.header import Rcode
@@ -38,12 +39,18 @@ def compile_world(world: World, pools: Pools, generation: int) -> Snapshot:
         generation=generation,
         zones={apex: compile_zone(world, zone, pools.serials[apex]) for apex, zone in world.zones.items()},
         names=compile_names(world, world.names, pools),
+        views=views_of(world.audience.sources),
     )
 
 
 def compile_names(world: World, owners: Iterable[bytes], pools: Pools) -> dict[bytes, Answers]:
-    """Return all that the given names answer with data."""
-    return {owner: _compile_name(world, owner, pools) for owner in owners}
+    """Return all that the given names answer with data, to the clients of each view."""
+    compiled = {owner: _compile_name(world, owner, pools) for owner in owners}
+    for view, apart in world.overlays.items():
+        if there := apart.keys() & compiled.keys():
+            seen = world.seen_from(view)
+            compiled |= {owner: _parted(compiled[owner], view, _compile_name(seen, owner, pools)) for owner in there}
+    return compiled
 
 
 def compile_soa(zone: Zone, serial: int) -> Template:
@@ -64,7 +71,7 @@ def _with_serial(soa: RRset, serial: int) -> RRset:
 
 def _compile_name(world: World, owner: bytes, pools: Pools) -> Answers:
     contents = world.names[owner]
-    frame = Frame.of(owner)
+    frame = Frame.of(owner, world.view)
     chain = tuple(chain_from(owner, world.names))
     if not chain:
         return dict(_compile_contents(world, frame, contents, pools))
@@ -75,6 +82,25 @@ def _compile_name(world: World, owner: bytes, pools: Pools) -> Answers:
     # The alias itself, and a DS or the like that may stand beside it, come last: they win over the target's.
     answers |= _compile_contents(world, frame, contents, pools)
     return answers
+
+
+def _parted(answers: Answers, view: str, others: Answers) -> Answers:
+    """Return the answers of a name with those that clients of the view get instead, where these are different."""
+    parted = dict(answers)
+    for tail in answers.keys() | others.keys():
+        here = answers.get(tail) or _MISSING
+        there = others.get(tail) or _MISSING
+        if _said(here) != _said(there):
+            parted[tail] = here._replace(views={**(here.views or {}), view: there})
+    return parted
+
+
+_MISSING = Rotation(b"", 0, (), b"", missing=True)
+
+
+def _said(rotation: Rotation) -> tuple[object, ...]:
+    """Return what clients can learn of a rotation: the turns in it are nobody's matter."""
+    return rotation.missing, rotation.ring, rotation.additional, rotation.by_source
 
 
 def _compile_contents(world: World, frame: Frame, contents: Contents, pools: Pools) -> Iterator[tuple[bytes, Rotation]]:
@@ -89,14 +115,8 @@ def _compile_contents(world: World, frame: Frame, contents: Contents, pools: Poo
 
 def _static(world: World, frame: Frame, rrset: RRset) -> tuple[bytes, Rotation]:
     records = [frame.own(rrset.rtype, rrset.ttl, octets) for octets in rrset.rdata]
-    hosts = [target for octets in rrset.rdata if (target := _target(rrset.rtype, octets))]
+    hosts = [target for octets in rrset.rdata if (target := target_of(rrset.rtype, octets))]
     return frame.rotation(rrset.rtype, records, [tuple(range(len(records)))], _addresses(world, frame, hosts))
-
-
-def _target(rtype: int, octets: bytes) -> bytes:
-    """Return the name whose addresses a client will ask for next (RFC 1035 section 3.3, RFC 2782), b"" if none."""
-    offset = {rrtype.NS: 0, rrtype.MX: 2, rrtype.SRV: 6}.get(rtype)
-    return b"" if offset is None else octets[offset:].lower()
 
 
 def _addresses(world: World, frame: Frame, hosts: Iterable[bytes]) -> list[bytes]:

@@ -25,7 +25,8 @@ _RECORD_FIXED = 12
 class Frame:
     """The question's name, and the CNAME chain (if any) that stands before all other answers.
 
-    A wildcard answers questions of `any_length`: then nothing but the question's own name may be pointed at.
+    A wildcard answers questions of `any_length`: then nothing but the question's own name may be pointed at. In each
+    `view` of a client ("" for none) a resolver has turns of its own.
     """
 
     question_name: bytes
@@ -34,12 +35,13 @@ class Frame:
     owner: bytes = QNAME_POINTER
     chain: bytes = b""
     links: int = 0
+    view: str = ""
 
     @classmethod
-    def of(cls, question_name: bytes) -> Frame:
-        """Return the frame of a question for this name."""
+    def of(cls, question_name: bytes, view: str = "") -> Frame:
+        """Return the frame of a question for this name, asked by a client of the view."""
         wildcard = question_name.startswith(name.WILDCARD)
-        return cls(question_name, wildcard, {} if wildcard else suffixes(question_name))
+        return cls(question_name, wildcard, {} if wildcard else suffixes(question_name), view=view)
 
     def behind(self, chain: Sequence[RRset]) -> Frame:
         """Return the frame of answers that stand behind a CNAME chain and belong to its last target."""
@@ -92,7 +94,7 @@ class Frame:
         # What is the same each time needs no turn.
         turns = ring if len(variants) > 1 else ring[:1]
         return tail, Rotation(
-            key=blake2b(self.question_name + tail, digest_size=8).digest(),
+            key=blake2b(self.question_name + tail + self.view.encode(), digest_size=8).digest(),
             tally=tally.answered(rtype, Rcode.NOERROR),
             ring=tuple([variants[indexes] for indexes in turns]),
             additional=b"".join(additional),

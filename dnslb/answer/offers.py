@@ -57,7 +57,7 @@ def offers(service: Service, selection: Selection, families: Sequence[int] = FAM
     if service.type is ServiceType.ADDRESS:
         return tuple(_addresses(service, selection, families))
     listing = mx_ring(service, selection) if service.type is ServiceType.MX else srv_listing(selection)
-    return tuple(_listed(listing, families))
+    return tuple(_listed(listing, families, service.view))
 
 
 def _addresses(service: Service, selection: Selection, families: Sequence[int]) -> Iterator[Offer]:
@@ -73,7 +73,7 @@ def _ring(service: Service, selection: Selection, rtype: int) -> list[frozenset[
     # Members may share an address: each stands in the ring for itself, in the order in which they are published.
     owners: defaultdict[bytes, list[Place]] = defaultdict(list)
     for choice in selection.published:
-        for address in choice.member.addresses:
+        for address in choice.member.addresses_in(service.view):
             owners[address.packed].append(Place(choice.member.name, address))
     places = [owners[packed].pop(0) for packed in octets]
     # By number first: to hash an address takes longer than all else.
@@ -81,7 +81,7 @@ def _ring(service: Service, selection: Selection, rtype: int) -> list[frozenset[
     return [known[frozenset(variant)] for variant in ring]
 
 
-def _listed(listing: Listing, families: Sequence[int]) -> Iterator[Offer]:
+def _listed(listing: Listing, families: Sequence[int], view: str) -> Iterator[Offer]:
     records = listing.records
     preferences = [record.preference for record in records]
     names = [record.member.name for record in records]
@@ -89,7 +89,7 @@ def _listed(listing: Listing, families: Sequence[int]) -> Iterator[Offer]:
         (_best(variant, preferences), frozenset(map(names.__getitem__, variant))) for variant in listing.ring
     )
     members_by_name = {record.member.name: record.member for record in records}
-    places = {name: tuple(_places(member, families)) for name, member in members_by_name.items()}
+    places = {name: tuple(_places(member, families, view)) for name, member in members_by_name.items()}
     whole: dict[frozenset[str], tuple[int, int]] = {}
     for (best, members), times in alike.items():
         if members not in whole:
@@ -109,7 +109,7 @@ def _versions(places: Iterable[Place]) -> tuple[int, int]:
     return found[4], found[6]
 
 
-def _places(member: Member, families: Iterable[int]) -> Iterator[Place]:
-    for address in member.addresses:
+def _places(member: Member, families: Iterable[int], view: str) -> Iterator[Place]:
+    for address in member.addresses_in(view):
         if rdata.address(address)[0] in families:
             yield Place(member.name, address)

@@ -4,14 +4,13 @@ The reading order of this module is the order of a query: what resolvers send al
 ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the functions below it.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from dnslb.answer import tally
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
+from dnslb.answer.views import Leaf, Views
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record
 from dnslb.wire.header import AUTHORITATIVE, Rcode
@@ -27,8 +26,27 @@ _HIGHEST_PLAIN = 15
 Reply = tuple[bytes | None, int]
 """The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
 
-_TakeTurn = Callable[[Rotation], int]
-"""Returns whose turn it is at a rotation."""
+
+class _Asker(NamedTuple):
+    """Who asks: the client has the turns, and its address tells which view it is in.
+
+    `taken` is the turn that it has taken already, None if it has not.
+    """
+
+    client: bytes
+    turns: Turns
+    views: Views
+    taken: int | None = None
+
+    def sees(self, rotation: Rotation) -> Rotation | None:
+        """Return what it gets of a rotation, None if there is no such data for it."""
+        return _seen(rotation, self.views.find(self.client)) if rotation.views else rotation
+
+    def turn_at(self, rotation: Rotation) -> int:
+        """Return whose turn it is at the rotation, and move it on unless that was done before."""
+        if self.taken is not None:
+            return self.taken
+        return bucket_of(self.client) if rotation.by_source else self.turns.take(self.client, rotation.key)
 
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
@@ -43,38 +61,42 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if counts == _ONE_ADDITIONAL:
         common = COMMON.get(query[-BARE_SIZE:])
         if common is None:
-            return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
+            return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
         limit, opt, _, _ = common
         end -= BARE_SIZE
     elif counts != _BARE_COUNTS:
-        return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
+        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
+    if rotation is not None and rotation.views:
+        rotation = _seen(rotation, snapshot.views.find(client))
     if flags is None or rotation is None or not rotation.ring:
         if flags is not None and rotation is None and (answers is None or _ALIAS not in answers):
             denied = _deny_at_once(query, end, flags, opt, snapshot)
             if denied is not None and len(denied[0]) <= limit:
                 return denied
-        return _respond_in_full(query, snapshot, partial(_turn, turns, client), stream=stream)
-    key, slot, ring, additional, by_source = rotation
+        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
+    key, slot, ring, additional, by_source, _, _ = rotation
     if len(ring) == 1:
         variant = ring[0]
     else:
         turn = bucket_of(client) if by_source else turns.take(client, key)
         variant = ring[turn % len(ring)]
-    if opt:
-        response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
-    else:
-        response = b"".join((query[:2], flags, variant[0], query[12:end], variant[2], additional))
+    numbers = variant[1] if opt else variant[0]
+    response = b"".join((query[:2], flags, numbers, query[12:end], variant[2], additional, opt))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        return _respond_in_full(query, snapshot, lambda _rotation: ring.index(variant), stream=stream)
+        return _respond_in_full(
+            query, snapshot, _Asker(client, turns, snapshot.views, ring.index(variant)), stream=stream
+        )
     return response, slot
 
 
-def _turn(turns: Turns, client: bytes, rotation: Rotation) -> int:
-    return bucket_of(client) if rotation.by_source else turns.take(client, rotation.key)
+def _seen(rotation: Rotation, leaf: Leaf) -> Rotation | None:
+    """Return what clients in the leaf get of a rotation that not all get, None if there is no such data for them."""
+    found = (rotation.views or {}).get(leaf.view, rotation)
+    return None if found.missing else found
 
 
 _DENIABLE = {
@@ -141,13 +163,13 @@ _SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
 _BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
 
 
-def _respond_in_full(octets: bytes, snapshot: Snapshot, take_turn: _TakeTurn, *, stream: bool) -> Reply:
+def _respond_in_full(octets: bytes, snapshot: Snapshot, asker: _Asker, *, stream: bool) -> Reply:
     query = parse(octets)
     if isinstance(query, Drop):
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
         return _reject(octets, query), tally.answered(0, query.rcode)
-    outcome = _look_up(query, snapshot, take_turn)
+    outcome = _look_up(query, snapshot, asker)
     return _compose(octets[:2], query, outcome, _limit(query, stream=stream)), tally.answered(
         query.qtype, outcome.rcode
     )
@@ -166,7 +188,7 @@ def _reject(octets: bytes, rejection: Rejection) -> bytes:
     return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
 
 
-def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome:
+def _look_up(query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
     if query.edns and query.edns.version:
         return _BADVERS
     if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
@@ -179,7 +201,7 @@ def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome
         return _refer(query, cut, zone.cuts[cut])
     answers = snapshot.names.get(query.qname)
     if answers is not None:
-        return _answer(query, query.qname, answers, zone, take_turn)
+        return _answer(query, query.qname, answers, zone, asker)
     if query.qname in zone.empty:
         return _deny(query, zone, Rcode.NOERROR)
     wildcard = wildcard_for(query.qname, snapshot, zone)
@@ -188,7 +210,7 @@ def _look_up(query: Query, snapshot: Snapshot, take_turn: _TakeTurn) -> _Outcome
     answers = snapshot.names.get(wildcard)
     if answers is None:
         return _deny(query, zone, Rcode.NOERROR)
-    return _answer(query, wildcard, answers, zone, take_turn)
+    return _answer(query, wildcard, answers, zone, asker)
 
 
 def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
@@ -250,20 +272,27 @@ def wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes 
     return None
 
 
-def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, take_turn: _TakeTurn) -> _Outcome:
-    rotation = answers.get(rrtype.question_tail(query.qtype))
-    if rotation is None and query.qtype == rrtype.ANY:
-        # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
-        rotation = answers.get(_ALIAS) or next(iter(answers.values()))
+def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, asker: _Asker) -> _Outcome:
+    rotation = _seen_by(asker, answers, query.qtype)
     if rotation is not None:
         ring = rotation.ring
         if not ring:
             return _SERVFAIL
-        return _data(ring[0] if len(ring) == 1 else ring[take_turn(rotation) % len(ring)], rotation.additional)
+        return _data(ring[0] if len(ring) == 1 else ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
     alias = zone.aliases.get(owner)
     if alias is not None:
         return _dangling(query, zone, alias)
     return _deny(query, zone, Rcode.NOERROR)
+
+
+def _seen_by(asker: _Asker, answers: Answers, qtype: int) -> Rotation | None:
+    """Return what the name answers with to a question of this type, None if it has no such data."""
+    rotation = answers.get(rrtype.question_tail(qtype))
+    if rotation is None and qtype == rrtype.ANY:
+        # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
+        rotations = (answers[_ALIAS],) if _ALIAS in answers else answers.values()
+        return next((seen for each in rotations if (seen := asker.sees(each))), None)
+    return asker.sees(rotation) if rotation is not None else None
 
 
 def _data(variant: Variant, additional: bytes) -> _Outcome:

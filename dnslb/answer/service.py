@@ -49,6 +49,7 @@ class Service:
 
     `name` and `zone` (the apex of the zone it lies in) are in wire format, lower case. `records` is the number of
     members in an answer, None meaning all. `port` is what SRV records name, 0 for other types.
+    `view` is the view whose clients it answers, "" for all that no other service of its name and type is for.
     """
 
     name: bytes
@@ -59,6 +60,7 @@ class Service:
     ttl: Ttl
     preference: Preference = Preference.RANKED
     port: int = 0
+    view: str = ""
 
     def ttl_now(self, selection: Selection) -> int:
         """Return the TTL of its answers while this is what its pool publishes."""

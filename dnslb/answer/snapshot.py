@@ -6,9 +6,10 @@ filed under a wildcard, and what serves any name below a cut, has none but those
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from dnslb.answer.views import Views
 from dnslb.wire.header import Rcode
 
 
@@ -26,6 +27,9 @@ class Rotation(NamedTuple):
     `key` stands for the question in the table of turns, `tally` is its counter's slot, `additional` may be left out
     when the response would be too long. An empty ring means SERVFAIL: the pool must not answer. With `by_source` a
     client always gets the variant at its network's place (see sources).
+
+    `views` has what clients of a view get instead, where that is different. `missing` says that there is no such data:
+    in the view whose rotation it is, or, beside `views`, for all that have none there.
     """
 
     key: bytes
@@ -33,6 +37,8 @@ class Rotation(NamedTuple):
     ring: tuple[Variant, ...]
     additional: bytes
     by_source: bool = False
+    views: Mapping[str, "Rotation"] | None = None
+    missing: bool = False
 
 
 Answers = Mapping[bytes, Rotation]
@@ -78,11 +84,12 @@ class CompiledZone:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that answers are made of."""
+    """Everything that answers are made of. `views` tells which view a client is in."""
 
     generation: int
     zones: Mapping[bytes, CompiledZone]
     names: Mapping[bytes, Answers]
+    views: Views = field(default_factory=Views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +108,5 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
         generation=change.generation,
         zones={**snapshot.zones, **changed},
         names={**snapshot.names, **change.names},
+        views=snapshot.views,
     )

@@ -41,7 +41,9 @@ def address_ring(service: Service, selection: Selection, rtype: int) -> tuple[li
     choices: list[Choice] = []
     owned: list[range] = []
     for choice in best_tier(selection.published):
-        found = [each for family, each in map(rdata.address, choice.member.addresses) if family == rtype]
+        found = [
+            each for family, each in map(rdata.address, choice.member.addresses_in(service.view)) if family == rtype
+        ]
         if found:
             choices.append(choice)
             owned.append(range(len(octets), len(octets) + len(found)))

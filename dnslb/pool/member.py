@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+Address = IPv4Address | IPv6Address
+
 
 class Policy(StrEnum):
     """How the members of a tier share new connections: by weight, all alike, or each client with a member of its own.
@@ -31,14 +33,21 @@ class Member:
     `weight` is 0..65535, 0 meaning configured but never published. `tier` 1 is best. `host` is the absolute name
     (text, without final dot) that MX and SRV records point at, or "" for the member's name under the service's zone.
     `group` names what it shares its fate with (a rack, a site), "" for nothing.
+    `view_addresses` are the addresses that clients of a view get instead of `addresses`, which are those that are
+    probed.
     """
 
     name: str
-    addresses: tuple[IPv4Address | IPv6Address, ...]
+    addresses: tuple[Address, ...]
     weight: int = 1
     tier: int = 1
     host: str = ""
     group: str = ""
+    view_addresses: tuple[tuple[str, tuple[Address, ...]], ...] = ()
+
+    def addresses_in(self, view: str) -> tuple[Address, ...]:
+        """Return the addresses that clients of the view get, "" being those that are in none."""
+        return next((addresses for name, addresses in self.view_addresses if name == view), self.addresses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dnslb.pool.member import AllDown, Pool
 from dnslb.pool.selection import Candidate
 from dnslb.publisher import Publication, Publisher
 from dnslb.wire.name import from_text
-from tests.conftest import ask, lines, member, pool, service, world, zone
+from tests.conftest import ask, audience, lines, member, pool, service, world, zone
 
 _ZONES = (
     zone("""
@@ -53,6 +53,21 @@ _SERVICES = (
     service("mail.lb.test", ServiceType.ADDRESS, "first"),
 )
 WORLD = world(*_ZONES, *_POOLS, *_SERVICES)
+_IN_VIEWS = world(
+    *_ZONES,
+    pool(
+        member("a1", "192.0.2.1", weight=3, seen={"low": "10.0.0.1", "high": "fd00::1"}),
+        member("a2", "2001:db8::2", weight=2),
+        member("a3", "192.0.2.3", "2001:db8::3", tier=2, seen={"low": "10.0.0.3"}),
+        name="first",
+    ),
+    _POOLS[1],
+    *_SERVICES,
+    service(of="second", view="low"),
+    service("lb.test", ServiceType.MX, "second", view="high"),
+    audience(low="10.0.0.0/9", high="10.128.0.0/9"),
+)
+"""The same, and beside it other answers for two views."""
 _MEMBERS = [(one.name, named.name) for one in _POOLS for named in one.members]
 
 
@@ -105,14 +120,17 @@ async def _after(
 
 
 @settings(max_examples=30)
-@given(_CHANGES)
-def test_changes_are_equal_to_a_fresh_start(changes: list[dict[tuple[str, str], tuple[AdminState, State]]]) -> None:
+@given(st.sampled_from([WORLD, _IN_VIEWS]), _CHANGES)
+def test_changes_are_equal_to_a_fresh_start(
+    of: World, changes: list[dict[tuple[str, str], tuple[AdminState, State]]]
+) -> None:
     """Every answer, serial and denial of the table that workers patch together is that of a table made at once."""
-    held, fresh = asyncio.run(_after(WORLD, changes))
+    held, fresh = asyncio.run(_after(of, changes))
     assert held.generation == fresh.generation
     assert held.zones == fresh.zones
     assert {owner for owner in fresh.names if held.names[owner] != fresh.names[owner]} == set()
     assert held.names.keys() == fresh.names.keys()
+    assert held.views == fresh.views
 
 
 def test_aliases_follow_the_service() -> None:
@@ -149,3 +167,10 @@ def test_what_depends_on_a_pool() -> None:
         *("*.wild.lb.test", "lb.test", "top.lb.test", "totop.lb.test", "sub.lb.test", "self.sub.lb.test"),
     }
     assert WORLD.dependents["first"] == {from_text(text) for text in expected}
+
+
+def test_what_depends_on_a_pool_in_some_view_only() -> None:
+    """The pool of a view's service changes the name for the clients of that view, and the serial for all."""
+    assert _IN_VIEWS.dependents["first"] == WORLD.dependents["first"]
+    internal = {"mx.lb.test", "smtp.lb.test", "relay.lb.test", "*.wild.lb.test"}
+    assert _IN_VIEWS.dependents["second"] == WORLD.dependents["second"] | {from_text(text) for text in internal}
