@@ -22,6 +22,11 @@ from dnslb.pool.health import Health, State
 from dnslb.pool.member import Pool
 from dnslb.pool.selection import Candidate, Choice, best_tier, select
 
+_MANY_MEMBERS = 10
+_MESSAGES = 1000
+_LOOKUPS = {ServiceType.ADDRESS: 2, ServiceType.MX: 3, ServiceType.SRV: 3}
+"""What a sender asks for: A and AAAA, and for MX and SRV first that, then those of the first host."""
+
 
 def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) -> None:
     """Note every contradiction, and what works but may surprise."""
@@ -35,6 +40,7 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
     for index, service in draft.services.items():
         _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
         _check_answers(service, ("service", index), draft, report)
+        _check_asking(service, ("service", index, "ttl"), draft, report)
     for index, fragment in draft.fragments.items():
         _check_reference(("service", index, "pool"), fragment.pool, _written("pool", report), report)
     _check_srv(draft, report)
@@ -166,6 +172,20 @@ def _check_srv(draft: Draft, report: Report) -> None:
             report.warn(
                 claim.path, f"{claim.subject}SRV records are the same for all clients: source-hash does nothing here"
             )
+
+
+def _check_asking(service: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
+    """Note that nobody keeps the long answers of a large pool: each message brings its own queries."""
+    pool = draft.pools.get(service.pool)
+    if service.ttl.max or pool is None or len(pool.members) < _MANY_MEMBERS:
+        return
+    queries = _MESSAGES * _LOOKUPS[service.type]
+    listed = min(record_count(service) or len(pool.members), len(pool.members))
+    report.warn(
+        path,
+        f"resolvers keep nothing, so every message asks: {_MESSAGES} messages a second are some {queries} queries a "
+        f"second, and {listed} of {len(pool.members)} members in each answer; with 5 a resolver asks every 5 s at most",
+    )
 
 
 def _when_well(pool: Pool) -> tuple[Choice, ...]:

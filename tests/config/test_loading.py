@@ -243,6 +243,33 @@ def test_a_slow_start_may_be_none(write: Write, text: str, seconds: float) -> No
     assert settings.pools["inbound"].slow_start == seconds
 
 
+def test_a_ttl_can_have_bounds(write: Write) -> None:
+    """They are the service's; the two may be the same, which is as good as a number."""
+    config = changed(CONFIG, '"address"', '"address"\nttl = { max = 120, min = 10 }')
+    config = changed(config, 'type = "MX"', 'type = "MX"\nttl = { min = 7, max = 7 }')
+    assert [service.ttl for service in load(write(config)).services] == [Ttl(10, 120), Ttl(7, 7), Ttl(30, 30)]
+
+
+@pytest.mark.parametrize(
+    ("old", "added", "told"),
+    [
+        ('"address"', "records = 3", "some 2000 queries a second, and 3 of 12 members in each answer"),
+        ('"address"', 'records = "all"', "some 2000 queries a second, and 12 of 12 members in each answer"),
+        ('"MX"', "", "some 3000 queries a second, and 12 of 12 members in each answer"),
+    ],
+)
+def test_a_large_pool_whose_answers_nobody_keeps_is_warned_of(write: Write, old: str, added: str, told: str) -> None:
+    """With what that comes to; a TTL of 1 is enough to be told nothing."""
+    member = '[[pool.inbound.member]]\nname = "m{0}"\naddresses = ["192.0.2.{0}"]\n\n'
+    first = '[[service]]\nname = "mx.'
+    config = changed(CONFIG, first, "".join(map(member.format, range(20, 30))) + first)
+    config = changed(config, old, f"{old}\nttl = 0\n{added}")
+    (warning,) = load(write(config)).warnings
+    assert "].ttl: resolvers keep nothing" in warning
+    assert f"1000 messages a second are {told}" in warning
+    assert not load(write(config.replace("ttl = 0", "ttl = 1"))).warnings
+
+
 @pytest.mark.parametrize(
     ("kind", "port", "starttls"),
     [
