@@ -121,6 +121,7 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
         pytest.param(("--weights", "5,x"), "expected weights from 0 to 65535", id="weights"),
         pytest.param(("--weights", "70000"), "expected weights from 0 to 65535", id="too-heavy"),
         pytest.param(("--weights", "1,1", "--ttl", "-1"), "seconds from 0", id="ttl"),
+        pytest.param(("--weights", "1,1", "--ttl", "120-10"), "min is 120, and max only 10", id="ttl-bounds"),
         pytest.param(("--weights", "1,1", "--records", "0"), "number of members from 1", id="records"),
         pytest.param(("--weights", "1,1", "--spread", "40,x"), "zipf, equal, or", id="spread"),
         pytest.param(("--weights", "1,1", "--spread", "60,60"), "add up to 100", id="over-100"),
@@ -181,3 +182,18 @@ def test_progress_is_shown_after_a_second(capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr().err == "\rsimulating: 2 of 20 runs"
     progress.end()
     assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_a_ttl_can_have_bounds() -> None:
+    """Both are shown, and a program gets each."""
+    result = _simulate("--weights", "1,1", *_QUICK, "--ttl", "10-120", "--down", "mx1@30s..60s")
+    assert result.stdout.splitlines()[0].endswith("TTL 10 to 120 s")
+    found = _json("--weights", "1,1", "--ttl", "10-120")
+    assert (found["ttl"], found["ttl_min"], found["ttl_max"]) == (120, 10, 120)
+
+
+def test_queries_are_told_beside_messages() -> None:
+    """What a shorter TTL costs is seen without a program."""
+    found = _json("--weights", "1,1", "--ttl", "5")
+    told = f"{found['messages']:.0f} messages brought {found['queries']:.0f} queries."
+    assert told in _simulate("--weights", "1,1", *_QUICK, "--ttl", "5").stdout

@@ -1,7 +1,10 @@
 """When the answers know of a fault: the daemon's rules of health, selection and slow start, in virtual time."""
 
+from itertools import pairwise
+
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import AllDown
+from dnslb.pool.outlook import step_at
 from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
 from tests.conftest import member, pool
 
@@ -59,3 +62,36 @@ def test_the_last_resort_is_that_of_the_pool() -> None:
     assert set(_published(last_good[-1])) == {"mx2"}
     servfail = epochs_of(Rules(pool(*_MEMBERS, all_down=AllDown.SERVFAIL), _THRESHOLDS), faults, 3600)
     assert not _published(servfail[-1])
+
+
+def _ttls(steps: tuple[int, ...], *, slow_start: float = 0.0) -> list[tuple[float, int]]:
+    """Return when the TTL in force changes, and to what, with a fault from 600 to 700."""
+    rules = Rules(pool(*_MEMBERS, slow_start=slow_start), _THRESHOLDS, steps)
+    found = [
+        (epoch.begin, step_at(steps, epoch.selection.changes_in))
+        for epoch in epochs_of(rules, [Fault("mx1", 600, 700)], 3600)
+    ]
+    return [now for before, now in pairwise([(0.0, 0), *found]) if now[1] != before[1]]
+
+
+def test_the_ttl_falls_with_the_first_failure_and_is_long_again_when_the_member_is_out() -> None:
+    """And once more between its first good probe and the one that brings it back."""
+    assert _ttls((120, 60, 30, 15, 10)) == [(0, 120), (605, 10), (608, 120), (708, 10), (718, 120)]
+
+
+def test_a_slow_start_has_the_ttl_go_down_before_each_step() -> None:
+    """Nine steps of 30 s, before each of which it halves once; the daemon looks each second."""
+    seen = _ttls((60, 30, 15), slow_start=270)
+    back = [(round(at - 718, 6), ttl) for at, ttl in seen if at >= 718]
+    assert back[:5] == [(0, 30), (1, 15), (30, 30), (31, 15), (60, 30)]
+    assert back[-1] == (270, 60)
+
+
+def test_fixed_ttls_add_no_epochs() -> None:
+    """What is simulated is what it was."""
+    with_steps, without = (
+        epochs_of(Rules(pool(*_MEMBERS, slow_start=90), _THRESHOLDS, steps), [Fault("mx1", 600, 700)], 3600)
+        for steps in ((120, 60), ())
+    )
+    assert len(with_steps) > len(without)
+    assert all(epoch.selection.changes_in is None for epoch in without)

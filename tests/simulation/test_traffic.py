@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import AllDown, Pool
 from dnslb.simulation.authorities import Authority
@@ -121,3 +121,13 @@ def test_all_mail_waits_while_a_pool_must_not_answer() -> None:
 def test_the_same_random_numbers_give_the_same_run() -> None:
     """Whatever the machine does meanwhile."""
     assert _run() == _run()
+
+
+def test_a_ttl_with_bounds_is_that_of_the_moment() -> None:
+    """One resolver asks each 200 s while all is well, and more often before the steps of a slow start (100 s each)."""
+    kind = service(records=1, ttl=Ttl(10, 200))
+    assert _run(kind=kind).queries == 18
+    of = pool(*_HALVES.members, slow_start=900)
+    counts = _run(of=of, kind=kind, faults=(Fault("mx1", 100, 200),))
+    # No answer outlives a step by more than 10 s: nine times at least in 900 s, where it would be four or five.
+    assert counts.queries >= 18 - 5 + 9

@@ -46,9 +46,9 @@ _OPTIONS = (
     ),
     click.option(
         "--ttl",
-        type=words.Word(words.configured("ttl"), "TTL"),
-        metavar="SECONDS",
-        help="TTL of an answer.  [default: the service's, or 30]",
+        type=words.Word(words.ttl, "TTL"),
+        metavar="SECONDS|MIN-MAX",
+        help="TTL of an answer, or its bounds.  [default: the service's, or 30]",
     ),
     click.option("--resolvers", type=_NUMBER, metavar="N", help="How many ask.  [default: 50]"),
     click.option(

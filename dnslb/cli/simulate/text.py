@@ -63,6 +63,7 @@ def shares(figures: Figures) -> str:
 def _remarks(figures: Figures) -> Iterator[str]:
     largest, worst = _points(figures.largest), _points(figures.worst)
     yield f"Largest error of any member: {largest} on average, {worst} in the worst run."
+    yield f"{figures.messages:.0f} messages brought {figures.queries:.0f} queries."
     for name, got in figures.members.items():
         if got.refused:
             yield f"{plain(name)} refused {got.refused:.0f} connections of {figures.messages:.0f} messages."

@@ -44,6 +44,15 @@ def configured(reader: str) -> Callable[[str], object]:
     return read
 
 
+def ttl(text: str) -> object:
+    """Return the TTL of "60", or of "10-120", which is { min = 10, max = 120 } in a configuration."""
+    bounds = re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", text)
+    if bounds is None:
+        return configured("ttl")(text)
+    read: Callable[[object], object] = import_module("dnslb.config.values").ttl
+    return read({"min": int(bounds[1]), "max": int(bounds[2])})
+
+
 def weights(text: str) -> tuple[int, ...]:
     """Return the weights of "5,3,1,1"."""
     found = text.split(",")
