@@ -180,7 +180,7 @@ def _check_asking(service: ServiceTable, path: KeyPath, draft: Draft, report: Re
     if service.ttl.max or pool is None or len(pool.members) < _MANY_MEMBERS:
         return
     queries = _MESSAGES * _LOOKUPS[service.type]
-    listed = min(record_count(service) or len(pool.members), len(pool.members))
+    listed = min(record_count(service, pool) or len(pool.members), len(pool.members))
     report.warn(
         path,
         f"resolvers keep nothing, so every message asks: {_MESSAGES} messages a second are some {queries} queries a "
