@@ -237,9 +237,10 @@ class Observer:
 
     def _guarded(self, target: Target, before: Health, after: Health) -> Health:
         """Hold up for one round a member that falls with half of its pool."""
-        pool, size = target.pool, len(self._roster().entries(target.pool))
+        pool = target.pool
+        groups = {entry.member.name: entry.member.group for entry in self._roster().entries(pool)}
         guard = self._guards.get(pool, Guard())
-        self._guards[pool], hold = judge_fall(guard, target.member, size, self._wall(), target.recipe.interval)
+        self._guards[pool], hold = judge_fall(guard, target.member, groups, self._wall(), target.recipe.interval)
         fallen = self._fallen.setdefault(pool, {})
         fallen[target.member] = target
         if not hold:

@@ -15,7 +15,9 @@ least portion, while less than half of the pool's weight is healthy: the first o
 not get all the mail until the others have been found well `rise` times too.
 
 Members of weight 0 stand on no rung. Below `min_healthy` the pool panics: health is ignored, and every ready member is
-published, but for those that reject our domain.
+published, but for those that reject our domain. There a group (a rack, a site) counts as one member: a rack that dies
+is one event, however many stand in it, and one of them that dies alone is none. So it is healthy, with all of its
+weight, as long as at least half of that is.
 
 Answers hold the best tier that has a published member. Worse ones join it, best first, until `tier_min` is held: as
 spares for what is missing, where a tier that has lost most of its members would get all the mail nevertheless.
@@ -25,6 +27,7 @@ recipient, the login, the certificate), it is rather the question that is wrong:
 `all_down` says.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -35,6 +38,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.groups import fates_of
 from dnslb.pool.health import AT_WORK, Health, State, Verdict
 from dnslb.pool.member import AllDown, Member, Policy, Pool
 from dnslb.pool.outlook import Outlook
@@ -133,7 +137,8 @@ class Selection:
     `published` keeps the order of the candidates; empty means SERVFAIL, and only `all_down = servfail` leads there.
     Weights mean something only beside each other: they are counted in hundredths where some member gets a portion of
     its own. `healthy_weight` is the weight of the ready members that work and are not busy, `total_weight` that of all
-    members whatever their admin state, both without portions. `reasons` holds a short sentence for each member.
+    members whatever their admin state, both without portions; a group is healthy as a whole or not at all. `reasons`
+    holds a short sentence for each member.
     `suspect` is the bad answer that all ready members give, if there is one. `changes_in` is in how many seconds this
     may change, None if nothing is seen coming; `changes_why` is a sentence that begins with the member's name.
     `policy` is the pool's.
@@ -174,7 +179,7 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
     """
     weighted = tuple(c for c in candidates if c.full_weight(pool.policy) > 0)
     total = _weight(pool, weighted)
-    healthy = _weight(pool, (c for c in weighted if c.rung is Rung.WORKING and c.health.state is not State.BUSY))
+    healthy = _healthy_weight(pool, weighted)
     pick = _climb(pool, weighted, last_good, Fraction(healthy, total)) if weighted else _weightless(candidates)
     names = frozenset(c.member.name for c in pick.candidates)
     tiers = _opened(pool, weighted, pick.candidates)
@@ -228,6 +233,20 @@ def _weight(pool: Pool, candidates: Iterable[Candidate]) -> int:
     return sum(c.full_weight(pool.policy) for c in candidates)
 
 
+def _healthy_weight(pool: Pool, weighted: Sequence[Candidate]) -> int:
+    """Return the weight of what is healthy: of a group all of it if half of it is, else nothing."""
+    whole, well = Counter[int](), Counter[int]()
+    for fate, candidate in zip(fates_of([c.member.group for c in weighted]), weighted, strict=True):
+        weight = candidate.full_weight(pool.policy)
+        whole[fate] += weight
+        well[fate] += weight if _is_well(candidate) else 0
+    return sum(weight for fate, weight in whole.items() if 2 * well[fate] >= weight)
+
+
+def _is_well(candidate: Candidate) -> bool:
+    return candidate.rung is Rung.WORKING and candidate.health.state is not State.BUSY
+
+
 def _choices(pool: Pool, candidates: Sequence[Candidate], tiers: Sequence[int]) -> tuple[Choice, ...]:
     parted = any(c.portion.percent < WHOLE.percent for c in candidates)
     return tuple(
@@ -267,10 +286,15 @@ def _climb(pool: Pool, weighted: tuple[Candidate, ...], last_good: frozenset[str
     # Before anybody was found healthy or weak, there is nothing to panic about.
     if best is not Rung.UNPROBED and healthy < Fraction(str(pool.min_healthy)):
         return _panicking(pool, weighted, best)
-    if best is Rung.WORKING and healthy < _FEW:
+    if best is Rung.WORKING and _are_few(pool, weighted):
         why = "it answers again, and less than half of the pool's weight is healthy"
         return _Pick(_with_returning(weighted), panic=False, why_in=why)
     return _Pick(_on(best, weighted), panic=False)
+
+
+def _are_few(pool: Pool, weighted: Sequence[Candidate]) -> bool:
+    """Whether less than half of the weight is there to share the mail, member by member."""
+    return _weight(pool, filter(_is_well, weighted)) < _FEW * _weight(pool, weighted)
 
 
 def _with_returning(weighted: tuple[Candidate, ...]) -> tuple[Candidate, ...]:

@@ -11,11 +11,17 @@ from dnslb.probe.verdict import EFFECTS
 _ROUND = 10.0
 
 
-def _story(size: int, *falls: tuple[float, str]) -> list[bool]:
-    """Return for each fall whether it is held; the guard remembers from one to the next."""
+def _story(size: int, *falls: tuple[float, str], **groups: str) -> list[bool]:
+    """Return for each fall whether it is held; the guard remembers from one to the next.
+
+    The pool has `size` members: those that fall, the ones with a group, and others.
+    """
+    fallen = dict.fromkeys((member for _, member in falls), "")
+    members = {**fallen, **groups}
+    members |= {f"other{number}": "" for number in range(size - len(members))}
     guard, told = Guard(), []
     for at, member in falls:
-        guard, is_held = judge_fall(guard, member, size, 1000.0 + at, _ROUND)
+        guard, is_held = judge_fall(guard, member, members, 1000.0 + at, _ROUND)
         told.append(is_held)
     return told
 
@@ -54,6 +60,20 @@ def test_falls_far_apart_are_no_suspicion() -> None:
 def test_one_member_that_falls_twice_is_one() -> None:
     """With quick thresholds a member can return and fall within a round."""
     assert _story(2, (0, "mx1"), (4, "mx1"), (8, "mx1")) == [False, False, False]
+
+
+def test_a_rack_that_falls_is_one_fall() -> None:
+    """Half of the members, of one rack, are out at once; the next one that falls with them is one too many."""
+    racks = {"mx1": "r1", "mx2": "r1", "mx3": "r2", "mx4": "r2"}
+    assert _story(4, (0, "mx1"), (1, "mx2"), **racks) == [False, False]
+    assert _story(4, (0, "mx1"), (1, "mx2"), (2, "mx3"), (3, "mx4"), **racks) == [False, False, True, True]
+    # Six that might fall apart from each other: half of that is three.
+    assert _story(7, (0, "mx1"), (1, "mx2"), (2, "mx5"), (3, "mx6"), mx1="r1", mx2="r1") == [False, False, False, True]
+
+
+def test_a_group_of_all_says_nothing() -> None:
+    """The prober that has lost its way to the one site has lost all of it."""
+    assert _story(3, (0, "mx1"), (1, "mx2"), mx1="s", mx2="s", mx3="s") == [False, True]
 
 
 def test_a_clock_that_is_set_back_freezes_nothing() -> None:

@@ -217,6 +217,39 @@ def test_min_healthy(min_healthy: float, up: int, panic: bool) -> None:  # noqa:
     assert _names(found) == (["a", "b"] if panic else ["a"])
 
 
+@pytest.mark.parametrize(
+    ("down", "healthy"),
+    [
+        ("", 10),
+        ("a", 10),  # 4 of 7 is half of r1 or more
+        ("b", 3),  # and 3 of 7 is not
+        ("ab", 3),
+        ("c", 7),
+        ("ac", 7),
+        ("abc", 0),
+    ],
+)
+def test_a_group_is_healthy_as_a_whole_or_not(down: str, healthy: int) -> None:
+    """It counts as one member with all its weight while at least half of that is healthy: it may die as one."""
+    facts = {"a": (3, "r1"), "b": (4, "r1"), "c": (3, "")}
+    members = [
+        candidate(name, State.DOWN if name in down else State.UP, weight=weight, group=group)
+        for name, (weight, group) in facts.items()
+    ]
+    found = _selected(members, of=pool(min_healthy=0.5))
+    assert (found.healthy_weight, found.total_weight) == (healthy, 10)
+    assert found.panic is (healthy < 5)
+
+
+def test_members_of_a_group_that_are_back_early_are_counted_one_by_one() -> None:
+    """Whether the first one back should get all the mail is a matter of load: half a rack carries half of it."""
+    back = Health(State.DOWN, successes=1)
+    members = [candidate("a", weight=4, group="r1"), candidate("b", weight=4, group="r1")]
+    members += [replace(candidate(name, weight=4), health=back) for name in "cd"]
+    members[1] = replace(members[1], health=back)
+    assert _names(_selected(members)) == ["a", "b", "c", "d"]
+
+
 def test_panic_publishes_every_ready_member_whatever_its_health() -> None:
     """Panic ignores health, not people: drained and maintained members and weight 0 stay out."""
     states = [candidate(state, state) for state in State]
