@@ -1,0 +1,57 @@
+"""The TTL that a running daemon gives out: short while a change is seen coming, long while none is."""
+
+from typing import Any
+
+from tests.daemon.conftest import Daemon, until
+
+BOUNDS = "{ min = 10, max = 90 }"
+
+
+def ttl(of: Daemon) -> int:
+    """Return the TTL of the relay's addresses."""
+    return of.ask().answer[0].ttl
+
+
+def service(of: Daemon) -> Any:  # noqa: ANN401 - JSON
+    """Return the status of the relay's service."""
+    return of.call("status")["services"]["relay.lb.test"]
+
+
+def test_a_death_makes_the_ttl_short_until_the_member_is_out(daemon: Daemon) -> None:
+    """With the first probe that fails; once the answers are without it they hold for long again."""
+    daemon.start(ttl=BOUNDS, fall=20)
+    assert (ttl(daemon), service(daemon)["ttl"]) == (90, 90)
+    daemon.members.close("mx2")
+    until(lambda: ttl(daemon) == 10, "the TTL is short")
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+    found = daemon.call("explain", name="relay.lb.test")
+    told = (found["ttl"], found["ttl_min"], found["ttl_max"], found["ttl_why"])
+    assert told == (10, 10, 90, "mx2 fails, and is being confirmed")
+    until(lambda: ttl(daemon) == 90, "the TTL is long")
+    assert daemon.members_in_answer() == {"mx1"}
+    facts = service(daemon)
+    assert (facts["ttl"], facts["ttl_min"], facts["ttl_max"]) == (90, 10, 90)
+
+
+def test_a_lost_probe_leaves_the_ttl_as_it_was(daemon: Daemon) -> None:
+    """The next one finds the member well, and what was seen coming does not come."""
+    daemon.start(ttl=BOUNDS, fall=500, interval="100ms")
+    daemon.members.close("mx2")
+    until(lambda: ttl(daemon) < 90, "the TTL is shorter")
+    daemon.members.open("mx2")
+    until(lambda: ttl(daemon) == 90, "the TTL is long")
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+
+
+def test_a_reload_gives_a_fixed_ttl_room_and_takes_it_again(daemon: Daemon) -> None:
+    """A member that is failing meanwhile counts from then on; a fixed TTL is itself whatever comes."""
+    daemon.start(ttl=30, fall=1000, interval="100ms")
+    daemon.members.close("mx2")
+    until(lambda: daemon.member("mx2")["verdict"] == "refused", "a probe has failed")
+    assert ttl(daemon) == 30
+    daemon.configure(ttl="{ min = 7, max = 120 }")
+    daemon.call("reload")
+    until(lambda: ttl(daemon) == 60, "the TTL goes by the failures")
+    daemon.configure(ttl=25)
+    daemon.call("reload")
+    assert ttl(daemon) == 25
