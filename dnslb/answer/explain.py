@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dnslb.answer.compiler import Pools, compile_names, compile_zone
 from dnslb.answer.responder import respond, wildcard_for
 from dnslb.answer.service import Service, ServiceType
-from dnslb.answer.snapshot import Answers, CompiledZone, Snapshot
+from dnslb.answer.snapshot import Answers, CompiledZone, Rotation, Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.answer.world import World, chain_from, host_of
 from dnslb.wire import header, name, rdata, rrtype
@@ -28,13 +28,17 @@ _FAMILIES = {rrtype.A: "IPv4", rrtype.AAAA: "IPv6"}
 
 
 class Shown(NamedTuple):
-    """One question's answer: at one turn of its ring, and how many variants the ring has (0 for SERVFAIL)."""
+    """One question's answer: at one turn of its ring, and how many variants the ring has (0 for SERVFAIL).
+
+    With `by_source` each client has one of them for itself.
+    """
 
     rtype: int
     rcode: Rcode
     authoritative: bool
     variants: int
     sections: Sections
+    by_source: bool = False
 
     @property
     def ttl(self) -> int | None:
@@ -60,15 +64,15 @@ class Explanation:
     others: tuple[int, ...]
 
 
-def explain(world: World, pools: Pools, qname: bytes, rtype: int | None) -> Explanation:
+def explain(world: World, pools: Pools, qname: bytes, rtype: int | None, client: bytes = b"") -> Explanation:
     """Explain a question; without a type, for what a client of such a name would ask.
 
-    `qname` is in wire format, lower case.
+    `qname` is in wire format, lower case. `client` is the address that asks, as octets; b"" for anybody.
     """
     snapshot = _snapshot(world, pools)
     owner = _owner(world, snapshot, qname)
     rtypes = (rtype,) if rtype is not None else _usual(world, owner)
-    shown = tuple(_ask(snapshot, qname, each) for each in rtypes)
+    shown = tuple(_ask(snapshot, qname, each, client) for each in rtypes)
     service = next((each for each in _services(world, owner) if _owns(each, rtypes)), None)
     return Explanation(
         shown,
@@ -129,16 +133,22 @@ def _snapshot(world: World, pools: Pools) -> Snapshot:
     return Snapshot(0, _CompiledZones(world, pools.serials), _Compiled(world, pools))
 
 
-def _ask(snapshot: Snapshot, qname: bytes, rtype: int) -> Shown:
+def _ask(snapshot: Snapshot, qname: bytes, rtype: int, client: bytes) -> Shown:
     tail = rrtype.question_tail(rtype)
     query = b"\0" * 4 + header.counts(0, 0, 0) + qname + tail
-    response, _slot = respond(query, snapshot, Turns(0), b"", stream=True)
+    response, _slot = respond(query, snapshot, Turns(0), client, stream=True)
     assert response is not None  # noqa: S101 - only what is no question gets no answer
     flags = int.from_bytes(response[2:4], "big")
     found = rdata.sections(response)
     rotation = snapshot.names.get(qname, {}).get(tail)
-    variants = len(rotation.ring) if rotation is not None else int(bool(found.answer))
-    return Shown(rtype, Rcode(flags & 0xF), bool(flags & header.AA), variants, found)
+    by_source = rotation is not None and rotation.by_source
+    variants = _number(rotation) if rotation is not None else int(bool(found.answer))
+    return Shown(rtype, Rcode(flags & 0xF), bool(flags & header.AA), variants, found, by_source=by_source)
+
+
+def _number(rotation: Rotation) -> int:
+    """Return how many variants come in turn, or how many different ones there are to be had."""
+    return len(set(rotation.ring)) if rotation.by_source else len(rotation.ring)
 
 
 # Whose data it is

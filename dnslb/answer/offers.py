@@ -7,8 +7,10 @@ from math import lcm
 from typing import NamedTuple
 
 from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.sources import bucket_of
 from dnslb.answer.variants import Listing, address_ring, mx_ring, srv_listing
 from dnslb.pool.member import Member
+from dnslb.pool.rendezvous import BUCKETS
 from dnslb.pool.selection import Selection
 from dnslb.wire import rdata, rrtype
 
@@ -47,22 +49,36 @@ class Offer(NamedTuple):
     times: int
 
 
-def offers(service: Service, selection: Selection, families: Sequence[int] = FAMILIES) -> tuple[Offer, ...]:
+def offers(
+    service: Service, selection: Selection, families: Sequence[int] = FAMILIES, client: bytes = b""
+) -> tuple[Offer, ...]:
     """Return what clients are offered, addresses of the given families (record types) only.
+
+    Where it depends on who asks, it is what the `client` is offered, or without one what all together are.
 
     Of an address service a client that asks for both families learns an A and an AAAA answer: one of each goes together
     as both rings go round at one pace. Addresses of a member's host are offered as configured, though a zone of others
     may hold them.
     """
     if service.type is ServiceType.ADDRESS:
-        return tuple(_addresses(service, selection, families))
+        return tuple(_addresses(service, selection, families, client))
     listing = mx_ring(service, selection) if service.type is ServiceType.MX else srv_listing(selection)
-    return tuple(_listed(listing, families, service.view))
+    turns = _turns(len(listing.ring), selection, client)
+    here = Listing(listing.records, [listing.ring[turn] for turn in turns])
+    return tuple(_listed(here, families, service.view))
 
 
-def _addresses(service: Service, selection: Selection, families: Sequence[int]) -> Iterator[Offer]:
+def _turns(length: int, selection: Selection, client: bytes) -> range:
+    """Return the turns that can come in a ring of this length: with a client of its own place, only that."""
+    if not (client and selection.by_source) or length < BUCKETS:
+        return range(length)
+    bucket = bucket_of(client)
+    return range(bucket, bucket + 1)
+
+
+def _addresses(service: Service, selection: Selection, families: Sequence[int], client: bytes) -> Iterator[Offer]:
     rings = [ring for rtype in families if (ring := _ring(service, selection, rtype))]
-    turns = range(min(lcm(*map(len, rings)), _MOST) if rings else 0)
+    turns = _turns(min(lcm(*map(len, rings)), _MOST) if rings else 0, selection, client)
     for sets, times in Counter(tuple(ring[turn % len(ring)] for ring in rings) for turn in turns).items():
         places = tuple(place for each in sets for place in each)
         yield Offer((Host(places),), frozenset(place.member for place in places), *_versions(places), times)

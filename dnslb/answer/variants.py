@@ -25,6 +25,16 @@ class Listed(NamedTuple):
     weight: int = 0
 
 
+class Led(NamedTuple):
+    """Whom a client always gets: of `first` it takes any, `then` it goes on to the others, best first."""
+
+    first: tuple[str, ...]
+    then: tuple[str, ...] = ()
+
+
+NOBODY = Led(())
+
+
 class Listing(NamedTuple):
     """Every record that some variant holds, and the ring: each variant as indexes into the records."""
 
@@ -131,6 +141,20 @@ def srv_listing(selection: Selection) -> Listing:
         for choice in selection.published
     ]
     return Listing(listed, [tuple(range(len(listed)))] if listed else [])
+
+
+def led_to(service: Service, selection: Selection, bucket: int) -> Led:
+    """Return the members that the clients of a bucket always get, nobody if the service does not go by source."""
+    if not (selection.by_source and selection.published) or service.type is ServiceType.SRV:
+        return NOBODY
+    if service.type is ServiceType.ADDRESS:
+        choices = best_tier(selection.published)
+        ring = _samples(selection.policy, choices, service.records or len(choices))
+        return Led(tuple(choices[index].member.name for index in ring[bucket]))
+    listing = mx_ring(service, selection)
+    listed = [listing.records[index] for index in listing.ring[bucket]]
+    first = [record.member.name for record in listed if record.preference == listed[0].preference]
+    return Led(tuple(first), tuple(record.member.name for record in listed[len(first) :]))
 
 
 def service_shares(service: Service, selection: Selection) -> dict[str, Fraction]:

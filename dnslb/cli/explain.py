@@ -114,7 +114,7 @@ def _told(found: dict[str, Any]) -> Iterator[str]:
     if found["clients"]:
         yield "\n".join(_clients(found))
     if found["client"]:
-        yield _about(found["client"])
+        yield _about_place(found["client"]) if found["client"]["source"] else _about(found["client"])
 
 
 def _head(found: dict[str, Any]) -> Iterator[str]:
@@ -169,12 +169,14 @@ def _kind(answer: dict[str, Any]) -> str:
     if not answer["answer"]:
         return ": NOERROR, and no such record" if answer["authoritative"] else ": a referral"
     if answer["variants"] > 1:
-        return f": {answer['variants']} variants in turn, for each resolver; one of them:"
+        when = "by the client's network" if answer["by_source"] else "in turn, for each resolver"
+        return f": {answer['variants']} variants {when}; one of them:"
     return ", the same each time:"
 
 
 def _clients(found: dict[str, Any]) -> Iterator[str]:
-    yield "What clients do with it; the first choice is over many resolvers:"
+    whose = "this client's" if found["client"] and found["client"]["source"] else "over many resolvers"
+    yield f"What clients do with it; the first choice is {whose}:"
     for facts in found["clients"].values():
         yield f"  {plain(facts['title'])}: {_does(facts, found['answers'][0]['type'])}"
         if facts["asks"]:
@@ -202,6 +204,16 @@ def _does(facts: dict[str, Any], rtype: str) -> str:
 def _of(tries: int, addresses: int) -> str:
     noun = "address" if addresses == 1 else "addresses"
     return f"{tries} of {addresses} {noun}" if tries < addresses else f"all {addresses} {noun}"
+
+
+def _about_place(client: dict[str, Any]) -> str:
+    source = client["source"]
+    first, then = " or ".join(map(plain, source["first"])), ", ".join(map(plain, source["then"]))
+    return (
+        f"Client {client['address']} is in {source['network']}, which always gets {first} while published"
+        f"{f', and behind that {then}' if then else ''}.\n"
+        "What counts is the address that asks: of a client with a resolver elsewhere, it is the resolver's."
+    )
 
 
 def _about(client: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ from dnslb.answer.explain import Explanation, Shown, explain
 from dnslb.answer.offers import FAMILIES, Offer, offers
 from dnslb.answer.senders import SENDERS, Client, Sender, behaviour
 from dnslb.answer.service import Service, ServiceType, Ttl
-from dnslb.answer.variants import service_shares
+from dnslb.answer.sources import bucket_of, network_of
+from dnslb.answer.variants import NOBODY, Led, led_to, service_shares
 from dnslb.answer.world import World
 from dnslb.daemon import report
 from dnslb.daemon.report import View
@@ -29,32 +30,41 @@ class Question:
     rtype: int | None
     client: Client | None
 
+    @property
+    def octets(self) -> bytes:
+        """The client's address, b"" without a client."""
+        return self.client.ip.packed if self.client is not None else b""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What takes long with large pools, and can be worked out beside the loop: the answer, and what comes of it.
 
-    `offered` is what the variants hold of the types that were asked for; `clients` go by those of both families.
+    `offered` is what the variants hold of the types that were asked for; `clients` go by those of both families. `led`
+    are the members that the client always gets, if that is decided by its network.
     """
 
     explanation: Explanation
     selection: Selection | None
     offered: Sequence[Offer]
     clients: Mapping[str, Any]
+    led: Led
 
 
 def find(world: World, pools: Pools, question: Question) -> Found:
     """Work out an explanation, from values that never change."""
-    explanation = explain(world, pools, question.name, question.rtype)
+    explanation = explain(world, pools, question.name, question.rtype, question.octets)
     service = explanation.service
     if service is None:
-        return Found(explanation, None, (), {})
+        return Found(explanation, None, (), {}, NOBODY)
     selection = pools.selections[service.pool]
-    everything = offers(service, selection)
+    everything = offers(service, selection, client=question.octets)
     clients = {key: _client_json(sender, service, everything, question.client) for key, sender in SENDERS.items()}
     asked = tuple(shown.rtype for shown in explanation.shown)
     half = service.type is ServiceType.ADDRESS and asked != FAMILIES
-    return Found(explanation, selection, offers(service, selection, asked) if half else everything, clients)
+    offered = offers(service, selection, asked, question.octets) if half else everything
+    led = led_to(service, selection, bucket_of(question.octets)) if question.client else NOBODY
+    return Found(explanation, selection, offered, clients, led)
 
 
 def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
@@ -79,8 +89,13 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "other_types": [rdata.type_text(rtype) for rtype in explanation.others],
         "members": {} if service is None or selection is None else _members_json(view, service, selection, found),
         "clients": found.clients,
-        "client": None if client is None else {"address": str(client.ip), "subnet": str(client.network)},
+        "client": None if client is None else _client_is(client, found.led),
     }
+
+
+def _client_is(client: Client, led: Led) -> dict[str, Any]:
+    source = {"network": str(network_of(client.ip)), "first": led.first, "then": led.then} if led.first else None
+    return {"address": str(client.ip), "subnet": str(client.network), "source": source}
 
 
 def _ttl_why(ttl: Ttl, selection: Selection) -> str:
@@ -107,6 +122,7 @@ def _shown_json(shown: Shown) -> dict[str, Any]:
         "rcode": shown.rcode.name,
         "authoritative": shown.authoritative,
         "variants": shown.variants,
+        "by_source": shown.by_source,
         "answer": list(map(str, shown.sections.answer)),
         "authority": list(map(str, shown.sections.authority)),
         "additional": list(map(str, shown.sections.additional)),
@@ -162,6 +178,8 @@ def _left_out(service: Service, selection: Selection, entry: Entry, found: Found
     if service.type is ServiceType.ADDRESS and not _has_family(entry, found):
         families = " or ".join(rdata.type_text(shown.rtype) for shown in found.explanation.shown)
         return f"published, but not here: it has no address for {families}"
+    if found.led.first:
+        return "published, but not for this client: its network is led to others"
     if service.type is ServiceType.MX and service.records is not None:
         return f"published, but not here: an answer holds {service.records} members, and better ones fill it"
     return "published, but not here: its weight is too small for a place in the ring"

@@ -65,6 +65,7 @@ def an_explanation() -> dict[str, Any]:
                 "rcode": "NOERROR",
                 "authoritative": True,
                 "variants": 64,
+                "by_source": False,
                 "answer": ["mx.lb.example.org. 30 A 192.0.2.11"],
                 "authority": [],
                 "additional": [],
@@ -81,7 +82,7 @@ def an_explanation() -> dict[str, Any]:
             "exim": _client(title="Exim", asks=False, first={}, tries=0, addresses=0),
             "getaddrinfo": _client(title="getaddrinfo client", tries=8, note="closeness decides"),
         },
-        "client": {"address": "192.0.2.7", "subnet": "192.0.2.0/24"},
+        "client": {"address": "192.0.2.7", "subnet": "192.0.2.0/24", "source": None},
         "generation": 7,
     }
 
@@ -121,6 +122,23 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
     ]
 
 
+def test_a_client_with_members_of_its_own_is_told_of_them(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Which network counts, and whom it gets: first, and after that."""
+    explained = daemon.operator.explained
+    explained["answers"][0] |= {"by_source": True, "variants": 3}
+    explained["client"]["source"] = {"network": "192.0.2.0/24", "first": ["mx2"], "then": ["mx1", "mx3"]}
+    told = squeezed(dnslb("explain", "mx.lb.example.org", "--client", "192.0.2.7").output)
+    assert "A: 3 variants by the client's network; one of them:" in told
+    assert "What clients do with it; the first choice is this client's:" in told
+    assert told[-2:] == [
+        "Client 192.0.2.7 is in 192.0.2.0/24, which always gets mx2 while published, and behind that mx1, mx3.",
+        "What counts is the address that asks: of a client with a resolver elsewhere, it is the resolver's.",
+    ]
+    explained["client"]["source"] = {"network": "2001:db8::/56", "first": ["mx2", "mx1"], "then": []}
+    told = squeezed(dnslb("explain", "mx.lb.example.org", "--client", "192.0.2.7").output)
+    assert told[-2] == "Client 192.0.2.7 is in 2001:db8::/56, which always gets mx2 or mx1 while published."
+
+
 def test_a_name_that_is_no_service_has_a_reason(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """And a guess at what was meant."""
     soa = "lb.example.org. 60 SOA ns"
@@ -129,6 +147,7 @@ def test_a_name_that_is_no_service_has_a_reason(dnslb: "Dnslb", daemon: "FakeDae
         "rcode": "NXDOMAIN",
         "authoritative": True,
         "variants": 0,
+        "by_source": False,
         "answer": [],
         "authority": [soa],
         "additional": [],

@@ -14,7 +14,7 @@ from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Thresholds, Verdict
-from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.member import AllDown, Policy, Pool
 from dnslb.pool.outlook import Outlook
 from dnslb.pool.portion import Portion
 from dnslb.pool.selection import select
@@ -167,11 +167,55 @@ def test_clients_have_their_first_choices() -> None:
 def test_a_client_of_the_same_subnet_is_warned_of() -> None:
     """`--client` changes what is said of it, and nothing of the answer."""
     near, far = told("mx.lb.test A 192.0.2.15"), told("mx.lb.test A 198.51.100.7")
-    assert near["client"] == {"address": "192.0.2.15", "subnet": "192.0.2.0/24"}
+    assert near["client"] == {"address": "192.0.2.15", "subnet": "192.0.2.0/24", "source": None}
     assert near["clients"]["getaddrinfo"]["note"].startswith("closeness to 192.0.2.15 decides")
     assert far["clients"]["getaddrinfo"]["note"] == ""
     assert near["answers"] == far["answers"]
     assert near["members"] == far["members"]
+
+
+def test_a_client_of_a_source_hash_pool_has_members_of_its_own() -> None:
+    """The answer, who is in it, and what senders do with it are this client's; shares are those of all."""
+    by_source = replace(TRIO, policy=Policy.SOURCE_HASH)
+    anybody = told("one.lb.test", by_source)
+    assert [(answer["by_source"], answer["variants"]) for answer in anybody["answers"]] == [(True, 3), (True, 1)]
+    assert sum(facts["in_answers"] for facts in told("one.lb.test A", by_source)["members"].values()) == 1
+    assert set(anybody["clients"]["postfix"]["first"]) == {"mx1", "mx2", "mx3"}
+    for host in ("192.0.2.7", "198.51.100.7", "203.0.113.7", "2001:db8::7"):
+        found = told(f"one.lb.test A {host}", by_source)
+        (mine,) = found["client"]["source"]["first"]
+        others = {"mx1", "mx2", "mx3"} - {mine}
+        assert [name for name, facts in found["members"].items() if facts["in"]] == [mine]
+        assert found["answers"][0]["answer"] == [f"one.lb.test. 30 A {found['members'][mine]['addresses'][0]}"]
+        assert {found["members"][name]["rule"] for name in others} == {
+            "published, but not for this client: its network is led to others"
+        }
+        assert {name: facts["share"] for name, facts in found["members"].items()} == {
+            name: facts["share"] for name, facts in anybody["members"].items()
+        }
+        first = found["clients"]["postfix"]["first"]
+        assert (mine in first, sum(first.values())) == (True, 1)
+
+
+def test_a_client_is_told_its_ranking() -> None:
+    """Of ranked records one is first, of equal ones any; SRV records lead all clients alike."""
+    by_source = replace(TRIO, policy=Policy.SOURCE_HASH)
+    equal = service("equal.lb.test", ServiceType.MX, preference=Preference.EQUAL)
+    services = (service("lb.test", ServiceType.MX), equal, service("srv.lb.test", ServiceType.SRV))
+    found = told("lb.test MX 192.0.2.7", by_source, services)
+    ranked = found["client"]["source"]
+    assert ranked["network"] == "192.0.2.0/24"
+    order = [line.split()[4].partition(".")[0] for line in found["answers"][0]["answer"]]
+    assert [*ranked["first"], *ranked["then"]] == order
+    assert (len(ranked["first"]), ranked["then"][-1]) == (1, "spare")
+    assert found["clients"]["postfix"]["first"] == {ranked["first"][0]: 1}
+    any_of = told("equal.lb.test MX 2001:db8::7", by_source, services)["client"]["source"]
+    assert (any_of["network"], set(any_of["first"]), any_of["then"]) == (
+        "2001:db8::/56",
+        {"mx1", "mx2", "mx3"},
+        ("spare",),
+    )
+    assert told("srv.lb.test SRV 192.0.2.7", by_source, services)["client"]["source"] is None
 
 
 def test_a_panic_is_told() -> None:
