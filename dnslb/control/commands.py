@@ -10,6 +10,7 @@ from dnslb.answer.senders import Client, client_of
 from dnslb.control.protocol import Code, Refused, Request, is_integer
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.window import Span
 from dnslb.wire import name as domain
 from dnslb.wire import rdata
 
@@ -17,6 +18,8 @@ MAX_NAME = 255
 MAX_REASON = 500
 MAX_WEIGHT = 65_535
 MAX_TIER = 65_535
+MAX_SPAN = 366 * 86_400
+"""Seconds that a window may last, and that it may lie ahead: what is further away is a slip of the pen."""
 MAX_CHANGES = 1_000
 MAX_EVENTS = 1_000
 EVENTS = 100
@@ -35,7 +38,14 @@ class Operator(Protocol):
         ...
 
     async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
-        """Set a member's admin state; return the member's object as in status, and "generation"."""
+        """Set a member's admin state; return the member's object as in status, and what PROTOCOL.md says beside it."""
+        ...
+
+    async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
+        """Plan a drain, or begin one that has an end; it takes the place of the member's window, if there is one.
+
+        Refused if too little would be left of the pool, unless it is forced. Return as set_admin does.
+        """
         ...
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
@@ -189,6 +199,18 @@ def _time(value: object) -> float:
     return seconds
 
 
+def _span(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SPAN:
+        raise ValueError(f"seconds, more than 0 and at most {MAX_SPAN}")
+    return float(value)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 -- a wrong value, of JSON, like the others
+    return value
+
+
 def _or_null(check: Callable[[object], object]) -> Callable[[object], object]:
     return lambda value: None if value is None else check(value)
 
@@ -261,6 +283,22 @@ _VERBS: Mapping[str, _Verb] = {
     "admin": _Verb(
         _MEMBER | {"state": _Argument(_state)} | _REASON,
         lambda operator, args, who: operator.set_admin(**args, who=who),
+    ),
+    "window": _Verb(
+        _MEMBER
+        | {
+            "begin": _Argument(_or_null(_time), None),
+            "seconds": _Argument(_or_null(_span), None),
+            "force": _Argument(_boolean, default=False),
+        }
+        | _REASON,
+        lambda operator, args, who: operator.set_window(
+            args["pool"],
+            args["member"],
+            Span(args["begin"], args["seconds"], args["force"]),
+            args["reason"],
+            who,
+        ),
     ),
     "weight": _Verb(
         _MEMBER | {"weight": _Argument(_or_null(_integer(0, MAX_WEIGHT)))} | _REASON,

@@ -30,6 +30,8 @@ from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
+from dnslb.daemon.windows import Windows
+from dnslb.daemon.wishes import Wishes
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
@@ -98,8 +100,6 @@ class Controller:
         self._descriptor_limit = descriptor_limit
         self._store = store
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
-        self._admins = dict(remembered.admins)
-        """What people said last of each member, those that are not configured now among them."""
         self._roster = _remembered(settings, remembered, time.time())
         self._journal = Journal(store)
         self._metrics = Metrics(self._reading)
@@ -115,6 +115,21 @@ class Controller:
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
+        self._wishes = Wishes(
+            admins=remembered.admins,
+            windows=remembered.windows,
+            roster=lambda: self._roster,
+            store=store,
+            publisher=self._publisher,
+        )
+        self._wishes.adopt(self._roster)
+        self._windows = Windows(
+            wishes=self._wishes,
+            view=self._view,
+            last_good=self._publisher.last_good,
+            journal=self._journal,
+            changing=self._changing,
+        )
         self._observer = Observer(
             roster=lambda: self._roster,
             pools=lambda: self._settings.pools,
@@ -170,6 +185,7 @@ class Controller:
             self._journal.started(self._listening, self._publisher.generation)
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.tick())
+        self._spawn(self._windows.run())
         memory.settle()
 
     def _shortage(self, settings: Settings) -> tuple[str, ...]:
@@ -190,6 +206,8 @@ class Controller:
         stack.push_async_callback(self._end_tasks)
         await self._probe_first(stack)
         stack.push_async_callback(self._close_doors)
+        # What has become due while nothing ran is in the first answers.
+        await self._windows.catch_up()
         world = await asyncio.to_thread(_world_of, self._settings)
         self._farewells.configure(self._settings.services)
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
@@ -230,6 +248,7 @@ class Controller:
         server = self._settings.server
         operations = Operations(
             view=self._view,
+            wishes=self._wishes,
             publisher=self._publisher,
             store=self._store,
             status=self._status,
@@ -312,7 +331,14 @@ class Controller:
             pool.name: select(pool, roster.candidates(pool.name), frozenset()) for pool in settings.pools.values()
         }
         return report.View(
-            settings.pools, settings.services, roster, selections, self._farewells, self._observer.held_until
+            settings.pools,
+            settings.services,
+            roster,
+            selections,
+            self._farewells,
+            self._observer.held_until,
+            self._wishes.window,
+            self._windows.held,
         )
 
     def _reading(self) -> Reading:
@@ -360,12 +386,12 @@ class Controller:
                 *self._shortage(settings),
             )
             old = self._roster
-            self._admins |= old.admins()
             roster = Roster.of(
                 settings.pools.values(),
                 settings.targets,
-                lambda key, member: old.standing_after_reload(key, member, self._admins.get(key, Admin())),
+                lambda key, member: old.standing_after_reload(key, member, self._wishes.admin(key)),
             )
+            self._wishes.adopt(roster)
 
             def adopt() -> None:
                 self._farewells.configure(settings.services)

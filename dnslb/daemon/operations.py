@@ -3,29 +3,32 @@
 import asyncio
 import platform
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import structlog
 
 from dnslb import __version__
 from dnslb.answer.senders import Client
 from dnslb.config import ConfigError
-from dnslb.control.commands import no_such_member, no_such_pool
+from dnslb.control.commands import MAX_SPAN, no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
-from dnslb.daemon import report
+from dnslb.daemon import report, windows
 from dnslb.daemon.explanation import Question, explanation_json, find
 from dnslb.daemon.planning import plan_json
 from dnslb.daemon.roster import Entry, Key
+from dnslb.daemon.wishes import Wishes
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.remains import Remains, in_words, remains, remains_during, warning
+from dnslb.pool.window import Span, Window, begun
 from dnslb.probe.report_json import report_json
 from dnslb.probe.transcript import Report
 from dnslb.publisher import Publisher
+from dnslb.rfc3339 import rfc3339
 from dnslb.store import Event, EventKind, Store, StoreError
 
-_log = structlog.get_logger()
+_PATIENCE = 60.0
+"""Seconds for which a time that has passed is taken for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,24 @@ class Operations:
         self,
         *,
         view: Callable[[], report.View],
+        wishes: Wishes,
         publisher: Publisher,
         store: Store,
         status: Callable[[], dict[str, Any]],
         probe: Callable[[Key], Awaitable[Report]],
         reload: Callable[[str], Awaitable[Reloaded]],
         changing: asyncio.Lock,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
+        self._wishes = wishes
         self._publisher = publisher
         self._store = store
         self._status = status
         self._probe = probe
         self._reload = reload
         self._changing = changing
+        self._wall = wall
 
     async def status(self) -> dict[str, Any]:
         """Return the object of `dnslb status --json`."""
@@ -67,13 +74,63 @@ class Operations:
         """Set a member's admin state and return when answers have changed."""
         # Together: a word that is based on what was before must not undo another one that comes in between.
         async with self._changing:
-            entry = self._entry(pool, member)
+            entry, now = self._entry(pool, member), self._wall()
             before = entry.standing.admin
-            since = before.since if before.state is state else time.time()
+            since = before.since if before.state is state else now
             admin = replace(before, state=state, reason=reason, who=who, since=since)
             text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
             details = {"before": before.state, "after": state, "reason": reason}
-            return await self._change(pool, entry, admin, Event(time.time(), EventKind.ADMIN, text, details=details))
+            said = Event(now, EventKind.ADMIN, text, who=who, details=details)
+            left = None if state is AdminState.READY else self._remains(pool, member, state)
+            old = self._wishes.window((pool, member))
+            # Who says maintenance may still mean the end of the window: it only keeps the member out in another way.
+            kept = old if state is AdminState.MAINT else None
+            gone = None if kept else old
+            ends = [] if gone is None else [windows.cancelled(gone, who, now)]
+            done = await self._change(entry, pool, admin, kept, said, *ends)
+            worries = [] if left is None else [warning(left)]
+            remains = None if left is None else report.remains_json(left)
+            return _warned(done, worries) | {"remains": remains, "cancelled": gone and report.window_json(gone)}
+
+    async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
+        """Plan a drain, or begin one that has an end, and return when answers have changed."""
+        async with self._changing:
+            entry, now = self._entry(pool, member), self._wall()
+            begin, end = _times(span, now)
+            admin, old = entry.standing.admin, self._wishes.window((pool, member))
+            before = old.before if old is not None and old.begun else admin.state
+            window = Window(pool, member, begin, end, reason, who, span.forced, before)
+            left = self._remains_during(window)
+            if not left.enough and not span.forced:
+                raise await self._refused(window, left)
+            if begin <= now:
+                window, admin = begun(window, admin, now)
+            said = windows.announced(window, old, left, now)
+            done = await self._change(entry, pool, admin, window, said)
+            worries = [warning(left), _lasting(window)]
+            remains = report.remains_json(left)
+            return _warned(done, worries) | {"remains": remains, "replaced": old and report.window_json(old)}
+
+    def _remains(self, pool: str, member: str, state: AdminState) -> Remains:
+        """Return what is left of a pool when a member goes to an admin state now."""
+        view = self._view()
+        candidates = view.roster.candidates(pool)
+        return remains(view.pools[pool], candidates, self._publisher.last_good(pool), member, state)
+
+    def _remains_during(self, window: Window) -> Remains:
+        view, pool = self._view(), window.pool
+        others = [each for each in self._wishes.windows() if each.pool == pool and each.member != window.member]
+        candidates = view.roster.candidates(pool)
+        return remains_during(view.pools[pool], candidates, self._publisher.last_good(pool), window, others)
+
+    async def _refused(self, window: Window, left: Remains) -> Refused:
+        """Tell that a window is not taken, and return why not."""
+        await self._wishes.tell(window.key, windows.refused(window, left, self._wall()))
+        return Refused(
+            Code.REFUSED,
+            f"{window.member} would leave {in_words(left)}; --force drains it all the same",
+            {"remains": report.remains_json(left)},
+        )
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
         """Set a member's run-time weight and return when answers have changed."""
@@ -84,8 +141,9 @@ class Operations:
             word = "the configured one" if weight is None else str(weight)
             text = f"weight of {member} set to {word} by {who}" + (f": {reason}" if reason else "")
             details = {"before": before.weight, "after": weight, "configured": entry.member.weight, "reason": reason}
-            event = Event(time.time(), EventKind.WEIGHT, text, who=who, details=details)
-            return await self._change(pool, entry, replace(before, weight=weight), event)
+            said = Event(self._wall(), EventKind.WEIGHT, text, who=who, details=details)
+            window = self._wishes.window((pool, member))
+            return await self._change(entry, pool, replace(before, weight=weight), window, said)
 
     def _check_weight_left(self, pool: str, entry: Entry, weight: int | None) -> None:
         configured = self._view().pools[pool]
@@ -98,21 +156,14 @@ class Operations:
                 f"to take {entry.member.name} out use dnslb drain {pool}/{entry.member.name}",
             )
 
-    async def _change(self, pool: str, entry: Entry, admin: Admin, event: Event) -> dict[str, Any]:
-        """Remember first, so that what was confirmed is never forgotten; then publish."""
-        member = entry.member.name
+    async def _change(
+        self, entry: Entry, pool: str, admin: Admin, window: Window | None, *events: Event
+    ) -> dict[str, Any]:
+        """Have it so, and return what is then true of the member."""
         try:
-            await self._store.save_admin(pool, member, admin)
+            await self._wishes.change((pool, entry.member.name), admin, window, *events)
         except StoreError as error:
             raise Refused(Code.REFUSED, f"nothing was changed: {error}") from error
-        entry.standing.admin = admin
-        _log.info(f"member_{event.kind}", pool=pool, member=member, text=event.text)
-        try:
-            await self._store.add_events([replace(event, pool=pool, member=member, who=event.who or admin.who)])
-        except StoreError as error:
-            _log.error("event_not_saved", reason=str(error))
-        self._publisher.touch(pool)
-        await self._publisher.publish()
         view = self._view()
         found = report.member_json(view, view.pools[pool], entry)
         return {**found, "generation": self._publisher.generation}
@@ -183,3 +234,30 @@ class Operations:
     def version(self) -> dict[str, Any]:
         """Return what runs."""
         return {"version": __version__, "python": platform.python_version()}
+
+
+def _times(span: Span, now: float) -> tuple[float, float | None]:
+    """Return the Unix times of a window's beginning and end. Raise Refused if they make no sense at `now`."""
+    if span.begin is None and span.seconds is None:
+        raise Refused(Code.INVALID, "a window needs a beginning or a length: without both it is a drain from now on")
+    begin = now if span.begin is None else span.begin
+    # What was in the future when it was typed may be over by now.
+    if not now - _PATIENCE <= begin <= now + MAX_SPAN:
+        raise Refused(
+            Code.INVALID,
+            f"begin of window: expected a time within a year from now, which is {windows.moment(now)};"
+            f" it is {rfc3339(begin) or begin}",
+        )
+    return begin, None if span.seconds is None else begin + span.seconds
+
+
+def _lasting(window: Window) -> str:
+    """Return what is to be said of a window that will not bring its member back, "" if it will, or has no end."""
+    if window.end is None or window.before is AdminState.READY:
+        return ""
+    return f"{window.member} is set to {window.before} already, and stays so when the window is over"
+
+
+def _warned(done: dict[str, Any], worries: Iterable[str]) -> dict[str, Any]:
+    """Return what is true of a member, with what is wrong with the change before what its probes warn of."""
+    return done | {"warnings": [*filter(None, worries), *done["warnings"]]}

@@ -10,12 +10,14 @@ from dnslb.answer import tally
 from dnslb.answer.service import Service
 from dnslb.answer.variants import service_shares, tier_shares
 from dnslb.daemon.farewell import Farewells
-from dnslb.daemon.roster import Entry, Roster, Standing
+from dnslb.daemon.roster import Entry, Key, Roster, Standing
 from dnslb.metrics import MemberReading, PoolReading, Reading
 from dnslb.pool.admin import AdminState
 from dnslb.pool.health import State, Verdict
 from dnslb.pool.member import Pool
+from dnslb.pool.remains import Remains
 from dnslb.pool.selection import Selection
+from dnslb.pool.window import Window
 from dnslb.probe.transcript import TlsFacts
 from dnslb.rfc3339 import rfc3339
 from dnslb.wire import name
@@ -25,7 +27,8 @@ from dnslb.wire import name
 class View:
     """What a report is made from: the configuration, the states and what is published of them.
 
-    `held_until` says until when (Unix time) the falls in a pool are held, because too many came at once.
+    `held_until` says until when (Unix time) the falls in a pool are held, because too many came at once. `window` is a
+    member's planned drain; `held_window` says what keeps a window from beginning, "" if nothing does.
     """
 
     pools: Mapping[str, Pool]
@@ -34,6 +37,8 @@ class View:
     selections: Mapping[str, Selection]
     farewells: Farewells = field(default_factory=Farewells)
     held_until: Callable[[str], float | None] = lambda _pool: None
+    window: Callable[[Key], Window | None] = lambda _key: None
+    held_window: Callable[[Window], str] = lambda _window: ""
 
 
 def pools_json(view: View) -> dict[str, Any]:
@@ -71,6 +76,7 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "admin_who": standing.admin.who,
         "admin_since": rfc3339(standing.admin.since or None),
         "drain": _drain_json(view, pool, entry),
+        "window": _window_of(view, (pool.name, member_name)),
     }
 
 
@@ -116,6 +122,37 @@ def _drain_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any] | None:
         "clients_expire": rfc3339(countdown.clients_expire),
         "queue": None,
         "safe_to_stop": countdown.safe_to_stop,
+    }
+
+
+def _window_of(view: View, key: Key) -> dict[str, Any] | None:
+    window = view.window(key)
+    return None if window is None else window_json(window) | {"held": view.held_window(window)}
+
+
+def window_json(window: Window) -> dict[str, Any]:
+    """Return a planned drain."""
+    return {
+        "begin": rfc3339(window.begin),
+        "end": rfc3339(window.end),
+        "reason": window.reason,
+        "who": window.who,
+        "state": "running" if window.begun else "announced",
+        "forced": window.forced,
+    }
+
+
+def remains_json(left: Remains) -> dict[str, Any]:
+    """Return what a member leaves of its pool."""
+    return {
+        "members": left.members,
+        "of": left.of,
+        "weight": left.weight,
+        "total_weight": left.total,
+        "percent": round(left.percent, 2),
+        "min_healthy": left.least,
+        "out": dict(left.out),
+        "enough": left.enough,
     }
 
 

@@ -100,6 +100,17 @@ def in_words(left: Remains) -> str:
     return numbers + (f": {out}" if out else "")
 
 
+def warning(left: Remains) -> str:
+    """Return what is to be said of a member that leaves too little behind, "" if it is enough."""
+    if left.enough:
+        return ""
+    numbers = in_words(left)
+    if left.anybody:
+        return f"too little is left without {left.member}, and the pool panics: {numbers}"
+    stays = "it stays in the answers, since nothing better is left" if left.stays else "no other takes mail"
+    return f"{left.member} is the last member: {stays}; without it there are {numbers}"
+
+
 def _at(candidates: Iterable[Candidate], windows: Mapping[str, Window], moment: float) -> list[Candidate]:
     """Return the candidates with the admin states that they will have at Unix time `moment`."""
     return [

@@ -23,6 +23,18 @@ class Due(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """When a drain is wanted: from `begin` (Unix time, None for now) on, for so many seconds, None for ever.
+
+    `forced` says that it is wanted whatever is left of the pool.
+    """
+
+    begin: float | None = None
+    seconds: float | None = None
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A drain of a member from `begin` (Unix time) to `end`, None meaning until somebody says `ready`.
 
@@ -83,9 +95,11 @@ def begun(window: Window, admin: Admin, now: float) -> tuple[Window, Admin]:
 def ended(window: Window, admin: Admin, now: float) -> Admin:
     """Return the admin state of a window's member when it is over, at Unix time `now`.
 
-    What people have said of the member since stays, and so does what they said before.
+    What people have said of the member since stays, and so does what they said before. A window without an end leaves
+    its member drained.
     """
-    if not window.begun or window.before is not AdminState.READY or admin.state is not AdminState.DRAIN:
+    undone = window.begun and window.end is not None and window.before is AdminState.READY
+    if not undone or admin.state is not AdminState.DRAIN:
         return admin
     return replace(admin, state=AdminState.READY, reason="", who=window.who, since=now)
 

@@ -16,6 +16,7 @@ from dnslb.control.protocol import Code, Refused
 from dnslb.control.server import ControlServer
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.window import Span
 
 
 def a_member(**facts: object) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def a_member(**facts: object) -> dict[str, Any]:
         "last_probe": "2026-01-01T00:00:09Z",
         "latency_ms": 3.1,
         "drain": None,
+        "window": None,
     } | facts
 
 
@@ -69,6 +71,8 @@ class FakeOperator:
         self.explained: dict[str, Any] = {}
         self.planned: dict[str, Any] = {}
         self.asked: list[dict[str, Any]] = []
+        self.windowed: dict[str, Any] = {}
+        """What is true of a window that somebody wants."""
         self.counts_alike = False
         """Whether the pool is a round-robin one."""
         self.changes = True
@@ -97,6 +101,12 @@ class FakeOperator:
         facts["published"] = self.stays or (state is AdminState.READY and facts["state"] == "up")
         self.now["generation"] += 1
         return facts | {"generation": self.now["generation"]}
+
+    async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
+        """Note it, and answer what the test has set."""
+        facts = self.member(pool, member)
+        self.asked.append({"window": span, "reason": reason, "who": who})
+        return facts | {"generation": self.now["generation"], "replaced": None, "warnings": []} | self.windowed
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
         """Set it."""

@@ -11,6 +11,7 @@ from dnslb.control.commands import execute, no_such_member, no_such_pool
 from dnslb.control.protocol import Refused, Request
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.window import Span
 
 TARGET = {"pool": "inbound", "member": "mx1"}
 
@@ -25,6 +26,10 @@ class Recorder:
     async def set_admin(self, pool: str, member: str, state: AdminState, reason: str, who: str) -> dict[str, Any]:
         """Return the call."""
         return {"call": (pool, member, state, reason, who)}
+
+    async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
+        """Return the call."""
+        return {"call": (pool, member, span, reason, who)}
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
         """Return the call."""
@@ -74,6 +79,14 @@ async def test_each_admin_state_can_be_set(state: AdminState) -> None:
 async def test_weights_within_bounds_are_passed_on(weight: int | None) -> None:
     """The bounds themselves are allowed, and null is the configured one."""
     assert await call("weight", {**TARGET, "weight": weight}) == {"call": ("inbound", "mx1", weight, "", "root")}
+
+
+async def test_a_window_has_a_beginning_or_a_length() -> None:
+    """Null, or nothing at all, stands for now and for until further notice."""
+    assert await call("window", {**TARGET, "begin": 5, "seconds": 0.5, "force": True, "reason": "disks"}) == {
+        "call": ("inbound", "mx1", Span(5.0, 0.5, forced=True), "disks", "root")
+    }
+    assert await call("window", {**TARGET, "begin": None}) == {"call": ("inbound", "mx1", Span(), "", "root")}
 
 
 async def test_the_other_verbs_reach_the_operator() -> None:
@@ -159,6 +172,11 @@ WRONG = [
     ("events", {"since": 10**400}, "expected Unix time in seconds, a finite number"),
     ("events", {"after": -1}, "expected an integer from 0"),
     ("probe", {"pool": "inbound"}, "probe needs the argument member"),
+    ("window", {**TARGET, "begin": "22:00"}, "begin of window: expected Unix time in seconds, a number"),
+    ("window", {**TARGET, "seconds": 0}, "seconds of window: expected seconds, more than 0 and at most 31622400"),
+    ("window", {**TARGET, "seconds": 31_622_401}, "expected seconds, more than 0 and at most"),
+    ("window", {**TARGET, "seconds": True}, "seconds of window: expected seconds, more than 0"),
+    ("window", {**TARGET, "force": 1}, "force of window: expected true or false"),
     ("probe", {**TARGET, "rcpt_to": "a@b"}, "unknown argument 'rcpt_to': probe takes pool, member"),
     ("status", {"pool": "inbound"}, "unknown argument 'pool': status takes no arguments"),
 ]
@@ -179,7 +197,7 @@ async def test_an_unknown_verb_is_told_the_known_ones() -> None:
         await call("divine")
     assert caught.value.code == "unknown_verb"
     assert caught.value.details == {
-        "known": ["admin", "events", "explain", "plan", "probe", "reload", "status", "version", "weight"]
+        "known": ["admin", "events", "explain", "plan", "probe", "reload", "status", "version", "weight", "window"]
     }
 
 

@@ -19,6 +19,7 @@ from dnslb.control.protocol import MAX_LINE, Code, Refused
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned
+from dnslb.pool.window import Span
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -43,6 +44,11 @@ class FakeOperator:
         """Note it."""
         self.asked.append(("admin", pool, member, state, reason, who))
         return {"admin": state, "generation": 8}
+
+    async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
+        """Note it."""
+        self.asked.append(("window", pool, member, span, reason, who))
+        return {"admin": "ready", "generation": 8}
 
     async def set_weight(self, pool: str, member: str, weight: int | None, reason: str, who: str) -> dict[str, Any]:
         """Note it."""

@@ -1,97 +1,19 @@
 """What an operator's word does, where its order with others and with the store matters."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from types import MappingProxyType
-from typing import cast
 
 import pytest
 
-from dnslb.answer.snapshot import Change, Snapshot
-from dnslb.answer.world import build
 from dnslb.control.protocol import Refused
-from dnslb.daemon.operations import Operations, Reloaded
-from dnslb.daemon.report import View
-from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict
 from dnslb.pool.planned import Planned, Step
-from dnslb.probe.transcript import Report
-from dnslb.probe.verdict import EFFECTS
-from dnslb.publisher import Publisher
-from dnslb.store import Event, Store, StoreError
-from tests.conftest import member, pool
-
-POOL = pool(member("mx1", weight=50), member("mx2", weight=50))
-
-
-class SlowStore:
-    """Stores nothing, and lets others have their turn before it says so."""
-
-    def __init__(self) -> None:
-        self.admins: list[Admin] = []
-        self.events: list[Event] = []
-        self.fails = ""
-
-    async def save_admin(self, _pool: str, _member: str, admin: Admin) -> None:
-        """Take an operator's word."""
-        await asyncio.sleep(0)
-        if self.fails == "admin":
-            raise StoreError("the disk is full")
-        self.admins.append(admin)
-
-    async def add_events(self, events: Iterable[Event]) -> None:
-        """Take events."""
-        await asyncio.sleep(0)
-        if self.fails == "events":
-            raise StoreError("the disk is full")
-        self.events += events
-
-
-class Stage:
-    """Operations on one pool, with a publisher that sends to nobody."""
-
-    def __init__(self) -> None:
-        thresholds = Thresholds(1, 1, 10)
-        self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in POOL.members}
-        self.roster = Roster(
-            {(POOL.name, each.name): Entry(each, thresholds, self.standings[each.name]) for each in POOL.members}
-        )
-        self.store = SlowStore()
-        self.publisher = Publisher(self._distribute, lambda _publication: None)
-        self.changing = asyncio.Lock()
-        self.operations = Operations(
-            view=lambda: View({POOL.name: POOL}, (), self.roster, self.publisher.selections),
-            publisher=self.publisher,
-            store=cast("Store", self.store),
-            status=dict,
-            probe=self._probe,
-            reload=self._reload,
-            changing=self.changing,
-        )
-
-    async def _distribute(self, _message: Snapshot | Change) -> None:
-        await asyncio.sleep(0)
-
-    async def _probe(self, _key: tuple[str, str]) -> Report:
-        found = ProbeResult(Verdict.OK, "", EFFECTS[Verdict.OK], 3.0, 0.1, 0.0)
-        return Report(found)
-
-    async def _reload(self, _who: str) -> Reloaded:
-        raise NotImplementedError
-
-    def published(self) -> Sequence[str]:
-        """Return who is published."""
-        return [choice.member.name for choice in self.publisher.selections[POOL.name].published]
+from tests.daemon.stage import POOL, Stage
 
 
 @pytest.fixture
 async def stage() -> Stage:
     """Give operations on a pool that is published."""
-    made = Stage()
-    world = build((), MappingProxyType({POOL.name: POOL}), ())
-    await made.publisher.publish_world(world, made.roster.candidates)
-    return made
+    return await Stage().open()
 
 
 async def test_words_at_the_same_time_do_not_undo_each_other(stage: Stage) -> None:

@@ -1,0 +1,181 @@
+"""Planned drains as time passes: they begin, wait for the pool to be able to do without the member, and end.
+
+The clock is that on the wall, looked at each second: a step of it makes a window begin or end early or late, and never
+twice (dnslb.pool.window says how).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from dnslb.daemon.journal import Journal
+from dnslb.daemon.report import View, window_json
+from dnslb.daemon.wishes import Wishes
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.remains import Remains, in_words, remains
+from dnslb.pool.window import Due, Window, all_due, begun, ended
+from dnslb.store import Event, EventKind, StoreError
+
+_TICK_SECONDS = 1.0
+_IN_STATE = {AdminState.READY: "ready again", AdminState.DRAIN: "drained still", AdminState.MAINT: "in maintenance"}
+
+_log = structlog.get_logger()
+
+
+class Windows:
+    """Takes the steps that are due.
+
+    `view` returns what is configured and known now, `last_good` is the publisher's. `changing` is held by whoever
+    changes what is wanted.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that it works with, by keyword
+        self,
+        *,
+        wishes: Wishes,
+        view: Callable[[], View],
+        last_good: Callable[[str], frozenset[str]],
+        journal: Journal,
+        changing: asyncio.Lock,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._wishes = wishes
+        self._view = view
+        self._last_good = last_good
+        self._journal = journal
+        self._changing = changing
+        self._wall = wall
+        self._held: dict[Window, str] = {}
+        """Windows that should have begun, and what of the pool would be left if they had."""
+        self._failing = False
+
+    def held(self, window: Window) -> str:
+        """Return what would be left of the pool, if that has kept a window from beginning in time, else ""."""
+        return self._held.get(window, "")
+
+    async def run(self) -> None:
+        """Look at the clock each second, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            await self.tick()
+
+    async def tick(self) -> None:
+        """Take the steps that are due now, between the changes of others."""
+        if self._due():
+            async with self._changing:
+                await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Take the steps that are due now. For who holds the lock."""
+        self._held = {each: why for each, why in self._held.items() if self._wishes.window(each.key) == each}
+        try:
+            for what, window in self._due():
+                await self._take(what, window)
+        except StoreError as error:
+            # Tried again at the next tick.
+            if not self._failing:
+                _log.error("window_not_kept", reason=str(error))
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _due(self) -> list[tuple[Due, Window]]:
+        windows = self._wishes.windows()
+        # Nobody is left whom `ready` could be said of.
+        endless = [(Due.END, each) for each in windows if each.begun and each.end is None and self._is_gone(each)]
+        return [*all_due(windows, self._wall()), *endless]
+
+    def _is_gone(self, window: Window) -> bool:
+        return self._view().roster.get(*window.key) is None
+
+    async def _take(self, what: Due, window: Window) -> None:
+        if what is Due.BEGIN:
+            await self._begin(window)
+        elif what is Due.END:
+            await self._end(window)
+        else:
+            why = f"it would have left {self._held[window]}" if window in self._held else "nobody looked at the clock"
+            text = f"the window of {window.member} {_span(window)} was left out: {why}"
+            await self._change(window, self._wishes.admin(window.key), None, "missed", text)
+
+    async def _begin(self, window: Window) -> None:
+        why = "" if window.forced or self._is_gone(window) else self._too_few_without(window)
+        if why:
+            self._hold(window, why)
+            return
+        running, admin = begun(window, self._wishes.admin(window.key), self._wall())
+        text = f"the window of {window.member} begins: drained {_until(window)}{_signed(window)}"
+        await self._change(window, admin, running, "begun", text)
+
+    def _too_few_without(self, window: Window) -> str:
+        """Return what would be left without the member now if that is too little, "" if it is enough."""
+        view = self._view()
+        candidates = view.roster.candidates(window.pool)
+        last_good = self._last_good(window.pool)
+        left = remains(view.pools[window.pool], candidates, last_good, window.member, AdminState.DRAIN)
+        return "" if left.enough else in_words(left)
+
+    def _hold(self, window: Window, why: str) -> None:
+        told = window in self._held
+        self._held[window] = why
+        if not told:
+            _log.warning("window_held", pool=window.pool, member=window.member, left=why)
+            text = f"the window of {window.member} does not begin yet: it would leave {why}"
+            details = {"what": "held", "window": window_json(window)}
+            self._journal.event(EventKind.ALERT, text, pool=window.pool, member=window.member, **details)
+
+    async def _end(self, window: Window) -> None:
+        admin = ended(window, self._wishes.admin(window.key), self._wall())
+        state = "configured no more" if self._is_gone(window) else _IN_STATE[admin.state]
+        text = f"the window of {window.member} is over{_signed(window)}: it is {state}"
+        await self._change(window, admin, None, "ended", text)
+
+    async def _change(self, window: Window, admin: Admin, after: Window | None, what: str, text: str) -> None:
+        await self._wishes.change(window.key, admin, after, _event(self._wall(), what, text, window))
+
+
+def announced(window: Window, old: Window | None, left: Remains, now: float) -> Event:
+    """Return the event of a new window, which may take the place of an old one, and of what it leaves of the pool."""
+    instead = f"; the window {_span(old)} gives way" if old is not None else ""
+    forced = "" if left.enough else f"; forced, though it leaves {in_words(left)}"
+    text = f"{window.member} is to be drained {_span(window)}{instead}{forced}"
+    return _event(now, "begun" if window.begun else "announced", text, window)
+
+
+def refused(window: Window, left: Remains, now: float) -> Event:
+    """Return the event of a window that is not taken."""
+    return _event(
+        now, "refused", f"no window for {window.member} {_span(window)}: it would leave {in_words(left)}", window
+    )
+
+
+def cancelled(window: Window, who: str, now: float) -> Event:
+    """Return the event of a window that somebody has ended before its time."""
+    return _event(now, "cancelled", f"the window of {window.member} {_span(window)} is cancelled by {who}", window, who)
+
+
+def moment(at: float) -> str:
+    """Return Unix time as people read it where the daemon runs."""
+    return f"{datetime.fromtimestamp(at, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _event(at: float, what: str, text: str, window: Window, who: str = "") -> Event:
+    details = {"what": what, "window": window_json(window)}
+    return Event(at, EventKind.WINDOW, text, who=who or window.who, details=details)
+
+
+def _span(window: Window) -> str:
+    """Return from when until when a window lasts, and who wanted it, as a phrase."""
+    return f"from {moment(window.begin)} {_until(window)}{_signed(window)}"
+
+
+def _until(window: Window) -> str:
+    return "until it is set to ready" if window.end is None else f"until {moment(window.end)}"
+
+
+def _signed(window: Window) -> str:
+    said = ": ".join(part for part in (window.who, window.reason) if part)
+    return f" ({said})" if said else ""

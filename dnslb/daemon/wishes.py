@@ -1,0 +1,91 @@
+"""What people want of members: remembered first, so that what was confirmed is never forgotten, and then published.
+
+Members that are not configured now have their wishes too: a later configuration may bring them back.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from dnslb.daemon.roster import Key, Roster
+from dnslb.pool.admin import Admin
+from dnslb.pool.window import Window
+from dnslb.publisher import Publisher
+from dnslb.store import Event, Store, StoreError
+
+_log = structlog.get_logger()
+
+
+class Wishes:
+    """The admin state and the window of each member. Changed only by whoever holds the lock on changes."""
+
+    def __init__(
+        self,
+        *,
+        admins: Mapping[Key, Admin],
+        windows: Mapping[Key, Window],
+        roster: Callable[[], Roster],
+        store: Store,
+        publisher: Publisher,
+    ) -> None:
+        self._admins = dict(admins)
+        self._windows = dict(windows)
+        self._roster = roster
+        self._store = store
+        self._publisher = publisher
+
+    def admin(self, key: Key) -> Admin:
+        """Return what people want of a member now."""
+        return self._admins.get(key, Admin())
+
+    def window(self, key: Key) -> Window | None:
+        """Return the planned drain of a member, announced or running."""
+        return self._windows.get(key)
+
+    def windows(self) -> list[Window]:
+        """Return all planned drains."""
+        return list(self._windows.values())
+
+    def adopt(self, roster: Roster) -> None:
+        """Let the members of a new roster know when they are to leave."""
+        for key, entry in roster.items():
+            entry.standing.leaves_at = _leaves_at(self.window(key))
+
+    async def change(self, key: Key, admin: Admin, window: Window | None, *events: Event) -> None:
+        """Remember what is wanted of a member from now on, tell of it, and return when answers have changed.
+
+        Raise StoreError, and nothing has changed, if it cannot be remembered.
+        """
+        pool, member = key
+        await self._store.save_admin(pool, member, admin, window)
+        self._adopt(key, admin, window)
+        await self.tell(key, *events)
+        if self._roster().get(pool, member) is not None:
+            self._publisher.touch(pool)
+            await self._publisher.publish()
+
+    def _adopt(self, key: Key, admin: Admin, window: Window | None) -> None:
+        self._admins[key] = admin
+        self._windows.pop(key, None)
+        if window is not None:
+            self._windows[key] = window
+        entry = self._roster().get(*key)
+        if entry is not None:
+            entry.standing.admin = admin
+            entry.standing.leaves_at = _leaves_at(window)
+
+    async def tell(self, key: Key, *events: Event) -> None:
+        """Tell of something that is about a member, which the events are given here."""
+        told = [replace(event, pool=key[0], member=key[1]) for event in events]
+        for event in told:
+            _log.info(f"member_{event.kind}", pool=event.pool, member=event.member, text=event.text)
+        try:
+            await self._store.add_events(told)
+        except StoreError as error:
+            # What it is about holds all the same.
+            _log.error("event_not_saved", reason=str(error))
+
+
+def _leaves_at(window: Window | None) -> float | None:
+    return None if window is None or window.begun else window.begin
