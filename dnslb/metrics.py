@@ -45,17 +45,26 @@ class PoolReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolversReading:
+    """How concentrated resolvers are, by queries: the largest network's part, and how many equal ones are as even."""
+
+    concentration: float
+    effective: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What is read elsewhere at the moment of a scrape.
 
     `queries` counts by (protocol, query type, response code), `drops` by reason, both since the start of the
-    daemon. `pools` are by name.
+    daemon. `pools` are by name. `resolvers` is None before the first query.
     """
 
     queries: Mapping[tuple[str, str, str], int]
     drops: Mapping[str, int]
     generation: int
     pools: Mapping[str, PoolReading]
+    resolvers: ResolversReading | None = None
 
 
 class Metrics:
@@ -159,6 +168,14 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     yield from _member_families(reading.pools)
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]
     yield _gauge("dnslb_pool_panic", "1 while health is ignored: too little is healthy.", ("pool",), panics)
+    yield from _resolver_families(reading.resolvers)
+
+
+def _resolver_families(reading: ResolversReading | None) -> Iterator[Metric]:
+    largest = [] if reading is None else [((), reading.concentration)]
+    even = [] if reading is None else [((), reading.effective)]
+    yield _gauge("dnslb_resolver_concentration", "The largest resolver network's part of the queries.", (), largest)
+    yield _gauge("dnslb_resolver_effective", "How many equal resolver networks would be as even.", (), even)
 
 
 def _member_families(pools: Mapping[str, PoolReading]) -> Iterator[Metric]:

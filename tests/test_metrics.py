@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading
+from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading, ResolversReading
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.verdict import EFFECTS
 
@@ -23,6 +23,7 @@ READING = Reading(
         ),
         "relay": PoolReading(panic=True, members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1)}),
     },
+    resolvers=ResolversReading(concentration=0.4, effective=5.5),
 )
 
 
@@ -68,6 +69,8 @@ def test_every_promised_name_is_there_with_its_labels() -> None:
         ("dnslb_member_share", "gauge", member),
         ("dnslb_member_weight", "gauge", member),
         ("dnslb_pool_panic", "gauge", frozenset({"pool"})),
+        ("dnslb_resolver_concentration", "gauge", frozenset()),
+        ("dnslb_resolver_effective", "gauge", frozenset()),
         ("dnslb_probe_total", "counter", member | {"verdict"}),
         ("dnslb_probe_duration_seconds_bucket", "histogram", frozenset({"pool", "le"})),
         ("dnslb_probe_lag_seconds", "gauge", frozenset()),
@@ -91,8 +94,11 @@ def test_a_reading_is_taken_at_each_scrape() -> None:
     assert first[at("dnslb_member_weight", pool="inbound", member="mx2")] == 10
     assert first[at("dnslb_pool_panic", pool="inbound")] == 0
     assert first[at("dnslb_pool_panic", pool="relay")] == 1
+    assert first[at("dnslb_resolver_concentration")] == 0.4
+    assert first[at("dnslb_resolver_effective")] == 5.5
     second = samples(metrics)
     assert second[at("dnslb_generation")] == 5
+    assert not [name for name, _ in second if name.startswith("dnslb_resolver")]
     assert not [name for name, _ in second if name.startswith("dnslb_member")]
 
 

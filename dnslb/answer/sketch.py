@@ -28,10 +28,11 @@ class Entry(NamedTuple):
 class Summary:
     """What a sketch knew `at` a moment of the monotonic clock. Its counts are those of about `seconds` of queries.
 
-    Who is not among the entries asked no more than `missed`; all together asked `seen`.
+    Who is not among the entries asked no more than `missed`; all together asked `seen`. All is halved at `halves_at`.
     """
 
     at: float = 0.0
+    halves_at: float = 0.0
     seconds: float = 0.0
     seen: float = 0.0
     missed: float = 0.0
@@ -114,6 +115,7 @@ def merge(summaries: Sequence[Summary]) -> Summary:
             merged[prefix] = Entry(prefix, others + number - summary.missed, of_others + error - summary.missed)
     return Summary(
         at=max((summary.at for summary in summaries), default=0.0),
+        halves_at=max((summary.halves_at for summary in summaries), default=0.0),
         seconds=max((summary.seconds for summary in summaries), default=0.0),
         seen=sum(summary.seen for summary in summaries),
         missed=missed,

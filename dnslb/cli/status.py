@@ -94,7 +94,30 @@ def _status(found: dict[str, Any]) -> list[str]:
         table(
             _WORKERS, ((f"pid {worker['pid']}", worker["generation"], worker["queries"]) for worker in found["workers"])
         ),
+        *([_resolvers(found["resolvers"])] if "resolvers" in found else []),
     ]
+
+
+def _resolvers(found: dict[str, Any]) -> str:
+    """Return who asks, and how far shares are off by that."""
+    if not found["enough"]:
+        return f"Resolvers: {found['queries_seen']} queries lately, too few to tell how far shares may be off."
+    largest, number = found["largest"][0], found["prefixes_at_least"]
+    who = (
+        f"Resolvers: {number} network{'s' * (number != 1)}, the largest with {share(largest['share'])} of the queries"
+        f" ({largest['prefix']})."
+    )
+    return "\n".join([who, *_expected(found["expected_share_error"])])
+
+
+def _expected(errors: dict[str, Any]) -> list[str]:
+    """Return the error of the service whose shares are off most."""
+    if not errors:
+        return []
+    name, worst = max(errors.items(), key=lambda item: item[1]["after_15m"])
+    whose = f" of {plain(name)}" if len(errors) > 1 else ""
+    about = f"{100 * worst['after_15m']:.1f} points (TTL {worst['ttl']} s)"
+    return [f"Going by queries, shares{whose} after 15 min are off by about {about}."]
 
 
 def _banners(pools: dict[str, Any]) -> list[str]:

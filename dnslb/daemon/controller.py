@@ -18,12 +18,13 @@ import structlog
 
 from dnslb import __version__, config, logs
 from dnslb.answer.service import steps_of
+from dnslb.answer.sketch import Summary, merge
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
-from dnslb.daemon import descriptors, memory, report
+from dnslb.daemon import concentration, descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells
 from dnslb.daemon.journal import Journal
@@ -343,10 +344,15 @@ class Controller:
 
     def _reading(self) -> Reading:
         counted = [counters.by_protocol() for _, counters in self._workers()]
-        return report.reading(self._view(), self._publisher.generation, counted)
+        found = report.reading(self._view(), self._publisher.generation, counted)
+        return replace(found, resolvers=concentration.resolvers_reading(self._askers()))
+
+    def _askers(self) -> Summary:
+        return merge([counters.board.read() for _, counters in self._workers()])
 
     def _status(self) -> dict[str, Any]:
         view = self._view()
+        services = report.services_json(view)
         return {
             "version": __version__,
             "generation": self._publisher.generation,
@@ -357,7 +363,8 @@ class Controller:
                 for pid, counters in self._workers()
             ],
             "pools": report.pools_json(view),
-            "services": report.services_json(view),
+            "services": services,
+            "resolvers": concentration.resolvers_json(self._askers(), view, services),
         }
 
     def _on_hangup(self) -> None:

@@ -10,7 +10,7 @@ from struct import Struct
 from dnslb.answer.sketch import LIMIT, Entry, Summary
 
 _WORD = 8
-_HEADER = Struct("=4dQ")  # at, seconds, seen, missed, number of entries
+_HEADER = Struct("=5dQ")  # at, halves_at, seconds, seen, missed, number of entries
 _ENTRY = Struct("=B7s2d")  # octets of the prefix, the prefix, number, error
 _SIZE = _HEADER.size + LIMIT * _ENTRY.size
 WORDS = 1 + 2 * _SIZE // _WORD
@@ -30,8 +30,8 @@ class Board:
         """Replace what stands here. The summary has no more entries than a sketch."""
         number = self._number[0] + 1
         place = self._places[number % 2]
-        header = (summary.at, summary.seconds, summary.seen, summary.missed, len(summary.entries))
-        _HEADER.pack_into(place, 0, *header)
+        moments = summary.at, summary.halves_at, summary.seconds
+        _HEADER.pack_into(place, 0, *moments, summary.seen, summary.missed, len(summary.entries))
         for index, (prefix, asked, error) in enumerate(summary.entries):
             _ENTRY.pack_into(place, _HEADER.size + index * _ENTRY.size, len(prefix), prefix, asked, error)
         self._number[0] = number
@@ -46,7 +46,7 @@ class Board:
 
 
 def _decoded(octets: bytes) -> Summary:
-    at, seconds, seen, missed, number = _HEADER.unpack_from(octets)
+    at, halves_at, seconds, seen, missed, number = _HEADER.unpack_from(octets)
     cells = octets[_HEADER.size : _HEADER.size + number * _ENTRY.size]
     entries = (Entry(prefix[:size], asked, error) for size, prefix, asked, error in _ENTRY.iter_unpack(cells))
-    return Summary(at, seconds, seen, missed, tuple(entries))
+    return Summary(at, halves_at, seconds, seen, missed, tuple(entries))

@@ -6,10 +6,12 @@ replacement counts on, and no counter that people graph ever falls.
 
 import mmap
 import os
+import time
 from collections.abc import Mapping
 from typing import Self
 
 from dnslb.answer import tally
+from dnslb.answer.askers import beginning
 from dnslb.server import board
 
 _WORD = 8
@@ -35,8 +37,10 @@ class Counters:
 
     @classmethod
     def create(cls) -> Self:
-        """Return new counters, all zero."""
-        return cls(os.memfd_create("dnslb-counters"))
+        """Return new counters, all zero; the board says when that was."""
+        made = cls(os.memfd_create("dnslb-counters"))
+        made.board.write(beginning(time.monotonic()))
+        return made
 
     def _protocol(self, place: int) -> memoryview:
         first = _FIRST + place * tally.SLOTS

@@ -60,7 +60,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    askers = Askers(counters.board.read(), time.monotonic())
+    askers = Askers(counters.board.read())
     current = Current(first, Turns(os.getpid()), askers, reports)
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in options.udp]
     for server in servers:

@@ -30,7 +30,7 @@ def _true(queries: Iterable[tuple[bytes, int]]) -> Counter[bytes]:
 
 
 def _summary(sketch: Sketch, seen: float) -> Summary:
-    return Summary(1.0, 60.0, seen, sketch.missed, sketch.entries)
+    return Summary(1.0, 2.0, 60.0, seen, sketch.missed, sketch.entries)
 
 
 def _holds(true: Counter[bytes], entries: Iterable[Entry], missed: float) -> None:

@@ -57,6 +57,18 @@ def a_status() -> dict[str, Any]:
             "mx.lb.example.org": {"type": "address", "ttl": 30, "ttl_min": 30, "ttl_max": 30, **service},
             "mx.lb.example.org MX": {"type": "MX", "ttl": 45, "ttl_min": 45, "ttl_max": 45, **service},
         },
+        "resolvers": {
+            "queries_seen": 5000,
+            "window_s": 900.5,
+            "enough": True,
+            "prefixes_at_least": 37,
+            "largest": [{"prefix": "192.0.2.0/24", "share": 0.41, "at_most_off_by": 0.01}],
+            "effective": 5.2,
+            "expected_share_error": {
+                "mx.lb.example.org": {"after_15m": 0.0212, "ttl": 30, "worst_member": "mx1"},
+                "mx.lb.example.org MX": {"after_15m": 0.0314, "ttl": 45, "worst_member": "mx2"},
+            },
+        },
     }
 
 

@@ -27,6 +27,26 @@ def test_status_shows_pools_members_services_and_workers(dnslb: "Dnslb") -> None
     assert "pid 12 7 1000" in lines
 
 
+def test_status_says_why_shares_are_off(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Who asks, and of the service that is off most by how much; its name only where there are more."""
+    assert dnslb("status").output.splitlines()[-2:] == [
+        "Resolvers: 37 networks, the largest with 41% of the queries (192.0.2.0/24).",
+        "Going by queries, shares of mx.lb.example.org MX after 15 min are off by about 3.1 points (TTL 45 s).",
+    ]
+    del daemon.operator.now["resolvers"]["expected_share_error"]["mx.lb.example.org MX"]
+    told = "Going by queries, shares after 15 min are off by about 2.1 points (TTL 30 s)."
+    assert dnslb("status").output.splitlines()[-1] == told
+    daemon.operator.now["resolvers"]["expected_share_error"] = {}
+    assert dnslb("status").output.splitlines()[-1].startswith("Resolvers: 37 networks")
+
+
+def test_status_says_that_it_has_seen_too_few_queries(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Nothing is told of shares then."""
+    daemon.operator.now["resolvers"].update(enough=False, queries_seen=12, largest=[], expected_share_error={})
+    told = "Resolvers: 12 queries lately, too few to tell how far shares may be off."
+    assert dnslb("status").output.splitlines()[-1] == told
+
+
 def test_columns_are_aligned(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """A long name moves the column for all, and numbers end where their heading ends."""
     daemon.operator.now["pools"]["outbound-with-a-long-name"] = daemon.operator.now["pools"]["inbound"]

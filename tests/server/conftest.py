@@ -8,9 +8,8 @@ from types import MappingProxyType
 import pytest
 
 from dnslb.answer import tally
-from dnslb.answer.askers import Askers
+from dnslb.answer.askers import Askers, beginning
 from dnslb.answer.compiler import Pools, compile_names, compile_world
-from dnslb.answer.sketch import Summary
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.answer.world import World, build
@@ -90,7 +89,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 @pytest.fixture
 def current() -> Current:
     """Give a cell that holds generation 1."""
-    return Current(snapshot(), Turns(0), Askers(Summary(), 0.0), Reports())
+    return Current(snapshot(), Turns(0), Askers(beginning(0.0)), Reports())
 
 
 @pytest.fixture

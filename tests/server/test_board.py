@@ -13,7 +13,7 @@ from dnslb.server.board import WORDS, Board
 def _filled(number: int) -> Summary:
     """Return a summary as large as may be, each figure of which is the same."""
     prefixes = [bytes([10, 0, place]) if place % 2 else bytes([32, 1, 13, 184, 0, 0, place]) for place in range(LIMIT)]
-    return Summary(number, number, number, number, tuple(Entry(prefix, number, number) for prefix in prefixes))
+    return Summary(number, number, number, number, number, tuple(Entry(prefix, number, number) for prefix in prefixes))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_an_empty_board_is_an_empty_summary(words: memoryview) -> None:
 
 def test_what_was_written_last_is_read(words: memoryview) -> None:
     """By another reader of the same memory too, and a shorter summary leaves nothing of the longer one."""
-    for summary in (_filled(1), _filled(2), Summary(3.5, 2.5, 1.5, 0.5, (Entry(b"abc", 1.25, 0.75),))):
+    for summary in (_filled(1), _filled(2), Summary(4.5, 3.5, 2.5, 1.5, 0.5, (Entry(b"abc", 1.25, 0.75),))):
         Board(words).write(summary)
         assert Board(words).read() == summary
 
@@ -40,7 +40,7 @@ def test_who_is_killed_while_writing_spoils_nothing(words: memoryview) -> None:
     written.write(_filled(1))
     broken = (*_filled(2).entries[:50], Entry(b"abc", "not a number", 0))  # type: ignore[arg-type]  # ends it halfway
     with pytest.raises(struct.error):
-        written.write(Summary(2, 2, 2, 2, broken))
+        written.write(Summary(2, 2, 2, 2, 2, broken))
     assert Board(words).read() == _filled(1)
     Board(words).write(_filled(3))
     assert Board(words).read() == _filled(3)
