@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.e2e.processes import Stage, free_address, free_port, program, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.e2e.processes import Stage, free_address, free_port, is_free, program, until
 
 UNBOUND = """
 server:
@@ -48,7 +46,6 @@ options {{
   session-keyfile none;
   port {upstream};
   listen-on port {port} {{ 127.0.0.1; }};
-  listen-on port 53 {{ {address}; }};
   listen-on-v6 {{ none; }};
   recursion yes;
   dnssec-validation no;
@@ -109,4 +106,8 @@ def unbound(stage: Stage, upstream: int) -> Resolver:
 
 def bind(stage: Stage, upstream: int) -> Resolver:
     """Start a BIND that asks port `upstream` for lb.test, and for what is delegated below it."""
-    return _resolver(stage, "named", BIND, [program("named"), "-g", "-c"], upstream)
+    resolver = _resolver(stage, "named", BIND, [program("named"), "-g", "-c"], upstream)
+    address = resolver.resolv_conf.read_text().split()[-1]
+    stage.start("front", [sys.executable, str(Path(__file__).with_name("front.py")), address, str(resolver.port)])
+    until(lambda: not is_free(address, 53), "the front listens")
+    return resolver
