@@ -1,5 +1,6 @@
 """The TTL that a running daemon gives out: short while a change is seen coming, long while none is."""
 
+import time
 from typing import Any
 
 from tests.daemon.conftest import Daemon, until
@@ -41,6 +42,23 @@ def test_a_lost_probe_leaves_the_ttl_as_it_was(daemon: Daemon) -> None:
     daemon.members.open("mx2")
     until(lambda: ttl(daemon) == 90, "the TTL is long")
     assert daemon.members_in_answer() == {"mx1", "mx2"}
+
+
+def test_an_announced_drain_makes_the_ttl_short_before_it(daemon: Daemon) -> None:
+    """Until it is called off, or has come: then the answers are without the member and hold for long again."""
+    daemon.start(ttl=BOUNDS)
+    mx1 = {"pool": "mail", "member": "mx1"}
+    daemon.call("window", **mx1, begin=time.time() + 44)
+    until(lambda: ttl(daemon) == 22, "the TTL ends before the drain")
+    assert daemon.call("explain", name="relay.lb.test")["ttl_why"] == "mx1 is about to be drained"
+    daemon.call("admin", **mx1, state="ready")
+    until(lambda: ttl(daemon) == 90, "the TTL is long")
+    assert daemon.members_in_answer() == {"mx1", "mx2"}
+
+    daemon.call("window", **mx1, begin=time.time() + 5)
+    until(lambda: ttl(daemon) == 10, "the TTL is short")
+    until(lambda: daemon.members_in_answer() == {"mx2"}, "the drain has begun")
+    until(lambda: ttl(daemon) == 90, "the TTL is long")
 
 
 def test_a_reload_gives_a_fixed_ttl_room_and_takes_it_again(daemon: Daemon) -> None:
