@@ -46,7 +46,9 @@ class _Asker(NamedTuple):
         """Return whose turn it is at the rotation, and move it on unless that was done before."""
         if self.taken is not None:
             return self.taken
-        return bucket_of(self.client) if rotation.by_source else self.turns.take(self.client, rotation.key)
+        if rotation.by_source:
+            return bucket_of(self.client)
+        return self.turns.take(self.client, rotation.key, len(rotation.ring))
 
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
@@ -81,7 +83,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if len(ring) == 1:
         variant = ring[0]
     else:
-        turn = bucket_of(client) if by_source else turns.take(client, key)
+        turn = bucket_of(client) if by_source else turns.take(client, key, len(ring))
         variant = ring[turn % len(ring)]
     numbers = variant[1] if opt else variant[0]
     response = b"".join((query[:2], flags, numbers, query[12:end], variant[2], additional, opt))

@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import gc
 import logging
-import os
+import secrets
 import signal
 import socket
 import sys
@@ -61,7 +61,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     askers = Askers(counters.board.read())
-    current = Current(first, Turns(os.getpid()), askers, reports)
+    current = Current(first, Turns(secrets.randbits(16)), askers, reports)
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in options.udp]
     for server in servers:
         loop.add_reader(server.sock, server.burst)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, count
 from typing import TYPE_CHECKING
@@ -33,15 +34,28 @@ class Authority(StrEnum):
     POWERDNS = "PowerDNS pickwrandom"
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The processes that answer, each of which counts turns of its own.
+
+    Steered, a resolver keeps its worker; else each of its queries comes to any of them.
+    """
+
+    number: int = 1
+    steered: bool = True
+
+
 _QUESTION = b"question"
 _ANYBODY = b"anybody."
+_ONE_WORKER = Workers()
 
 
-def authority(kind: Authority, service: Service, epochs: Sequence[Epoch], random: Random, workers: int = 1) -> Ask:
+def authority(
+    kind: Authority, service: Service, epochs: Sequence[Epoch], random: Random, workers: Workers = _ONE_WORKER
+) -> Ask:
     """Return a server that starts anew.
 
-    A resolver's queries come to any of the `workers`, each of which counts turns of its own. What is not dnslb gives
-    addresses, whatever the service's type, and only gdnsd leaves out the members that are down.
+    What is not dnslb gives addresses, whatever the service's type, and only gdnsd leaves out the members that are down.
     """
     if kind in {Authority.DNSLB, Authority.ONE_RING}:
         return _ours(kind, service, epochs, random, workers)
@@ -54,16 +68,22 @@ def authority(kind: Authority, service: Service, epochs: Sequence[Epoch], random
     return _rotated(all_members) if kind is Authority.ROUND_ROBIN else _topped(all_members, random)
 
 
-def _ours(kind: Authority, service: Service, epochs: Sequence[Epoch], random: Random, workers: int) -> Ask:
+def _ours(kind: Authority, service: Service, epochs: Sequence[Epoch], random: Random, workers: Workers) -> Ask:
     rings = [ring_of(service, epoch.selection) for epoch in epochs]
-    tables = [Turns(random.randrange(1 << 22)) for _ in range(workers)]
+    tables = [Turns(random.randrange(1 << 16)) for _ in range(workers.number)]
+    kept: dict[bytes, Turns] = {}
 
     def ask(epoch: int, client: bytes) -> Answer | None:
         ring = rings[epoch]
-        turns = tables[0] if workers == 1 else random.choice(tables)
-        if kind is Authority.ONE_RING:
-            client = _ANYBODY
-        return ring[turns.take(client, _QUESTION) % len(ring)] if ring else None
+        if not ring:
+            return None
+        turns = kept.get(client)
+        if turns is None:
+            turns = random.choice(tables)
+            if workers.steered:
+                kept[client] = turns
+        whose = _ANYBODY if kind is Authority.ONE_RING else client
+        return ring[turns.take(whose, _QUESTION, len(ring)) % len(ring)]
 
     return ask
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dnslb.answer.service import steps_of
 from dnslb.answer.variants import service_shares
-from dnslb.simulation.authorities import Authority, authority
+from dnslb.simulation.authorities import Authority, Workers, authority
 from dnslb.simulation.faults import Fault, Rules, epochs_of
 from dnslb.simulation.traffic import Counts, Crowd, Run
 
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is simulated: a service and its pool, how it is probed, who sends, what breaks, and for how many seconds.
-
-    `workers` is the number of answering processes that a resolver's queries are spread over.
-    """
+    """What is simulated: a service and its pool, how it is probed, who sends, what breaks, and for how many seconds."""
 
     service: Service
     pool: Pool
@@ -35,7 +32,7 @@ class Scene:
     crowd: Crowd
     duration: float
     faults: tuple[Fault, ...] = ()
-    workers: int = 1
+    workers: Workers = field(default_factory=Workers)
     epochs: tuple[Epoch, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Whose turn it is: each client goes round each ring by itself."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -16,27 +17,49 @@ _POOL = pool(*(member(f"mx{n}", f"192.0.2.{n}", weight=weight) for n, weight in 
 def test_each_client_goes_round_alone() -> None:
     """Whatever others ask in between, and whatever it asks of other questions."""
     turns = Turns(0)
-    assert [turns.take(b"aaaa", b"question") for _ in range(3)] == [0, 1, 2]
-    turns.take(b"bbbb", b"question")
-    turns.take(b"aaaa", b"another.")
-    assert turns.take(b"aaaa", b"question") == 3
+    assert [turns.take(b"aaaa", b"question", 60) for _ in range(3)] == [0, 1, 2]
+    turns.take(b"bbbb", b"question", 60)
+    turns.take(b"aaaa", b"another.", 60)
+    assert turns.take(b"aaaa", b"question", 60) == 3
 
 
-def test_a_new_client_begins_where_the_newest_one_began_plus_one() -> None:
-    """So many clients that ask once go round the ring together; each question has its own beginnings."""
+def _begins(turns: Turns, number: int, length: int) -> list[int]:
+    """Return where clients that are new to a ring of this length begin."""
+    return [turns.take(n.to_bytes(4, "big"), b"question", length) for n in range(number)]
+
+
+def test_new_clients_begin_far_apart() -> None:
+    """A half of the ring, then a quarter, and so on; each question has beginnings of its own."""
     turns = Turns(7)
-    assert [turns.take(bytes([0, 0, 0, n]), b"question") for n in range(4)] == [7, 8, 9, 10]
-    assert turns.take(b"aaaa", b"another.") == 7
-    assert turns.take(bytes([0, 0, 0, 1]), b"question") == 9
+    assert _begins(turns, 8, 64) == [7, 39, 23, 55, 15, 47, 31, 63]
+    assert turns.take(b"aaaa", b"another.", 64) == 7
+    assert turns.take(bytes([0, 0, 0, 1]), b"question", 64) == 40
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 9, 10, 60, 63, 64, 65, 1000])
+def test_as_many_clients_as_a_ring_has_variants_begin_at_each_once(length: int) -> None:
+    """So many clients that ask once go round it together, whatever its length."""
+    begins = _begins(Turns(5), 3 * length, length)
+    for lap in range(3):
+        assert sorted(begins[lap * length : (lap + 1) * length]) == [5 + place for place in range(length)]
+
+
+@pytest.mark.parametrize("length", [9, 10, 60, 63, 64, 65])
+def test_the_first_clients_are_spread_over_any_ring(length: int) -> None:
+    """The first eight are an eighth of the ring apart."""
+    begins = sorted(_begins(Turns(0), 8, length))
+    gaps = [after - before for before, after in pairwise([*begins, begins[0] + length])]
+    assert min(gaps) >= length // 8
+    assert max(gaps) <= 1 + length // 8
 
 
 def test_the_table_is_bounded() -> None:
     """A flood of addresses empties it and leaves it usable; it never holds more than one entry above its limit."""
     turns = Turns(0, limit=10)
     for n in range(1000):
-        turns.take(n.to_bytes(4, "big"), b"question")
+        turns.take(n.to_bytes(4, "big"), b"question", 60)
         assert len(turns._turns) <= 11  # noqa: SLF001 -- the bound is what the test is about
-    assert [turns.take(b"aaaa", b"question") - turns.take(b"aaaa", b"question") for _ in range(1)] == [-1]
+    assert turns.take(b"aaaa", b"question", 60) + 1 == turns.take(b"aaaa", b"question", 60)
 
 
 def _firsts(kind: Service, turns: Turns, number: int, *, payload: int | None, stream: bool = False) -> Counter[str]:

@@ -8,7 +8,7 @@ import pytest
 from dnslb.answer.service import ServiceType
 from dnslb.pool.health import Thresholds
 from dnslb.simulation.answers import Answer
-from dnslb.simulation.authorities import Authority, authority
+from dnslb.simulation.authorities import Authority, Workers, authority
 from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
 from tests.conftest import member, pool, service
 
@@ -17,8 +17,10 @@ _EPOCHS = epochs_of(Rules(_POOL, Thresholds(2, 3, 10.0)), [Fault("mx1", 100, 200
 _OUT = next(index for index, epoch in enumerate(_EPOCHS) if len(epoch.selection.published) == 3)
 
 
-def _asked(kind: Authority, number: int, clients: int = 1, epoch: int = 0, workers: int = 1) -> list[Answer]:
-    ask = authority(kind, service(records=1), _EPOCHS, Random(1), workers)
+def _asked(
+    kind: Authority, number: int, clients: int = 1, epoch: int = 0, workers: Workers | None = None
+) -> list[Answer]:
+    ask = authority(kind, service(records=1), _EPOCHS, Random(1), workers or Workers())
     answers = [ask(epoch, bytes([turn % clients])) for turn in range(number)]
     return [answer for answer in answers if answer is not None]
 
@@ -41,9 +43,18 @@ def test_with_one_ring_for_all_only_the_sum_is_exact() -> None:
     assert [answer.records for answer in answers] == [answer.records for answer in ring]
 
 
-def test_workers_count_turns_of_their_own() -> None:
+def test_a_steered_resolver_keeps_its_worker() -> None:
+    """However many there are, each of three resolvers goes round one worker's ring; and not all of them the same."""
+    answers = _asked(Authority.DNSLB, 180, clients=3, workers=Workers(4))
+    assert [_firsts(answers[client::3]) for client in range(3)] == [{"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}] * 3
+    rings = _asked(Authority.ONE_RING, 60, clients=8, workers=Workers(2))
+    assert _firsts(rings) != {"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}
+
+
+def test_unsteered_workers_count_turns_of_their_own() -> None:
     """A resolver whose queries come to any of four is not gone round with evenly."""
-    assert _firsts(_asked(Authority.DNSLB, 60, workers=4)) != {"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}
+    workers = Workers(4, steered=False)
+    assert _firsts(_asked(Authority.DNSLB, 60, workers=workers)) != {"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}
 
 
 @pytest.mark.parametrize("kind", [Authority.GDNSD, Authority.POWERDNS])

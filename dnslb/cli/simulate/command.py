@@ -14,7 +14,7 @@ from dnslb.cli.simulate import text, words
 from dnslb.cli.simulate.progress import Progress
 from dnslb.cli.simulate.subject import Changes, Subject, of_configuration, of_weights
 from dnslb.simulation import figures
-from dnslb.simulation.authorities import Authority
+from dnslb.simulation.authorities import Authority, Workers
 from dnslb.simulation.resolvers import Resolver
 from dnslb.simulation.senders import MANNERS
 from dnslb.simulation.traffic import Crowd
@@ -103,7 +103,10 @@ _OPTIONS = (
         default=1,
         show_default=True,
         metavar="N",
-        help="Processes that a resolver's queries are spread over.",
+        help="Processes that answer, each with turns of its own.",
+    ),
+    click.option(
+        "--unsteered", is_flag=True, help="Let each query of a resolver come to any worker, as some kernels do."
     ),
     click.option(
         "--runs", type=_NUMBER, default=20, show_default=True, metavar="N", help="Take the mean of so many runs."
@@ -187,9 +190,8 @@ def _scene(subject: Subject, options: dict[str, Any]) -> Scene:
     crowd = Crowd(resolvers, spread, options["resolver"], options["senders"], options["rate"])
     faults, duration = options["down"], options["duration"]
     _check_faults(faults, subject, duration)
-    return figures.Scene(
-        subject.service, subject.pool, subject.thresholds, crowd, duration, tuple(faults), options["workers"]
-    )
+    workers = Workers(options["workers"], steered=not options["unsteered"])
+    return figures.Scene(subject.service, subject.pool, subject.thresholds, crowd, duration, tuple(faults), workers)
 
 
 def _check_faults(faults: Iterable[Any], subject: Subject, duration: float) -> None:

@@ -112,6 +112,8 @@ def as_json(name: str, scene: Scene, figures: Mapping[Authority, Figures], *, se
         "senders": dict(crowd.senders),
         "rate": crowd.rate,
         "duration_s": scene.duration,
+        "workers": scene.workers.number,
+        "steered": scene.workers.steered,
         "runs": runs,
         "seed": seed,
     }
