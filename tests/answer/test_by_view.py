@@ -161,9 +161,9 @@ def test_a_view_has_turns_of_its_own() -> None:
     for _ in range(3):
         respond(question("mx.lb.test A"), of, turns, _BEYOND)
     first = Turns(0)
-    assert [turns.take(_BEYOND, rotation.key), turns.take(b"", rotation.views["internal"].key)] == [
+    assert [turns.take(_BEYOND, rotation.key, 2), turns.take(b"", rotation.views["internal"].key, 2)] == [
         3,
-        first.take(b"", rotation.views["internal"].key),
+        first.take(b"", rotation.views["internal"].key, 2),
     ]
 
 
