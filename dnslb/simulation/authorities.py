@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import accumulate, count
 from typing import TYPE_CHECKING
 
+from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
 from dnslb.pool.selection import best_tier
 from dnslb.simulation.answers import Answer, Record, addresses_of, ring_of
@@ -72,11 +73,14 @@ def _ours(kind: Authority, service: Service, epochs: Sequence[Epoch], random: Ra
     rings = [ring_of(service, epoch.selection) for epoch in epochs]
     tables = [Turns(random.randrange(1 << 16)) for _ in range(workers.number)]
     kept: dict[bytes, Turns] = {}
+    by_source = [epoch.selection.by_source for epoch in epochs]
 
     def ask(epoch: int, client: bytes) -> Answer | None:
         ring = rings[epoch]
         if not ring:
             return None
+        if by_source[epoch]:
+            return ring[bucket_of(client) % len(ring)]
         turns = kept.get(client)
         if turns is None:
             turns = random.choice(tables)

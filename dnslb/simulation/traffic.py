@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from math import inf
+from random import Random
 from typing import TYPE_CHECKING
 
 from dnslb.simulation.draws import poisson, split
@@ -18,7 +19,6 @@ from dnslb.simulation.senders import MANNERS, Manners, Sender, firsts, order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from random import Random
 
     from dnslb.answer.service import Service
     from dnslb.simulation.answers import Answer
@@ -90,7 +90,7 @@ class Run:
         self._epochs, self._ask, self._random = epochs, ask, random
         self._kind, caches = crowd.kind, crowd.kind.caches(service.type)
         self._ttls = [service.ttl_now(epoch.selection) if caches else 0 for epoch in epochs]
-        self._sources = list(_sources(crowd))
+        self._sources = _sources(crowd, random)
         self._epoch = 0
         self._firsts: dict[tuple[Answer, int], tuple[tuple[str, ...], tuple[float, ...]]] = {}
         self.counts = Counts()
@@ -182,11 +182,13 @@ class Run:
         return until
 
 
-def _sources(crowd: Crowd) -> list[_Source]:
+def _sources(crowd: Crowd, random: Random) -> list[_Source]:
+    # Resolvers are anywhere, and elsewhere in each run. Drawn apart: where they are should not change what they do.
+    places = Random(repr(random.getstate()))  # noqa: S311 -- a simulation, to be repeated
     whole = sum(crowd.senders.values())
     sources = []
-    for index, size in enumerate(crowd.spread.sizes(crowd.resolvers)):
-        cache = _Cache(index.to_bytes(4, "big"))
+    for size in crowd.spread.sizes(crowd.resolvers):
+        cache = _Cache(places.randbytes(4))
         sources += [
             _Source(cache, MANNERS[sender], crowd.rate * size * part / whole) for sender, part in crowd.senders.items()
         ]

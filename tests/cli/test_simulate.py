@@ -58,6 +58,19 @@ def test_each_type_of_service(kind: str) -> None:
     assert found["records"] == (2 if kind == "address" else "all")
 
 
+def test_a_policy_can_be_tried() -> None:
+    """With source-hash a resolver sends all to one member; wanted are the parts of networks, not quite the weights."""
+    found = _json("--weights", "3,1", "--policy", "source-hash", "--spread", "100")
+    assert (found["policy"], found["records"]) == ("source-hash", 1)
+    assert found["members"]["mx1"]["wanted"] == pytest.approx(0.75, abs=0.02)
+    # Each of the two runs has all mail at one member.
+    assert {got["share"] for got in found["members"].values()} <= {0, 0.5, 1}
+    of_file = _json("mx.lb.example.org", "-c", str(_EXAMPLE), "--policy", "source-hash", "--records", "1")
+    assert (of_file["policy"], of_file["members"]["mx1"]["wanted"]) == ("source-hash", pytest.approx(0.5, abs=0.03))
+    shown = _simulate("--weights", "3,1", "--policy", "source-hash", *_QUICK)
+    assert shown.output.startswith("address service: 1 of 2 members in an answer by the client's network, TTL 30 s\n")
+
+
 def test_the_table_and_what_else_is_to_be_said() -> None:
     """Wanted, share and error of each member, the largest error, and what a fault did."""
     result = _simulate("--weights", "5,3", *_QUICK, "--down", "mx1@30s..60s", "--senders", "postfix=3,java")

@@ -1,12 +1,14 @@
 """Who gives the answers, and by which rule."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from dnslb.answer.service import ServiceType
 from dnslb.pool.health import Thresholds
+from dnslb.pool.member import Policy
 from dnslb.simulation.answers import Answer
 from dnslb.simulation.authorities import Authority, Workers, authority
 from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
@@ -49,6 +51,23 @@ def test_a_steered_resolver_keeps_its_worker() -> None:
     assert [_firsts(answers[client::3]) for client in range(3)] == [{"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}] * 3
     rings = _asked(Authority.ONE_RING, 60, clients=8, workers=Workers(2))
     assert _firsts(rings) != {"mx1": 30, "mx2": 18, "mx3": 6, "mx4": 6}
+
+
+def test_a_client_of_a_source_hash_pool_always_gets_the_same() -> None:
+    """By its network, from each worker; over many networks by weight, and of one that is down only its own move."""
+    pool = replace(_POOL, policy=Policy.SOURCE_HASH)
+    epochs = epochs_of(Rules(pool, Thresholds(2, 3, 10.0)), [Fault("mx1", 100, 200)], 300)
+    ask = authority(Authority.DNSLB, service(records=1), epochs, Random(1), Workers(4, steered=False))
+    clients = [bytes([10, high, low, 1]) for high in range(8) for low in range(256)]
+    answers = [{found.records[0].member for _ in range(4) if (found := ask(0, client))} for client in clients]
+    assert {len(members) for members in answers} == {1}
+    first = Counter(member for members in answers for member in members)
+    assert [round(10 * first[name] / len(clients)) for name in ("mx1", "mx2", "mx3", "mx4")] == [5, 3, 1, 1]
+    for client, members in zip(clients, answers, strict=True):
+        found = ask(_OUT, client)
+        assert found is not None
+        assert found.members != {"mx1"}
+        assert members in ({"mx1"}, found.members)
 
 
 def test_unsteered_workers_count_turns_of_their_own() -> None:

@@ -13,6 +13,7 @@ from dnslb.cli.output import emit, emit_json
 from dnslb.cli.simulate import text, words
 from dnslb.cli.simulate.progress import Progress
 from dnslb.cli.simulate.subject import Changes, Subject, of_configuration, of_weights
+from dnslb.pool.member import Policy
 from dnslb.simulation import figures
 from dnslb.simulation.authorities import Authority, Workers
 from dnslb.simulation.resolvers import Resolver
@@ -39,10 +40,15 @@ _OPTIONS = (
         help="The service's type.  [default: address]",
     ),
     click.option(
+        "--policy",
+        type=click.Choice([policy.value for policy in Policy]),
+        help="The pool's policy.  [default: its own, or weighted]",
+    ),
+    click.option(
         "--records",
         type=words.Word(words.configured("records"), "K"),
         metavar="K|all",
-        help="Members in an answer.  [default: the service's, or 2]",
+        help="Members in an answer.  [default: the service's, or 2; 1 with source-hash]",
     ),
     click.option(
         "--ttl",
@@ -170,7 +176,9 @@ def _subject(
 ) -> Subject:
     # "all" is None, as in a configuration, and what is not typed is None too.
     typed = click.get_current_context().get_parameter_source("records") is not click.core.ParameterSource.DEFAULT
-    changes = Changes(options["kind"], options["records"], typed and options["records"] is None, options["ttl"])
+    all_records = typed and options["records"] is None
+    policy = None if options["policy"] is None else Policy(options["policy"])
+    changes = Changes(options["kind"], options["records"], all_records, options["ttl"], policy)
     if weights is None:
         return of_configuration(config, service, changes)
     if service is not None or config is not None:

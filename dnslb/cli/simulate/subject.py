@@ -11,7 +11,7 @@ import click
 from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.cli.options import Misconfigured, find_config
 from dnslb.pool.health import Thresholds
-from dnslb.pool.member import Member, Pool
+from dnslb.pool.member import Member, Policy, Pool
 from dnslb.wire.name import from_text, to_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _FIRST_ADDRESS = IPv4Address("198.18.0.0")
 _NAME = "lb.example.org"
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
 _TTL = Ttl(30, 30)
-_RECORDS = 2
+_RECORDS, _AFFINE_RECORDS = 2, 1
+"""As in a configuration that does not say it; the second one with source-hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Changes:
     records: int | None
     all_records: bool
     ttl: Ttl | None
+    policy: Policy | None
 
 
 def of_weights(weights: Sequence[int], changes: Changes) -> Subject:
@@ -55,8 +57,10 @@ def of_weights(weights: Sequence[int], changes: Changes) -> Subject:
     )
     kind = changes.type or ServiceType.ADDRESS
     name = from_text(_NAME)
-    service = Service(name, name, kind, "pool", _RECORDS if kind is ServiceType.ADDRESS else None, _TTL)
-    return Subject(f"{kind} service", _changed(service, changes), Pool("pool", members), _THRESHOLDS)
+    pool = Pool("pool", members, changes.policy or Policy.WEIGHTED)
+    records = _AFFINE_RECORDS if pool.policy is Policy.SOURCE_HASH else _RECORDS
+    service = Service(name, name, kind, pool.name, records if kind is ServiceType.ADDRESS else None, _TTL)
+    return Subject(f"{kind} service", _changed(service, changes), pool, _THRESHOLDS)
 
 
 def of_configuration(config: Path | None, name: str | None, changes: Changes) -> Subject:
@@ -64,6 +68,7 @@ def of_configuration(config: Path | None, name: str | None, changes: Changes) ->
     settings = _settings(config)
     service = _service(settings.services, name, changes.type)
     pool = settings.pools[service.pool]
+    pool = replace(pool, policy=changes.policy or pool.policy)
     recipe = next(target.recipe for target in settings.targets if target.pool == pool.name)
     thresholds = Thresholds(recipe.rise, recipe.fall, recipe.interval)
     return Subject(f"{to_text(service.name)} {service.type}", _changed(service, changes), pool, thresholds)

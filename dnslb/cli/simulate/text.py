@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dnslb.cli.output import Column, bar, duration, plain, table
+from dnslb.pool.member import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +35,9 @@ def headline(name: str, scene: Scene, runs: int) -> str:
     senders = ", ".join(
         f"{sender} {part:g}" if len(crowd.senders) > 1 else sender for sender, part in crowd.senders.items()
     )
-    return plain(f"{name}: {records} of {len(scene.pool.members)} members in an answer, TTL {_ttl(service.ttl)} s") + (
+    whose = " by the client's network" if scene.pool.policy is Policy.SOURCE_HASH else ""
+    members = f"{records} of {len(scene.pool.members)} members in an answer{whose}"
+    return plain(f"{name}: {members}, TTL {_ttl(service.ttl)} s") + (
         f"\n{crowd.resolvers} resolvers ({crowd.kind}, {_spread(crowd)}), senders: {senders}, {crowd.rate:g} messages"
         f" a second for {duration(scene.duration)}; mean of {runs} runs"
     )
@@ -102,6 +105,7 @@ def as_json(name: str, scene: Scene, figures: Mapping[Authority, Figures], *, se
     found = _figures_json(first[1]) | {
         "service": name,
         "type": service.type,
+        "policy": scene.pool.policy,
         "records": "all" if service.records is None else service.records,
         "ttl": service.ttl.max,
         "ttl_min": service.ttl.min,
