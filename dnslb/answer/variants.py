@@ -162,14 +162,29 @@ def service_shares(service: Service, selection: Selection) -> dict[str, Fraction
     choices = best_tier(selection.published)
     if not choices:
         return {}
-    sampled = service.type is ServiceType.ADDRESS or (
-        service.type is ServiceType.MX and service.preference is Preference.EQUAL
-    )
-    listed = (service.records or len(choices)) if sampled else 1
     if service.type is not ServiceType.SRV:
-        return tier_shares(selection, listed)
+        return tier_shares(selection, _chosen_from(service, len(choices)))
     weights = [record.weight for record in srv_listing(selection).records if record.preference == choices[0].tier]
-    return dict(zip(_names(choices), shares(weights, listed), strict=True))
+    return dict(zip(_names(choices), shares(weights, 1), strict=True))
+
+
+def first_choices(service: Service, selection: Selection) -> tuple[tuple[int, ...], ...]:
+    """Return for each variant of the ring the members of the best tier, by their places there, that are tried first.
+
+    A client takes any of them alike. There are no variants where every client always has the same before it.
+    """
+    choices = best_tier(selection.published)
+    listed = _chosen_from(service, len(choices))
+    if service.type is ServiceType.SRV or listed >= len(choices):
+        return ()
+    # Those that are first in a ranking are those of a ring with one record.
+    return _samples(selection.policy, choices, listed)
+
+
+def _chosen_from(service: Service, members: int) -> int:
+    """Return how many members of the best tier a client finds alike: all that an answer holds, or the first."""
+    ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
+    return 1 if ranked else service.records or members
 
 
 def tier_shares(selection: Selection, listed: int) -> dict[str, Fraction]:

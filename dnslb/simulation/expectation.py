@@ -7,15 +7,15 @@ much mail is behind makes shares worse than this says; a network of many caches 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import lru_cache
 from itertools import accumulate
 from math import sqrt
 from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
-from dnslb.answer.service import Preference, ServiceType
-from dnslb.pool.rotation import sample_ring
+from dnslb.answer.sources import bucket_of
+from dnslb.answer.variants import first_choices
 from dnslb.pool.selection import best_tier
 
 if TYPE_CHECKING:
@@ -32,11 +32,15 @@ _MOST_MEMBERS = 16
 
 
 class Asker(NamedTuple):
-    """Who asks: a fraction of all queries, how many these are in a second, and how many networks are alike."""
+    """A network that asks: its fraction of all queries, and how many these are in a second.
+
+    `prefix` is empty where it is not known; so many of them are alike then.
+    """
 
     share: float
     per_second: float
-    number: float = 1.0
+    prefix: bytes = b""
+    alike: float = 1.0
 
 
 class Error(NamedTuple):
@@ -50,38 +54,69 @@ def askers_of(summary: Summary) -> tuple[Asker, ...]:
     """Return who asks. What is not known of anybody for certain comes from as large networks as may be."""
     if not summary.seen or not summary.seconds:
         return ()
-    sure = [entry.number - entry.error for entry in summary.entries]
-    rest = summary.seen - sum(sure)
-    known = [(number, 1.0) for number in sure if number > 0]
-    alike = [(summary.missed, rest / summary.missed)] if summary.missed and rest > 0 else []
+    sure = [(entry.number - entry.error, entry.prefix, 1.0) for entry in summary.entries if entry.number > entry.error]
+    rest = summary.seen - sum(number for number, _, _ in sure)
+    if rest > 0 and summary.missed:
+        sure.append((summary.missed, b"", rest / summary.missed))
     return tuple(
-        Asker(number / summary.seen, number / summary.seconds, networks) for number, networks in (*known, *alike)
+        Asker(number / summary.seen, number / summary.seconds, prefix, alike) for number, prefix, alike in sure
     )
 
 
 def effective(askers: Iterable[Asker]) -> float | None:
     """Return how many networks of one size would be as even as these, None if nobody asks."""
-    squares = sum(asker.number * asker.share**2 for asker in askers)
+    squares = sum(asker.alike * asker.share**2 for asker in askers)
     return 1 / squares if squares else None
 
 
-def expected_error(service: Service, selection: Selection, askers: Iterable[Asker], ttl: float) -> Error | None:
-    """Return how far shares are off after SECONDS; None if there is nobody to send mail to.
+def expected_error(service: Service, selection: Selection, askers: Sequence[Asker], ttl: float) -> Error | None:
+    """Return how far shares are off after SECONDS; None if nobody asks, or there is nobody to send mail to.
 
-    Each network is somewhere on its way round the ring, and takes as many consecutive variants as it gets answers. The
-    members of a variant get the same. Networks are where they are independently: the squares of their parts add up.
+    Where clients go by source it is how far they are off for as long as the same networks ask.
     """
     choices = best_tier(selection.published)
-    if not choices:
+    if not choices or not askers:
         return None
-    ring = _Ring(tuple(choice.weight for choice in choices), _chosen_from(service, len(choices)))
-    largest, each = 0.0, [0.0] * len(_looked_at(ring))
+    variants = first_choices(service, selection)
+    if not variants:
+        return Error(0.0, choices[0].member.name)
+    largest, place = _by_source(variants, askers) if selection.by_source else _by_turn(variants, askers, ttl)
+    return Error(largest, choices[place].member.name)
+
+
+_Variants = tuple[tuple[int, ...], ...]
+"""The members of each variant, by their places in the pool."""
+
+
+def _by_source(variants: _Variants, askers: Iterable[Asker]) -> tuple[float, int]:
+    """Return the largest error and whose it is: networks that always get the same variant, whatever their size.
+
+    Of those that are not known, which are small, each member has its proportion.
+    """
+    known = [asker for asker in askers if asker.prefix]
+    off: Counter[int] = Counter()
+    even = sum(asker.share for asker in known) / len(variants)
+    for variant in variants:
+        off.subtract(dict.fromkeys(variant, even))
+    for asker in known:
+        off.update(dict.fromkeys(variants[bucket_of(asker.prefix)], asker.share))
+    worst = max(off, key=lambda place: abs(off[place]))
+    return abs(off[worst]) / len(variants[0]), worst
+
+
+def _by_turn(variants: _Variants, askers: Iterable[Asker], ttl: float) -> tuple[float, int]:
+    """Return the largest error and whose it is: networks that go round the ring, each from anywhere on it.
+
+    A network gets as many consecutive variants as it gets answers. Where they begin is independent: squares add up.
+    """
+    each_in = Counter(place for variant in variants for place in variant)
+    looked_at = tuple(place for place, _ in each_in.most_common(_MOST_MEMBERS))
+    largest, each = 0.0, [0.0] * len(looked_at)
     for answers, load in _loads(askers, ttl).items():
-        deviations = _deviations(ring, answers)
+        deviations = _deviations(variants, looked_at, answers)
         largest += load * deviations.largest**2
-        each = [sum_ + load * deviation**2 for sum_, deviation in zip(each, deviations.each, strict=True)]
-    worst = _looked_at(ring)[each.index(max(each))]
-    return Error(sqrt(largest), choices[worst].member.name)
+        each = [before + load * deviation**2 for before, deviation in zip(each, deviations.each, strict=True)]
+    return sqrt(largest), looked_at[each.index(max(each))]
 
 
 def _loads(askers: Iterable[Asker], ttl: float) -> Mapping[int, float]:
@@ -90,57 +125,33 @@ def _loads(askers: Iterable[Asker], ttl: float) -> Mapping[int, float]:
     Of those that ask less than once in the time only some do: each answer is for as much mail the more.
     """
     loads: defaultdict[int, float] = defaultdict(float)
-    for share, per_second, number in askers:
+    for share, per_second, _, alike in askers:
         asked = per_second * SECONDS
         held = max(1.0, SECONDS / ttl) if ttl else asked
-        loads[max(1, round(min(asked, held)))] += number * share**2 / min(1.0, asked)
+        loads[max(1, round(min(asked, held)))] += alike * share**2 / min(1.0, asked)
     return loads
 
 
-class _Ring(NamedTuple):
-    """What a ring is made from: the weights, and among how many members of a variant a client chooses."""
-
-    weights: tuple[int, ...]
-    chosen_from: int
-
-
-def _chosen_from(service: Service, members: int) -> int:
-    """Return among how many members a client chooses. SRV records and lists of all members are always the same."""
-    if service.type is ServiceType.SRV:
-        return members
-    ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
-    return 1 if ranked else min(service.records or members, members)
-
-
-def _looked_at(ring: _Ring) -> Sequence[int]:
-    """Return the members that are looked at."""
-    return sorted(range(len(ring.weights)), key=lambda index: -ring.weights[index])[:_MOST_MEMBERS]
-
-
 class _Deviations(NamedTuple):
-    """How far the largest members of a ring are off, on average over all beginnings: the furthest, and each."""
+    """How far members of a ring are off, on average over all beginnings: the furthest of them, and each."""
 
     largest: float
     each: tuple[float, ...]
 
 
 @lru_cache(maxsize=4096)
-def _deviations(ring: _Ring, answers: int) -> _Deviations:
+def _deviations(variants: _Variants, looked_at: tuple[int, ...], answers: int) -> _Deviations:
     """Return how far members are off in so many consecutive variants, as fractions of what these give."""
-    if ring.chosen_from >= len(ring.weights):
-        return _Deviations(0.0, (0.0,) * len(_looked_at(ring)))
+    picks = answers * len(variants[0])
     # Whole turns are exact.
-    off = [_off(member, answers % len(member)) for member in _presences(ring)]
-    picks = answers * ring.chosen_from
+    off = [_off(member, answers % len(member)) for member in _presences(variants, looked_at)]
     return _Deviations(_mean(map(max, *off)) / picks, tuple(_mean(member) / picks for member in off))
 
 
 @lru_cache(maxsize=256)
-def _presences(ring: _Ring) -> tuple[tuple[bool, ...], ...]:
-    """Return for each of the largest members in which variants of the ring it is."""
-    # Those that are first in a ranking are those of a ring with one record.
-    variants = [frozenset(variant) for variant in sample_ring(ring.weights, ring.chosen_from)]
-    return tuple(tuple(member in variant for variant in variants) for member in _looked_at(ring))
+def _presences(variants: _Variants, looked_at: tuple[int, ...]) -> tuple[tuple[bool, ...], ...]:
+    """Return for each member that is looked at in which variants it is."""
+    return tuple(tuple(place in variant for variant in variants) for place in looked_at)
 
 
 def _off(presence: Sequence[bool], window: int) -> list[float]:

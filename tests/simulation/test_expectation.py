@@ -1,5 +1,6 @@
 """How far shares are off to be expected, beside what a simulation finds."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -7,9 +8,11 @@ import pytest
 
 from dnslb.answer.service import Preference, Service, ServiceType
 from dnslb.answer.sketch import Entry, Summary
+from dnslb.answer.sources import bucket_of
+from dnslb.answer.variants import led_to, service_shares
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds
-from dnslb.pool.member import Pool
+from dnslb.pool.member import Policy, Pool
 from dnslb.pool.rotation import sample_ring
 from dnslb.pool.selection import Candidate, Selection, select
 from dnslb.simulation.expectation import Asker, Error, askers_of, effective, expected_error
@@ -71,7 +74,7 @@ def test_shorter_ttls_and_more_resolvers_make_it_better() -> None:
     """Four equal ones halve it, as independent ones do."""
     by_ttl = [_expected(_BUSY, ttl=ttl).largest for ttl in (900, 300, 100, 30, 10)]
     assert all(longer > shorter for longer, shorter in pairwise(by_ttl))
-    assert _expected(Asker(0.25, 1.0, 4)).largest == pytest.approx(_expected(_BUSY).largest / 2)
+    assert _expected(Asker(0.25, 1.0, alike=4)).largest == pytest.approx(_expected(_BUSY).largest / 2)
 
 
 def test_a_long_ttl_is_at_its_worst_when_a_cache_has_one_answer() -> None:
@@ -84,8 +87,8 @@ def test_a_long_ttl_is_at_its_worst_when_a_cache_has_one_answer() -> None:
 
 def test_many_that_ask_less_than_once_count_by_their_answers() -> None:
     """A thousand of which a tenth ask are as even as a hundred that ask once."""
-    some = _expected(Asker(0.001, 0.1 / 900, 1000))
-    assert some.largest == pytest.approx(_expected(Asker(0.01, 1 / 900, 100)).largest)
+    some = _expected(Asker(0.001, 0.1 / 900, alike=1000))
+    assert some.largest == pytest.approx(_expected(Asker(0.01, 1 / 900, alike=100)).largest)
 
 
 def test_whole_turns_are_exact() -> None:
@@ -117,9 +120,10 @@ def test_the_member_that_is_off_most_is_named() -> None:
 
 
 def test_nobody_to_send_mail_to_is_no_error() -> None:
-    """An empty selection means SERVFAIL."""
+    """An empty selection means SERVFAIL. And nobody who asks gets no wrong share."""
     nobody = select(pool(), [], frozenset())
     assert expected_error(service(records=1), nobody, [_BUSY], 60) is None
+    assert expected_error(service(records=1), _selection(_pool(1, 1)), [], 60) is None
 
 
 def test_of_a_large_pool_members_are_not_all_looked_at() -> None:
@@ -128,12 +132,31 @@ def test_of_a_large_pool_members_are_not_all_looked_at() -> None:
     assert _expected(_BUSY, of=of).member == "mx201"
 
 
+def test_by_source_the_largest_network_goes_to_one_member() -> None:
+    """And stays there, however long one waits: where it is led to, its part of the mail is too much."""
+    of = replace(_pool(5, 3, 1, 1), policy=Policy.SOURCE_HASH)
+    kind, large = service(records=1), Asker(0.4, 1.0, b"\xc0\x00\x02")
+    (member_of,) = led_to(kind, _selection(of), bucket_of(large.prefix)).first
+    found = _expected(large, Asker(0.1, 1.0, alike=6), of=of, kind=kind)
+    share = float(service_shares(kind, _selection(of))[member_of])
+    assert (found.largest, found.member) == (pytest.approx(0.4 * (1 - share)), member_of)
+    assert _expected(large, of=of, kind=service(records=1, ttl=1)).largest == pytest.approx(found.largest)
+
+
+def test_by_source_many_small_networks_are_even() -> None:
+    """A thousand of one size are off by what chance makes of them; with two records by less."""
+    of = replace(_pool(5, 3, 1, 1), policy=Policy.SOURCE_HASH)
+    many = [Asker(0.001, 1.0, bytes([10, n // 256, n % 256])) for n in range(1000)]
+    assert 0 < _expected(*many, of=of).largest < 0.04
+    assert _expected(*many, of=of, kind=service(records=None)).largest == 0
+
+
 def test_askers_are_what_is_certain_of_a_sketch() -> None:
     """What is not certain of one prefix is of as few others as it can be of."""
     entries = (Entry(b"aaa", 60, 10), Entry(b"bbb", 30, 30), Entry(b"ccc", 10, 0))
     found = askers_of(Summary(1.0, 2.0, 100.0, 100.0, 20.0, entries))
-    assert found == (Asker(0.5, 0.5), Asker(0.1, 0.1), Asker(0.2, 0.2, 2.0))
-    assert sum(asker.share * asker.number for asker in found) == pytest.approx(1)
+    assert found == (Asker(0.5, 0.5, b"aaa"), Asker(0.1, 0.1, b"ccc"), Asker(0.2, 0.2, alike=2.0))
+    assert sum(asker.share * asker.alike for asker in found) == pytest.approx(1)
 
 
 def test_before_the_first_query_there_is_nobody() -> None:
@@ -144,5 +167,5 @@ def test_before_the_first_query_there_is_nobody() -> None:
 
 def test_the_effective_number_is_that_of_equal_ones() -> None:
     """Ten equal ones are ten; one with nearly all is little more than one."""
-    assert effective([Asker(0.1, 1.0, 10)]) == pytest.approx(10)
-    assert effective([Asker(0.9, 1.0), Asker(0.001, 1.0, 100)]) == pytest.approx(1.23, abs=0.01)
+    assert effective([Asker(0.1, 1.0, alike=10)]) == pytest.approx(10)
+    assert effective([Asker(0.9, 1.0), Asker(0.001, 1.0, alike=100)]) == pytest.approx(1.23, abs=0.01)
