@@ -97,7 +97,7 @@ class PoolTable(Table):
     """[pool.NAME], without its members."""
 
     probe: str = Field(description="the name of a probe")
-    policy: Annotated[Policy, PlainValidator(values.one_of(Policy, "latency"))] = Policy.WEIGHTED
+    policy: Annotated[Policy, PlainValidator(values.one_of(Policy))] = Policy.WEIGHTED
     all_down: Annotated[AllDown, PlainValidator(values.one_of(AllDown))] = AllDown.SERVE_ALL
     min_healthy: float = Field(default=0.0, ge=0, le=1, description="a fraction from 0 to 1")
     slow_start: DurationOrNone = 120.0

@@ -229,16 +229,14 @@ def companion(value: object) -> ServiceType:
     raise ValueError('expected "MX" or "SRV"')
 
 
-def one_of(words: type[Word], *later: str) -> Callable[[object], Word]:
-    """Return a reader of one of the words; those of a later version are told apart from unknown ones."""
+def one_of(words: type[Word]) -> Callable[[object], Word]:
+    """Return a reader of one of the words."""
     known = ", ".join(word.value for word in words)
 
     def read(value: object) -> Word:
         for word in words:
             if value == word.value:
                 return word
-        if value in later:
-            raise ValueError(f"not available in this version yet; available: {known}")
         raise ValueError(f"expected one of {known}")
 
     return read

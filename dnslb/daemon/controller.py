@@ -37,7 +37,7 @@ from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
 from dnslb.pool.member import Member
-from dnslb.pool.portion import WHOLE, portion_of
+from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
@@ -421,7 +421,7 @@ def _remembered(settings: Settings, remembered: Remembered, now: float) -> Roste
 
     def standing(key: Key, _member: Member) -> Standing:
         health = believed.get(key, Health())
-        portion = portion_of(health, None, settings.pools[key[0]].slow_start, now, WHOLE)
+        portion = portion_of(health, UNPACED, settings.pools[key[0]].slow_start, now, WHOLE)
         return Standing(remembered.admins.get(key, Admin()), health, portion)
 
     return Roster.of(settings.pools.values(), settings.targets, standing)

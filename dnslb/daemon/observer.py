@@ -13,6 +13,7 @@ from typing import Any
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.roster import Entry, Key, Roster, Standing
 from dnslb.metrics import Metrics
+from dnslb.pool.admin import AdminState
 from dnslb.pool.guard import Guard, held, judge_fall
 from dnslb.pool.health import (
     AT_WORK,
@@ -26,17 +27,17 @@ from dnslb.pool.health import (
     next_probe,
     observe,
 )
-from dnslb.pool.member import Pool
+from dnslb.pool.member import Policy, Pool
 from dnslb.pool.outlook import Outlook, coarse, next_change
-from dnslb.pool.portion import WHOLE, median_of, portion_of
+from dnslb.pool.portion import UNPACED, WHOLE, Pace, fastest_of, median_of, portion_of
 from dnslb.pool.selection import QUESTIONS
 from dnslb.probe.recipe import Target
 from dnslb.probe.tcp import Address, bare_connect, source_for
 from dnslb.probe.transcript import Report
 from dnslb.publisher import Publisher
 
-_MEDIAN_SECONDS = 1.0
-"""A pool's median greeting time is computed at most so often: with a thousand members it is a thousand numbers."""
+_PACE_SECONDS = 1.0
+"""How soon a pool greets is computed at most so often: with a thousand members it is a thousand numbers."""
 
 _SECOND_LOOK_SECONDS = 3.0
 """How long a bare connection may take that tells a fault of the members from one of the prober."""
@@ -80,7 +81,7 @@ class Observer:
         self._alone = alone
         self._spawn = spawn
         self._wall = wall
-        self._medians: dict[str, tuple[float, float | None]] = {}
+        self._paces: dict[str, tuple[float, Pace]] = {}
         self._guards: dict[str, Guard] = {}
         self._asked: dict[tuple[str, Verdict], float] = {}
         """Until when (loop time) a pool's members need not be asked again for a verdict that one of them has given."""
@@ -171,7 +172,7 @@ class Observer:
         """Give the member the part of its weight that it has earned, and publish the pool if anything is different."""
         standing = entry.standing
         portion = portion_of(
-            standing.health, self._median(pool), self._pools()[pool].slow_start, self._wall(), standing.portion
+            standing.health, self._pace(pool), self._pools()[pool].slow_start, self._wall(), standing.portion
         )
         outlook = self._outlook(pool, entry)
         if touched or (portion, outlook) != (standing.portion, standing.outlook):
@@ -189,14 +190,18 @@ class Observer:
             next_change(standing.health, entry.thresholds, slow_start, standing.leaves_at, self._wall()), steps
         )
 
-    def _median(self, pool: str) -> float | None:
-        """Return the pool's median greeting time in milliseconds, None if there is none to compare with."""
+    def _pace(self, pool: str) -> Pace:
+        """Return how soon the pool's members greet now, or did a second ago."""
         now = asyncio.get_running_loop().time()
-        at, median = self._medians.get(pool, (now, None))
-        if median is None or now - at >= _MEDIAN_SECONDS:
-            median = median_of(entry.standing.health for entry in self._roster().entries(pool))
-            self._medians[pool] = (now, median)
-        return median
+        at, pace = self._paces.get(pool, (now, UNPACED))
+        if pace.median_ms is None or now - at >= _PACE_SECONDS:
+            standings = [entry.standing for entry in self._roster().entries(pool)]
+            # Drained ones take no mail, and greet all the sooner.
+            ready = (standing.health for standing in standings if standing.admin.state is AdminState.READY)
+            fastest = fastest_of(ready) if self._pools()[pool].policy is Policy.LATENCY else None
+            pace = Pace(median_of(standing.health for standing in standings), fastest)
+            self._paces[pool] = (now, pace)
+        return pace
 
     async def tick(self) -> None:
         """Follow the clock, for ever: what time alone changes is looked at each second."""

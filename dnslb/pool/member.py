@@ -10,12 +10,14 @@ Address = IPv4Address | IPv6Address
 class Policy(StrEnum):
     """How the members of a tier share new connections: by weight, all alike, or each client with a member of its own.
 
-    With `source-hash` it is clients, and not connections, that are shared by weight.
+    With `source-hash` it is clients, and not connections, that are shared by weight. With `latency` members that greet
+    later than the fastest count with less of their weight.
     """
 
     WEIGHTED = "weighted"
     ROUND_ROBIN = "round-robin"
     SOURCE_HASH = "source-hash"
+    LATENCY = "latency"
 
 
 class AllDown(StrEnum):

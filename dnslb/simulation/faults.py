@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Effect, Health, ProbeResult, State, Verdict, next_probe, observe
 from dnslb.pool.outlook import coarse, next_change
-from dnslb.pool.portion import next_step_in, portion_of
+from dnslb.pool.portion import UNPACED, next_step_in, portion_of
 from dnslb.pool.selection import Candidate, Selection, select
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _story(member: Member, faults: Sequence[Fault], rules: Rules, duration: floa
         if now >= probe_at:
             health = observe(health, _found(faults, now), thresholds)
             probe_at = now + next_probe(health, thresholds).delay
-        portion = portion_of(health, None, slow_start, now, portion)
+        portion = portion_of(health, UNPACED, slow_start, now, portion)
         outlook = coarse(next_change(health, thresholds, slow_start, None, now), rules.steps)
         if (health.state, portion, outlook) != (said.health.state, said.portion, said.outlook):
             said = Candidate(member, Admin(), health, portion, outlook)

@@ -1,7 +1,7 @@
 """What follows from a probe's result: health, weight, alerts, and doubt in the prober itself."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_address
@@ -14,8 +14,9 @@ from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.metrics import Metrics, Reading
-from dnslb.pool.admin import Admin
+from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, ProbeResult, State, Thresholds, Verdict
+from dnslb.pool.member import Policy
 from dnslb.pool.outlook import Outlook
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.transcript import Report
@@ -57,10 +58,13 @@ class Touched:
 
 
 class Stage:
-    """An observer of one pool whose members are up, with a clock that the test turns."""
+    """An observer of one pool whose members are up, with a clock that the test turns; some share a rack."""
 
-    def __init__(self, *names: str, slow_start: float = 0.0, fall: int = 1) -> None:
-        members = [member(name, f"127.0.0.{number}") for number, name in enumerate(names, 1)]
+    def __init__(self, *names: str, slow_start: float = 0.0, fall: int = 1, rack: Collection[str] = ()) -> None:
+        members = [
+            member(name, f"127.0.0.{number}", group="r1" if name in rack else "")
+            for number, name in enumerate(names, 1)
+        ]
         self.pool = replace(pool(*members), slow_start=slow_start)
         thresholds = Thresholds(RECIPE.rise, fall, RECIPE.interval)
         self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in members}
@@ -179,6 +183,47 @@ async def test_a_member_far_slower_than_its_pool_gets_less() -> None:
     assert stage.find("mx3", Verdict.SLOW, ms=5000.0).portion.percent == 10
     assert stage.standings["mx3"].portion.slow
     assert stage.standings["mx1"].portion.percent == 100
+
+
+def _greet(stage: Stage, **greetings: float) -> list[int]:
+    """Let probes find members well until what is known of them is no more than their last greetings."""
+    for name, ms in greetings.items():
+        stage.standings[name].health = replace(stage.standings[name].health, smoothed_ms=ms)
+    for name, ms in greetings.items():
+        stage.find(name, Verdict.OK, ms=ms)
+    return [standing.portion.percent for standing in stage.standings.values()]
+
+
+async def test_with_policy_latency_members_get_by_their_greetings() -> None:
+    """Each by its own next probe; answers are touched when a weight changes, and not by each greeting."""
+    stage = Stage("mx1", "mx2", "mx3")
+    stage.pool = replace(stage.pool, policy=Policy.LATENCY)
+    assert _greet(stage, mx1=40.0, mx2=80.0, mx3=400.0) == [100, 50, 25]
+    stage.publisher.pools.clear()
+    assert _greet(stage, mx1=42.0, mx2=77.0, mx3=300.0) == [100, 50, 25]
+    assert stage.publisher.pools == []
+    assert stage.standings["mx2"].portion.why == "it greets after 80 ms, the fastest after 40 ms"
+
+
+async def test_with_another_policy_latency_is_shown_only() -> None:
+    """A member that greets ten times later than the others is well."""
+    stage = Stage("mx1", "mx2", "mx3")
+    assert _greet(stage, mx1=4.0, mx2=40.0, mx3=400.0) == [100, 100, 100]
+
+
+async def test_a_drained_member_is_not_the_fastest() -> None:
+    """It has nothing to do, and nobody is compared with it."""
+    stage = Stage("mx1", "mx2", "mx3")
+    stage.pool = replace(stage.pool, policy=Policy.LATENCY)
+    stage.standings["mx1"].admin = Admin(AdminState.DRAIN)
+    assert _greet(stage, mx1=11.0, mx2=100.0, mx3=100.0)[1:] == [100, 100]
+
+
+async def test_a_rack_that_dies_is_out_at_once() -> None:
+    """Half of a pool, and no sign that the prober is at fault."""
+    stage = Stage("mx1", "mx2", "mx3", "mx4", rack=("mx1", "mx2"))
+    assert [stage.find(name, Verdict.TIMEOUT).health.state for name in ("mx1", "mx2")] == [State.DOWN, State.DOWN]
+    assert [stage.find(name, Verdict.TIMEOUT).health.state for name in ("mx3", "mx4")] == [State.UP, State.UP]
 
 
 async def test_a_member_that_comes_back_begins_with_a_tenth() -> None:
