@@ -62,6 +62,24 @@ def test_shares_are_told_for_now_and_after() -> None:
     assert found["panics"] == []
 
 
+def test_a_plan_opens_tiers_by_need() -> None:
+    """What a drain leaves is too few: the spare joins, beside the members that stay."""
+    view = view_of(pool(*TRIO[:2], member("spare", weight=30, tier=2), tier_min=2))
+    found = planned(view, *drained("mx1"))
+    assert shares(found["before"]["inbound"]) == {"mx1": 0.625, "mx2": 0.375, "spare": 0.0}
+    assert shares(found["after"]["inbound"]) == {"mx2": 0.5, "spare": 0.5}
+    spare = found["after"]["inbound"]["members"]["spare"]
+    assert (spare["tier"], spare["rule"][:17]) == (2, "up, joins tier 1 ")
+
+
+def test_a_plan_counts_a_group_as_one() -> None:
+    """A drain of one of two in a rack is no panic where both of them would be."""
+    rack = [member(name, weight=30, group="r1") for name in ("mx1", "mx2")]
+    view = view_of(pool(*rack, member("mx3", weight=40), min_healthy=0.5))
+    assert planned(view, *drained("mx1"))["panics"] == []
+    assert planned(view, *drained("mx1", "mx2"))["panics"] == ["inbound"]
+
+
 def test_nothing_is_changed() -> None:
     """The daemon's own values are as they were: another plan begins where this one did."""
     view = view_of(pool(*TRIO))

@@ -5,6 +5,7 @@ from itertools import pairwise
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import AllDown
 from dnslb.pool.outlook import step_at
+from dnslb.pool.selection import best_tier
 from dnslb.simulation.faults import Epoch, Fault, Rules, epochs_of
 from tests.conftest import member, pool
 
@@ -45,6 +46,20 @@ def test_two_faults_of_one_member_are_one_after_the_other() -> None:
     faults = [Fault("mx2", 100, 200), Fault("mx2", 1000, 1100)]
     found = epochs_of(Rules(pool(*_MEMBERS), _THRESHOLDS), faults, 3600)
     assert [epoch.begin for epoch in found if len(epoch.selection.published) == 1] == [108, 200, 1011, 1100]
+
+
+def test_tiers_open_by_need() -> None:
+    """While one of two is out the spare stands beside the other, in the same tier."""
+    of = pool(*_MEMBERS, member("spare", tier=2), tier_min=2)
+    found = epochs_of(Rules(of, _THRESHOLDS), [Fault("mx1", 600, 700)], 3600)
+    joined = [(epoch.begin, [c.member.name for c in best_tier(epoch.selection.published)]) for epoch in found]
+    assert joined == [
+        (0, ["mx1", "mx2"]),
+        (600, ["mx1", "mx2"]),
+        (608, ["mx2", "spare"]),
+        (700, ["mx2", "spare"]),
+        (718, ["mx1", "mx2"]),
+    ]
 
 
 def test_a_slow_start_brings_it_back_by_steps() -> None:

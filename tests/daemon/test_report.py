@@ -1,0 +1,54 @@
+"""What the status says of members whose weight, tier or group is not counted as configured."""
+
+from typing import Any
+
+from dnslb.daemon.report import View, pools_json
+from dnslb.daemon.roster import Entry, Roster, Standing
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, State, Thresholds, Verdict
+from dnslb.pool.member import Policy, Pool
+from dnslb.pool.portion import WHOLE, Pace, portion_of
+from dnslb.pool.selection import select
+from tests.conftest import member, pool
+
+_WELL = Health(State.UP, Verdict.OK)
+_DOWN = Standing(Admin(), Health(State.DOWN, Verdict.REFUSED))
+
+
+def _told(of: Pool, **standings: Standing) -> dict[str, Any]:
+    """Return the status of a pool; members that are not spoken of are up."""
+    entries = {
+        (of.name, one.name): Entry(one, Thresholds(1, 1, 10), standings.get(one.name, Standing(Admin(), _WELL)))
+        for one in of.members
+    }
+    roster = Roster(entries)
+    selections = {of.name: select(of, roster.candidates(of.name), frozenset())}
+    found: dict[str, Any] = pools_json(View({of.name: of}, (), roster, selections))[of.name]
+    return found
+
+
+def test_who_is_outrun_is_up() -> None:
+    """The policy gives it less, and nothing is wrong with it."""
+    greeting = Health(State.UP, Verdict.OK, smoothed_ms=180.0)
+    standing = Standing(Admin(), greeting, portion_of(greeting, Pace(40.0, 40.0), 0.0, 0.0, WHOLE))
+    found = _told(pool(member("mx1", weight=50), member("mx2", weight=50), policy=Policy.LATENCY), mx2=standing)
+    mx2 = found["members"]["mx2"]
+    assert (mx2["state"], mx2["verdict"], mx2["weight"], mx2["effective_weight"]) == ("up", "ok", 50, 12.5)
+    assert mx2["rule"] == "up, with 25 % of its weight (it greets after 180 ms, the fastest after 40 ms)"
+    assert (found["healthy_weight"], found["members"]["mx1"]["share"], mx2["share"]) == (100, 0.8, 0.2)
+
+
+def test_the_tier_that_is_shown_is_the_configured_one() -> None:
+    """The share and the rule say that it has joined a better one."""
+    found = _told(pool(member("mx1"), member("mx2"), member("spare", tier=2), tier_min=2), mx2=_DOWN)
+    spare = found["members"]["spare"]
+    assert (spare["tier"], spare["share"], spare["published"]) == (2, 0.5, True)
+    assert spare["rule"] == "up, joins tier 1 because fewer than 2 of it are published (tier_min)"
+
+
+def test_healthy_weight_counts_a_group_as_a_whole() -> None:
+    """What is shown beside PANIC is what `min_healthy` is held against."""
+    of = pool(member("mx1", group="r1"), member("mx2", group="r1"), member("mx3"), min_healthy=0.5)
+    for down, healthy, panic in ((("mx1",), 3, False), (("mx1", "mx2"), 1, True)):
+        found = _told(of, **dict.fromkeys(down, _DOWN))
+        assert (found["healthy_weight"], found["total_weight"], found["panic"]) == (healthy, 3, panic)
