@@ -101,7 +101,7 @@ def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Repor
         if lacking and len(lacking) < len(lists):
             verb = "has" if len(lacking) == 1 else "have"
             report.warn(
-                path, f"{', '.join(lacking)} {verb} no {family} address: shares differ for {family}-only clients"
+                path, f"{', '.join(lacking)} {verb} no {family} address: mail over {family} goes to the others alone"
             )
 
 
