@@ -92,13 +92,16 @@ class Pooled(Protocol):
         """Return the port of all."""
 
 
-def pool(members: Pooled, weights: Mapping[str, int] | None = None) -> str:
-    """Return the configuration of the pool `mail`; members that `weights` does not name weigh 1."""
+def pool(members: Pooled, weights: Mapping[str, int] | None = None, keys: str = "") -> str:
+    """Return the configuration of the pool `mail`; members that `weights` does not name weigh 1.
+
+    `keys` are more lines of its table.
+    """
     weighed = dict.fromkeys(members.addresses, 1) | dict(weights or {})
     text = [
         MEMBER.format(name=name, address=members.addresses[name], weight=weight) for name, weight in weighed.items()
     ]
-    return '[pool.mail]\nprobe = "quick"\n' + "".join(text)
+    return f'[pool.mail]\nprobe = "quick"\n{keys}\n' + "".join(text)
 
 
 class Daemon:
@@ -112,9 +115,10 @@ class Daemon:
         weights: Mapping[str, int] | None = None,
         zone: str = "",
         probe: str = "",
+        keys: str = "",
         listen: Sequence[str] = ("127.0.0.1",),
     ) -> None:
-        self._stage, self._members, self._probe = stage, members, probe
+        self._stage, self._members, self._probe, self._keys = stage, members, probe, keys
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -125,7 +129,7 @@ class Daemon:
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
         server = SERVER.format(listen=json.dumps(self._listen), members=self._members.port, probe=self._probe)
-        self.config.write_text(server + pool(self._members, weights) + SERVICES)
+        self.config.write_text(server + pool(self._members, weights, self._keys) + SERVICES)
 
     def start(self) -> Process:
         """Start the daemon, and wait until it answers."""
