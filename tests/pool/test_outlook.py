@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnslb.pool.health import Health, ProbeResult, State, Thresholds, Verdict, next_probe, observe
+from dnslb.pool.health import Effect, Health, Patience, ProbeResult, State, Thresholds, Verdict, next_probe, observe
 from dnslb.pool.outlook import Outlook, coarse, merged, next_change, staircase, step_at
 from dnslb.probe.verdict import EFFECTS
 
@@ -70,6 +70,13 @@ def test_too_many_failures_in_a_while_need_fewer_probes() -> None:
     assert _change(_after(Verdict.OK, Verdict.REFUSED, health=health)) == Outlook(1, "fails, and is being confirmed")
 
 
+def test_what_argues_for_another_state_has_a_row_of_its_own() -> None:
+    """Failures that nearly took the member down bring it no nearer to being degraded."""
+    health = _after(*[Verdict.REFUSED, Verdict.REFUSED, Verdict.OK] * 2)
+    degraded = replace(_found(Verdict.TLS_BROKEN), effect=Effect(State.DEGRADED, Patience.CONFIRM))
+    assert _change(observe(health, degraded, _THRESHOLDS)) == Outlook(3, "fails, and is being confirmed")
+
+
 def test_a_fall_that_is_held_may_come_with_the_next_probe() -> None:
     """The guard holds it for one round, in which the member is asked on."""
     health = replace(_after(Verdict.REFUSED, Verdict.REFUSED, Verdict.REFUSED), state=State.UP)
@@ -96,6 +103,11 @@ def test_a_busy_member_leaves_after_a_minute(since: float, seconds: float) -> No
     """It may have time again before; it is never negative, and a clock that was set back only makes it later."""
     health = Health(State.BUSY, busy_since=_NOW - since)
     assert _change(health) == Outlook(seconds, "is busy, and leaves if that lasts")
+
+
+def test_a_member_that_was_busy_and_is_something_else_does_not_leave_for_it() -> None:
+    """What it is now counts."""
+    assert _change(Health(State.DEGRADED, busy_since=_NOW - 45)) is None
 
 
 @pytest.mark.parametrize(("ahead", "seconds"), [(3600, 3600), (1.5, 1.5), (-7, 0), (1e12, 1e12)])
