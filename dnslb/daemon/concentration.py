@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dnslb.answer.sources import V4_PREFIX, V6_PREFIX
+from dnslb.answer.views import Audience
 from dnslb.metrics import ResolversReading
 from dnslb.simulation.expectation import SECONDS, askers_of, effective, expected_error
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from dnslb.answer.service import Service
     from dnslb.answer.sketch import Summary
+    from dnslb.answer.views import Network
     from dnslb.daemon.report import View
     from dnslb.simulation.expectation import Asker
 
@@ -26,9 +28,10 @@ _LISTED = 10
 _STILL_COUNTS = 0.5
 """Who asked once counts until the second halving, which is after ten minutes at the earliest."""
 _V4_OCTETS = V4_PREFIX // 8
+_ALL = Audience()
 
 
-def resolvers_json(summary: Summary, view: View, keys: Iterable[str]) -> dict[str, Any]:
+def resolvers_json(summary: Summary, view: View, keys: Iterable[str], audience: Audience = _ALL) -> dict[str, Any]:
     """Return who asks and what it means for the shares of services, of which `keys` are the names in the status."""
     askers = askers_of(summary)
     even, enough = effective(askers), summary.seen >= ENOUGH
@@ -39,24 +42,25 @@ def resolvers_json(summary: Summary, view: View, keys: Iterable[str]) -> dict[st
         "prefixes_at_least": sum(entry.number - entry.error >= _STILL_COUNTS for entry in summary.entries),
         "largest": [
             {
-                "prefix": _text(entry.prefix),
+                "prefix": str(_network(entry.prefix)),
                 "share": round(entry.number / summary.seen, 4),
                 "at_most_off_by": round(entry.error / summary.seen, 4),
             }
             for entry in summary.entries[:_LISTED]
         ],
         "effective": None if even is None else round(even, 2),
-        "expected_share_error": _expected(askers, view, zip(keys, view.services, strict=True)) if enough else {},
+        "expected_share_error": _expected(askers, view, keys, audience) if enough else {},
     }
 
 
-def _expected(askers: Sequence[Asker], view: View, services: Iterable[tuple[str, Service]]) -> dict[str, Any]:
-    """Return the error to expect of each service that has somebody to send mail to."""
+def _expected(askers: Sequence[Asker], view: View, keys: Iterable[str], audience: Audience) -> dict[str, Any]:
+    """Return the error to expect of each service that anybody asks for and that has somebody to send mail to."""
     found = {}
-    for key, service in islice(services, _MOST_SERVICES):
+    placed = [(_view_of(asker.prefix, audience), asker) for asker in askers]
+    for key, service in islice(zip(keys, view.services, strict=True), _MOST_SERVICES):
         selection = view.selections[service.pool]
         ttl = service.ttl_now(selection)
-        error = expected_error(service, selection, askers, ttl)
+        error = expected_error(service, selection, _asking(service, view.services, placed), ttl)
         if error is not None:
             found[key] = {
                 f"after_{SECONDS // 60:.0f}m": round(error.largest, 4),
@@ -64,6 +68,20 @@ def _expected(askers: Sequence[Asker], view: View, services: Iterable[tuple[str,
                 "worst_member": error.member,
             }
     return found
+
+
+def _view_of(prefix: bytes, audience: Audience) -> str:
+    """Return the view that a network is in, by its first address; "" for none."""
+    source = audience.source_of(_network(prefix).network_address) if prefix and audience.sources else None
+    return "" if source is None else source[0]
+
+
+def _asking(service: Service, services: Iterable[Service], placed: Iterable[tuple[str, Asker]]) -> list[Asker]:
+    """Return those of the askers, each with its view, whom a service is for, by their fractions of these."""
+    views = {each.view for each in services if (each.name, each.type) == (service.name, service.type)}
+    mine = [asker for view, asker in placed if (view if view in views else "") == service.view]
+    whole = sum(asker.share * asker.alike for asker in mine)
+    return [asker._replace(share=asker.share / whole) for asker in mine]
 
 
 def resolvers_reading(summary: Summary) -> ResolversReading | None:
@@ -74,8 +92,7 @@ def resolvers_reading(summary: Summary) -> ResolversReading | None:
     return ResolversReading(summary.entries[0].number / summary.seen, even)
 
 
-def _text(prefix: bytes) -> str:
-    """Return a network as people write it."""
-    if len(prefix) == _V4_OCTETS:
-        return str(ip_network((prefix + bytes(4 - len(prefix)), V4_PREFIX)))
-    return str(ip_network((prefix + bytes(16 - len(prefix)), V6_PREFIX)))
+def _network(prefix: bytes) -> Network:
+    """Return the network of a prefix (see sources)."""
+    octets, length = (4, V4_PREFIX) if len(prefix) == _V4_OCTETS else (16, V6_PREFIX)
+    return ip_network((prefix.ljust(octets, b"\0"), length))

@@ -20,6 +20,7 @@ from dnslb import __version__, config, logs
 from dnslb.answer.service import steps_of
 from dnslb.answer.sketch import Summary, merge
 from dnslb.answer.snapshot import Change, Snapshot
+from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
@@ -347,6 +348,9 @@ class Controller:
         found = report.reading(self._view(), self._publisher.generation, counted)
         return replace(found, resolvers=concentration.resolvers_reading(self._askers()))
 
+    def _audience(self) -> Audience:
+        return self._publisher.world.audience if self._publisher.generation else Audience()
+
     def _askers(self) -> Summary:
         return merge([counters.board.read() for _, counters in self._workers()])
 
@@ -364,7 +368,7 @@ class Controller:
             ],
             "pools": report.pools_json(view),
             "services": services,
-            "resolvers": concentration.resolvers_json(self._askers(), view, services),
+            "resolvers": concentration.resolvers_json(self._askers(), view, services, self._audience()),
         }
 
     def _on_hangup(self) -> None:

@@ -1,7 +1,11 @@
 """The part of the status that says why shares are off."""
 
+from dataclasses import replace
+from ipaddress import IPv4Network
+
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.sketch import Entry, Summary
+from dnslb.answer.views import Audience
 from dnslb.daemon.concentration import ENOUGH, resolvers_json, resolvers_reading
 from dnslb.metrics import ResolversReading
 from tests.conftest import member, pool, service
@@ -37,6 +41,24 @@ def test_it_says_who_asks_and_what_that_means() -> None:
     assert (one["ttl"], one["worst_member"]) == (60, "mx1")
     assert 0.01 < one["after_15m"] < 0.05
     assert (other["ttl"], other["after_15m"]) == (5, 0.0)
+
+
+def test_a_service_is_looked_at_with_those_whom_it_is_for() -> None:
+    """Networks count for their view, and for the others where nothing is for that view; one is all if it is alone."""
+    everybody, one_only = service(records=1, ttl=60), service("relay.lb.test", records=1, ttl=60)
+    internal = replace(everybody, view="internal")
+    nobody = replace(one_only, name=b"\x01x\x00", view="other")
+    entries = tuple(Entry(bytes([10, 0, n]), 50, 0) for n in range(10))
+    summary = Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, (Entry(_V4, 500, 0), *entries))
+    audience = Audience({"internal": (IPv4Network("192.0.2.0/25"),), "other": (IPv4Network("203.0.113.0/24"),)})
+    services = (everybody, internal, one_only, nobody)
+    found = resolvers_json(summary, view_of(_POOL, services=services), ["all", "in", "one", "nobody"], audience)
+    errors = {key: facts["after_15m"] for key, facts in found["expected_share_error"].items()}
+    assert list(errors) == ["all", "in", "one"]
+    alone = _json(Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, (Entry(_V4, 1000, 0),)), everybody)
+    assert isinstance(alone["expected_share_error"], dict)
+    assert errors["in"] == alone["expected_share_error"]["service 0"]["after_15m"]
+    assert errors["all"] < errors["one"] < errors["in"]
 
 
 def test_too_few_queries_say_nothing_of_shares() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -142,6 +143,17 @@ def test_by_source_the_largest_network_goes_to_one_member() -> None:
     assert found.member == member_of
     assert found.largest == pytest.approx(0.4 * (1 - share))
     assert _expected(large, of=of, kind=service(records=1, ttl=1)).largest == pytest.approx(found.largest)
+
+
+def test_by_source_it_is_what_a_simulation_finds() -> None:
+    """On average over the networks that resolvers may be in, within a factor of 1.2: nothing else is left to chance."""
+    of, kind = replace(_pool(5, 3, 1, 1), policy=Policy.SOURCE_HASH), service(records=1, ttl=60)
+    simulated = simulate(Scene(kind, of, _THRESHOLDS, Crowd(50, _ZIPF), 900.0), runs=100)
+    random, found = Random(1), []
+    for _ in range(100):
+        askers = [Asker(size, 1.0, random.randbytes(3)) for size in _ZIPF.sizes(50)]
+        found.append(_expected(*askers, of=of, kind=kind).largest)
+    assert 1 / 1.2 <= sum(found) / len(found) / simulated.largest <= 1.2
 
 
 def test_by_source_many_small_networks_are_even() -> None:
