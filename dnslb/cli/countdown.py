@@ -10,6 +10,7 @@ import click
 
 from dnslb.cli.options import Daemon, Failed
 from dnslb.cli.output import duration
+from dnslb.cli.window import words as window_words
 
 _POLL = 1.0
 
@@ -47,24 +48,42 @@ def wait_for_end(
     timeout: float | None,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Return the member's facts when it is safe to stop.
+    """Return the member's facts when it is safe to stop; a drain that is announced is waited for.
 
     Raise NotYet after `timeout` seconds, Failed if somebody wants the member back.
     """
     began = time.monotonic()
+    planned = False
     while True:
         facts: dict[str, Any] = daemon.ask("status")["pools"].get(pool, {}).get("members", {}).get(member, {})
-        drain = facts.get("drain")
-        if drain is None:
-            raise Failed(f"{pool}/{member} drains no more: somebody has set it to {facts.get('admin', 'be gone')}")
-        if drain["safe_to_stop"]:
+        drain, window = facts.get("drain"), facts.get("window")
+        if drain is not None and drain["safe_to_stop"]:
             _show("")
             return facts
+        progress = _progress(drain, window)
+        if not progress:
+            raise Failed(f"{pool}/{member} {_no_more(facts, planned=planned)}")
+        planned = window is not None
         if timeout is not None and time.monotonic() - began >= timeout:
             _show("")
-            raise NotYet(f"{pool}/{member} is {words(drain)}", facts)
-        _show(words(drain))
+            raise NotYet(f"{pool}/{member} {progress}", facts)
+        _show(progress)
         pause(_POLL)
+
+
+def _progress(drain: Mapping[str, Any] | None, window: Mapping[str, Any] | None) -> str:
+    """Return what is being waited for, as a predicate, "" if there is nothing of the kind."""
+    if drain is not None:
+        return f"is {words(drain)}"
+    return window_words(window) if window is not None and window["state"] == "announced" else ""
+
+
+def _no_more(facts: Mapping[str, Any], *, planned: bool) -> str:
+    """Return why nobody need wait any more; `planned` says whether it had a window a moment ago."""
+    state = facts.get("admin", "be gone")
+    if planned:
+        return f"drains no more: its window is over or cancelled before it was safe to stop, and it is set to {state}"
+    return f"drains no more: somebody has set it to {state}"
 
 
 def _show(text: str) -> None:

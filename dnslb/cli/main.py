@@ -12,7 +12,7 @@ _COMMANDS = {
     "demo": ("dnslb.cli.demo", "Show the whole product on this machine, with no set-up."),
     "status": ("dnslb.cli.status", "Show pools, members, services and workers."),
     "pool": ("dnslb.cli.status", "Show one pool: each member, and why it is published or not."),
-    "drain": ("dnslb.cli.member", "Take a member out of the answers; go on probing it."),
+    "drain": ("dnslb.cli.drain", "Take a member out of the answers, now or later; go on probing it."),
     "ready": ("dnslb.cli.member", "Put a member back."),
     "maint": ("dnslb.cli.member", "Take a member out of the answers while any other is left."),
     "weight": ("dnslb.cli.member", "Change a member's weight until further notice."),

@@ -1,4 +1,4 @@
-"""`dnslb drain`, `ready`, `maint` and `weight`: what people say of one member."""
+"""`dnslb ready`, `maint` and `weight`: what people say of one member (`drain` has a module of its own)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from dnslb.cli.countdown import NotYet, wait_for_end, words
-from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
+from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
+from dnslb.cli.window import span, words
 
 _MAX_WEIGHT = 65_535
 
@@ -52,52 +52,12 @@ class _WeightType(click.ParamType[int | None]):
         return int(str(value))
 
 
-_target = click.argument("target", type=TargetType(), metavar="POOL/MEMBER")
-_reason = click.option("--reason", default="", metavar="TEXT", help="Why: others see it in `dnslb events`.")
+target_argument = click.argument("target", type=TargetType(), metavar="POOL/MEMBER")
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why: others see it in `dnslb events`.")
 
 
 def _changes_member(command: Callable[..., None]) -> Callable[..., None]:
-    return click.command(_target(_reason(talks_to_daemon(command))))
-
-
-@click.command
-@_target
-@_reason
-@click.option("--wait", is_flag=True, help="Return when the member is safe to stop.")
-@click.option("--timeout", type=SpanType(), metavar="10m", help="With --wait: give up after so long, with status 1.")
-@talks_to_daemon
-def drain(  # noqa: PLR0913 -- one for each option
-    daemon: Daemon, target: Target, *, reason: str, wait: bool, timeout: float | None, as_json: bool
-) -> None:
-    """Take a member out of the answers; go on probing it.
-
-    Resolvers keep old answers for their TTL, and clients keep connections: keep the server running until `dnslb pool`
-    says that it is safe to stop, or let --wait tell you. If no other member is left that can take mail, it stays in
-    the answers, and you are told so. The state is remembered over restarts.
-
-    \b
-    Example: dnslb drain inbound/mx1 --reason "new kernel"
-             dnslb drain inbound/mx1 --wait && ssh mx1 reboot
-    """  # noqa: D301 -- click's mark for a paragraph to be left as it is
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout is for --wait: without it this command does not wait")
-    if not wait:
-        _set_admin(daemon, target, "drain", reason, as_json=as_json)
-        return
-    if as_json:
-        daemon.ask("admin", _admin_args(target, "drain", reason))
-    else:
-        _set_admin(daemon, target, "drain", reason, as_json=False)
-    try:
-        facts = wait_for_end(daemon, target.pool, target.member, timeout)
-    except NotYet as error:
-        if as_json:
-            emit_json(error.facts)
-        raise
-    if as_json:
-        emit_json(facts)
-    else:
-        emit(f"{target} is {words(facts['drain'])}.")
+    return click.command(target_argument(reason_option(talks_to_daemon(command))))
 
 
 @_changes_member
@@ -121,9 +81,9 @@ def ready(daemon: Daemon, target: Target, *, reason: str, as_json: bool) -> None
 
 
 @click.command
-@_target
+@target_argument
 @click.argument("weight", type=_WeightType(), metavar="N|default")
-@_reason
+@reason_option
 @talks_to_daemon
 def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, as_json: bool) -> None:
     """Change a member's weight until further notice.
@@ -142,19 +102,42 @@ def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, a
         return
     place = _place(result, just_taken_out=False)
     emit(f"{target} has weight {result['effective_weight']} now{_note(weight, result)}: {place}.")
+    _say_window(result)
 
 
 def _set_admin(daemon: Daemon, target: Target, state: str, reason: str, *, as_json: bool) -> None:
-    result = daemon.ask("admin", _admin_args(target, state, reason))
+    result = daemon.ask("admin", admin_args(target, state, reason))
     if as_json:
         emit_json(result)
-        return
-    emit(_sentence(target, result))
-    if state != "ready" and not result["published"]:
-        emit(_caution(target, daemon.ask("status")))
+    else:
+        say_admin(daemon, target, result)
 
 
-def _admin_args(target: Target, state: str, reason: str) -> dict[str, str]:
+def say_admin(daemon: Daemon, target: Target, result: dict[str, Any]) -> None:
+    """Tell what a new admin state has changed."""
+    emit(sentence(target, result))
+    if result.get("cancelled"):
+        emit(f"Its window at {span(result['cancelled'])} is cancelled.")
+    _say_window(result)
+    if result["admin"] != "ready" and not result["published"]:
+        emit(caution(target, daemon.ask("status")))
+    warn(result)
+
+
+def _say_window(result: dict[str, Any]) -> None:
+    """Tell of a window that is not changed by what was said."""
+    if result.get("window"):
+        emit(f"Its window stays: {words(result['window'])}.")
+
+
+def warn(result: dict[str, Any]) -> None:
+    """Tell, apart from the facts, what is wrong with a change that was made."""
+    for text in result.get("warnings", ()):
+        click.echo(f"Warning: {plain(text)}", err=True)
+
+
+def admin_args(target: Target, state: str, reason: str) -> dict[str, str]:
+    """Return what the daemon is asked for."""
     return {"pool": target.pool, "member": target.member, "state": state, "reason": reason}
 
 
@@ -165,7 +148,7 @@ def _note(wanted: int | None, member: dict[str, Any]) -> str:
     return "" if wanted == member["effective_weight"] else " (in a round-robin pool all weights but 0 count as 1)"
 
 
-def _sentence(target: Target, member: dict[str, Any]) -> str:
+def sentence(target: Target, member: dict[str, Any]) -> str:
     """Return what is now true."""
     what = {"drain": "drained", "maint": "in maintenance", "ready": "ready"}[member["admin"]]
     expected = (member["admin"] == "ready") is member["published"]
@@ -191,7 +174,7 @@ def _place(member: dict[str, Any], *, just_taken_out: bool = True) -> str:
     return f"in answers with a share of {share(member['share'])}{through}{although}{generation}"
 
 
-def _caution(target: Target, status: dict[str, Any]) -> str:
+def caution(target: Target, status: dict[str, Any]) -> str:
     """Return for how long the member may still be asked for mail."""
     ttls = [service["ttl_max"] for service in status["services"].values() if service["pool"] == target.pool]
     if not ttls:

@@ -62,10 +62,18 @@ class SpanType(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds of "30s"; fail with an example of how to write a span."""
-        found = _SPAN.fullmatch(str(value).strip())
-        if found is None:
+        seconds = seconds_of(str(value).strip())
+        if seconds is None:
             self.fail(f"{value!r} is no time span: write 30s, 10m, 1h or 2d", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
+        return seconds
+
+
+def seconds_of(span: str) -> float | None:
+    """Return the seconds of a time span as in the configuration, or of several in a row (2h30m); None if it is none."""
+    parts = _SPAN.findall(span)
+    if not parts or _SPAN.sub("", span):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 config_option = click.option(

@@ -8,6 +8,7 @@ import click
 from dnslb.cli.countdown import words
 from dnslb.cli.options import Daemon, Failed, talks_to_daemon
 from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, local_time, plain, share, table
+from dnslb.cli.window import words as window_words
 
 _WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
 _POOLS = (
@@ -88,6 +89,7 @@ def _status(found: dict[str, Any]) -> list[str]:
     return [
         head,
         *_banners(found["pools"]),
+        *_windows(members),
         _pools(found["pools"]),
         _members(members),
         table(_SERVICES, (_service(key, facts) for key, facts in found["services"].items())),
@@ -118,6 +120,14 @@ def _expected(errors: dict[str, Any]) -> list[str]:
     whose = f" of {plain(name)}" if len(errors) > 1 else ""
     about = f"{100 * worst['after_15m']:.1f} points (TTL {worst['ttl']} s)"
     return [f"Going by queries, shares{whose} after 15 min are off by about {about}."]
+
+
+def _windows(members: dict[str, Any]) -> list[str]:
+    """Return the planned drains as one paragraph, if there are any."""
+    planned = [
+        f"{plain(name)} {window_words(facts['window'])}." for name, facts in members.items() if facts.get("window")
+    ]
+    return ["\n".join(planned)] if planned else []
 
 
 def _banners(pools: dict[str, Any]) -> list[str]:
@@ -205,8 +215,9 @@ def _why(facts: dict[str, Any]) -> str:
 
 
 def _notes(facts: dict[str, Any]) -> list[str]:
+    window = [window_words(facts["window"])] if facts.get("window") else []
     drain = [words(facts["drain"])] if facts["drain"] else []
-    return drain + [f"warning: {plain(text)}" for text in facts.get("warnings", ())]
+    return window + drain + [f"warning: {plain(text)}" for text in facts.get("warnings", ())]
 
 
 def _yes(*, value: bool) -> str:

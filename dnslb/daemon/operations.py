@@ -9,6 +9,7 @@ from typing import Any
 
 from dnslb import __version__
 from dnslb.answer.senders import Client
+from dnslb.answer.service import steps_of
 from dnslb.config import ConfigError
 from dnslb.control.commands import MAX_SPAN, no_such_member, no_such_pool
 from dnslb.control.protocol import Code, Refused
@@ -90,7 +91,8 @@ class Operations:
             done = await self._change(entry, pool, admin, kept, said, *ends)
             worries = [] if left is None else [warning(left)]
             remains = None if left is None else report.remains_json(left)
-            return _warned(done, worries) | {"remains": remains, "cancelled": gone and report.window_json(gone)}
+            told = {"remains": remains, "cancelled": gone and report.window_json(gone)}
+            return done | {"warnings": _said(worries), **told}
 
     async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
         """Plan a drain, or begin one that has an end, and return when answers have changed."""
@@ -109,7 +111,8 @@ class Operations:
             done = await self._change(entry, pool, admin, window, said)
             worries = [warning(left), _lasting(window)]
             remains = report.remains_json(left)
-            return _warned(done, worries) | {"remains": remains, "replaced": old and report.window_json(old)}
+            told = {"remains": remains, "replaced": old and report.window_json(old)}
+            return done | {"warnings": _said(worries), **told, "ttls_shorten_at": self._ttls_shorten_at(window, now)}
 
     def _remains(self, pool: str, member: str, state: AdminState) -> Remains:
         """Return what is left of a pool when a member goes to an admin state now."""
@@ -122,6 +125,11 @@ class Operations:
         others = [each for each in self._wishes.windows() if each.pool == pool and each.member != window.member]
         candidates = view.roster.candidates(pool)
         return remains_during(view.pools[pool], candidates, self._publisher.last_good(pool), window, others)
+
+    def _ttls_shorten_at(self, window: Window, now: float) -> str | None:
+        """Return when answers begin to have shorter TTLs because of a window, None if they do not."""
+        steps = steps_of(self._view().services).get(window.pool, ())
+        return rfc3339(max(now, window.begin - steps[0])) if steps and not window.begun else None
 
     async def _refused(self, window: Window, left: Remains) -> Refused:
         """Tell that a window is not taken, and return why not."""
@@ -258,6 +266,5 @@ def _lasting(window: Window) -> str:
     return f"{window.member} is set to {window.before} already, and stays so when the window is over"
 
 
-def _warned(done: dict[str, Any], worries: Iterable[str]) -> dict[str, Any]:
-    """Return what is true of a member, with what is wrong with the change before what its probes warn of."""
-    return done | {"warnings": [*filter(None, worries), *done["warnings"]]}
+def _said(worries: Iterable[str]) -> list[str]:
+    return [worry for worry in worries if worry]

@@ -141,8 +141,8 @@ def announced(window: Window, old: Window | None, left: Remains, now: float) -> 
     """Return the event of a new window, which may take the place of an old one, and of what it leaves of the pool."""
     instead = f"; the window {_span(old)} gives way" if old is not None else ""
     forced = "" if left.enough else f"; forced, though it leaves {in_words(left)}"
-    text = f"{window.member} is to be drained {_span(window)}{instead}{forced}"
-    return _event(now, "begun" if window.begun else "announced", text, window)
+    what, verb = ("begun", "is drained") if window.begun else ("announced", "is to be drained")
+    return _event(now, what, f"{window.member} {verb} {_span(window)}{instead}{forced}", window)
 
 
 def refused(window: Window, left: Remains, now: float) -> Event:

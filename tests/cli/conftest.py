@@ -85,6 +85,8 @@ class FakeOperator:
         self.asked: list[dict[str, Any]] = []
         self.windowed: dict[str, Any] = {}
         """What is true of a window that somebody wants."""
+        self.admin_facts: dict[str, Any] = {}
+        """What is true of a change of an admin state beside the member."""
         self.counts_alike = False
         """Whether the pool is a round-robin one."""
         self.changes = True
@@ -112,7 +114,7 @@ class FakeOperator:
         facts["admin"] = state
         facts["published"] = self.stays or (state is AdminState.READY and facts["state"] == "up")
         self.now["generation"] += 1
-        return facts | {"generation": self.now["generation"]}
+        return facts | {"generation": self.now["generation"]} | self.admin_facts
 
     async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
         """Note it, and answer what the test has set."""

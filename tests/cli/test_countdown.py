@@ -74,6 +74,34 @@ def test_waiting_ends_when_somebody_wants_the_member_back() -> None:
         progress.wait()
 
 
+def a_window(state: str = "announced") -> dict[str, Any]:
+    """Return a window of a member that does not drain yet."""
+    facts = {"begin": "2026-01-01T22:00:00Z", "end": "2026-01-02T00:00:00Z", "who": "ann", "reason": "disks"}
+    return facts | {"state": state, "forced": False}
+
+
+def test_a_drain_that_is_announced_is_waited_for() -> None:
+    """Through its beginning, until it is safe to stop the member."""
+    progress = Progress(
+        {"drain": None, "window": a_window()},
+        {"drain": a_drain("00:28", "05:28"), "window": a_window("running")},
+        {"drain": a_drain("00:00", "00:00", safe=True), "window": a_window("running")},
+    )
+    assert progress.wait()["drain"]["safe_to_stop"] is True
+    assert progress.pauses == 2
+    with pytest.raises(Failed, match=r"inbound/mx1 drains at .* for 2h \(ann: disks\)"):
+        Progress({"drain": None, "window": a_window()}).wait(timeout=0.0)
+
+
+def test_a_window_may_be_over_too_soon() -> None:
+    """Then the member is back in the answers, and nobody should stop it."""
+    progress = Progress(
+        {"drain": a_drain(), "window": a_window("running")}, {"drain": None, "window": None, "admin": "ready"}
+    )
+    with pytest.raises(Failed, match=r"over or cancelled before it was safe to stop, and it is set to ready"):
+        progress.wait()
+
+
 def test_patience_may_have_an_end() -> None:
     """Then the failure says how far it has come."""
     with pytest.raises(Failed, match="inbound/mx1 is not safe to stop: it is still in answers"):

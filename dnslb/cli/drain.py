@@ -1,0 +1,152 @@
+"""`dnslb drain`: now, at a later time, for a while."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from dnslb.cli.countdown import NotYet, wait_for_end
+from dnslb.cli.countdown import words as countdown_words
+from dnslb.cli.member import (
+    Target,
+    admin_args,
+    caution,
+    reason_option,
+    say_admin,
+    sentence,
+    target_argument,
+    warn,
+)
+from dnslb.cli.moment import WhenType, full
+from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
+from dnslb.cli.output import duration, emit, emit_json
+from dnslb.cli.window import span as span_words
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """When a drain is to be: from `at` on, None for now; for `seconds`, None for ever."""
+
+    at: datetime | None
+    seconds: float | None
+    force: bool
+
+    @property
+    def is_window(self) -> bool:
+        """Whether it begins later, or ends by itself."""
+        return self.at is not None or self.seconds is not None
+
+    def args(self) -> dict[str, Any]:
+        """Return what the daemon is asked for."""
+        begin = None if self.at is None else self.at.timestamp()
+        return {"begin": begin, "seconds": self.seconds, "force": self.force}
+
+
+@click.command
+@target_argument
+@reason_option
+@click.option("--at", type=WhenType(), help='Begin then: 22:00 (the next), "2026-11-22 22:00" (Z: UTC), "in 30m".')
+@click.option("--for", "seconds", type=SpanType(), metavar="2h", help="Put it back after so long.")
+@click.option("--force", is_flag=True, help="With --at or --for: even if too little of the pool is left.")
+@click.option("--wait", is_flag=True, help="Return when the member is safe to stop.")
+@click.option("--timeout", type=SpanType(), metavar="10m", help="With --wait: give up after so long, with status 1.")
+@talks_to_daemon
+def drain(  # noqa: PLR0913 -- one for each option
+    daemon: Daemon,
+    target: Target,
+    *,
+    reason: str,
+    at: datetime | None,
+    seconds: float | None,
+    force: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Take a member out of the answers; go on probing it.
+
+    Resolvers keep old answers for their TTL, and clients keep connections: keep the server running until `dnslb pool`
+    says that it is safe to stop, or let --wait tell you. If no other member is left that can take mail, it stays in
+    the answers, and you are told so. The state is remembered over restarts.
+
+    With --at or --for it is a window: announced, so that TTLs can be short by then, and undone at its end. It is
+    refused if too little of the pool would be left. `dnslb ready` ends it before its time.
+
+    \b
+    Example: dnslb drain inbound/mx1 --reason "new kernel"
+             dnslb drain inbound/mx1 --wait && ssh mx1 reboot
+             dnslb drain inbound/mx1 --at 22:00 --for 2h --reason "new disks"
+    """  # noqa: D301 -- click's mark for a paragraph to be left as it is
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout is for --wait: without it this command does not wait")
+    if seconds == 0:
+        raise click.UsageError("--for is how long the drain lasts: more than 0s")
+    plan = _Plan(at, seconds, force)
+    result = _ask(daemon, target, plan, reason)
+    if not as_json:
+        _say(daemon, target, plan, result)
+    elif not wait:
+        emit_json(result)
+    if wait:
+        _wait(daemon, target, timeout, as_json=as_json)
+
+
+def _ask(daemon: Daemon, target: Target, plan: _Plan, reason: str) -> dict[str, Any]:
+    if plan.is_window:
+        args = {"pool": target.pool, "member": target.member, "reason": reason, **plan.args()}
+        done: dict[str, Any] = daemon.ask("window", args)
+        return done
+    drained: dict[str, Any] = daemon.ask("admin", admin_args(target, "drain", reason))
+    return drained
+
+
+def _say(daemon: Daemon, target: Target, plan: _Plan, result: dict[str, Any]) -> None:
+    if not plan.is_window:
+        say_admin(daemon, target, result)
+        return
+    window = result["window"]
+    begin, end = datetime.fromisoformat(window["begin"]), window["end"] and datetime.fromisoformat(window["end"])
+    until = f"until {full(end)}" if end else "until it is set to ready"
+    if window["state"] == "announced":
+        ahead = duration((begin - datetime.now(UTC)).total_seconds())
+        emit(f"{target} drains from {full(begin)}, in {ahead}, {until}.")
+    else:
+        emit(f"{sentence(target, result)}\nIts window lasts {until}.")
+    if result["replaced"]:
+        emit(f"The window at {span_words(result['replaced'])} gives way to this one.")
+    emit(_left(result["remains"]))
+    emit(_ttls(window, result.get("ttls_shorten_at"), caution(target, daemon.ask("status"))))
+    warn(result)
+
+
+def _left(remains: dict[str, Any]) -> str:
+    """Return what the pool can do with meanwhile."""
+    out = ", ".join(f"{member} is {why}" for member, why in remains["out"].items())
+    return (
+        f"Meanwhile {remains['members']} of {remains['of']} members are left, with {remains['weight']} of the pool's"
+        f" weight of {remains['total_weight']}: {remains['percent']:.4g} %, and the pool panics below"
+        f" {100 * remains['min_healthy']:.4g} %{f' ({out})' if out else ''}."
+    )
+
+
+def _ttls(window: dict[str, Any], shorten_at: str | None, cautious: str) -> str:
+    """Return what becomes of the answers that resolvers keep."""
+    if window["state"] == "running":
+        return cautious
+    if shorten_at is None:
+        return "TTLs stay as they are: they have no room to get shorter (`ttl = { min, max }` gives them some)."
+    return f"TTLs get shorter from {full(datetime.fromisoformat(shorten_at))} on."
+
+
+def _wait(daemon: Daemon, target: Target, timeout: float | None, *, as_json: bool) -> None:
+    try:
+        facts = wait_for_end(daemon, target.pool, target.member, timeout)
+    except NotYet as error:
+        if as_json:
+            emit_json(error.facts)
+        raise
+    if as_json:
+        emit_json(facts)
+    else:
+        emit(f"{target} is {countdown_words(facts['drain'])}.")
