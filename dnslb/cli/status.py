@@ -103,10 +103,11 @@ def _status(found: dict[str, Any]) -> list[str]:
 def _resolvers(found: dict[str, Any]) -> str:
     """Return who asks, and how far shares are off by that."""
     if not found["enough"]:
-        return f"Resolvers: {found['queries_seen']} queries lately, too few to tell how far shares may be off."
+        return f"Resolvers: too few queries lately ({found['queries_seen']}) to tell how far shares may be off."
     largest, number = found["largest"][0], found["prefixes_at_least"]
+    least = "at least " if found["uncounted_at_most"] else ""
     who = (
-        f"Resolvers: {number} network{'s' * (number != 1)}, the largest with {share(largest['share'])} of the queries"
+        f"Resolvers: {least}{number} network{'s' * (number != 1)}, the largest with {share(largest['share'])} of the queries"
         f" ({largest['prefix']})."
     )
     return "\n".join([who, *_expected(found["expected_share_error"])])

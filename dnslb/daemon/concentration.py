@@ -40,6 +40,7 @@ def resolvers_json(summary: Summary, view: View, keys: Iterable[str], audience: 
         "window_s": round(summary.seconds, 3),
         "enough": enough,
         "prefixes_at_least": sum(entry.number - entry.error >= _STILL_COUNTS for entry in summary.entries),
+        "uncounted_at_most": round(summary.missed / summary.seen, 4) if summary.seen else 0.0,
         "largest": [
             {
                 "prefix": str(_network(entry.prefix)),

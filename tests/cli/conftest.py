@@ -62,6 +62,7 @@ def a_status() -> dict[str, Any]:
             "window_s": 900.5,
             "enough": True,
             "prefixes_at_least": 37,
+            "uncounted_at_most": 0.0,
             "largest": [{"prefix": "192.0.2.0/24", "share": 0.41, "at_most_off_by": 0.01}],
             "effective": 5.2,
             "expected_share_error": {

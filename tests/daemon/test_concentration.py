@@ -30,6 +30,7 @@ def test_it_says_who_asks_and_what_that_means() -> None:
         "window_s": 600.0,
         "enough": True,
         "prefixes_at_least": 2,
+        "uncounted_at_most": 0.01,
         "largest": [
             {"prefix": "192.0.2.0/24", "share": 0.6, "at_most_off_by": 0.0},
             {"prefix": "2001:db8:0:100::/56", "share": 0.39, "at_most_off_by": 0.01},
