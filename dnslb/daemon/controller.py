@@ -212,6 +212,8 @@ class Controller:
         await self._windows.catch_up()
         world = await asyncio.to_thread(_world_of, self._settings)
         self._farewells.configure(self._settings.services)
+        # What an earlier run knew may be near: not even the first answer should outlive it.
+        self._observer.follow_clock()
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
         if not any(counters.generation for _, counters in self._workers()):
             raise StartError("no worker process answers; the log above says why")

@@ -61,6 +61,16 @@ def test_an_announced_drain_makes_the_ttl_short_before_it(daemon: Daemon) -> Non
     until(lambda: ttl(daemon) == 90, "the TTL is long")
 
 
+def test_a_restart_does_not_forget_what_is_announced(daemon: Daemon) -> None:
+    """Not even the first answer is kept beyond the drain, and the first generation is the only one."""
+    daemon.start(ttl=BOUNDS)
+    daemon.call("window", pool="mail", member="mx1", begin=time.time() + 80)
+    assert daemon.stop() == 0
+    daemon.start()
+    assert ttl(daemon) == 45
+    assert daemon.call("status")["generation"] == 1
+
+
 def test_a_reload_gives_a_fixed_ttl_room_and_takes_it_again(daemon: Daemon) -> None:
     """A member that is failing meanwhile counts from then on; a fixed TTL is itself whatever comes."""
     daemon.start(ttl=30, fall=1000, interval="100ms")
