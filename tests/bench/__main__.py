@@ -6,11 +6,12 @@ import signal
 import sys
 import time
 
-from tests.bench import answering, draining, dying, machine, many_pools, probing, shares
+from tests.bench import answering, deliveries, draining, dying, machine, many_pools, probing, shares
 from tests.bench.report import say
 
 _BENCHMARKS = {
     "answering": answering.main,
+    "deliveries": deliveries.main,
     "draining": draining.main,
     "dying": dying.main,
     "pools": many_pools.main,

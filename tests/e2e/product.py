@@ -21,7 +21,7 @@ listen = {listen}
 workers = 2
 state = "state"
 control = "state/control.sock"
-http = ""
+http = "{http}"
 
 [zone."lb.test"]
 file = "lb.test.zone"
@@ -117,8 +117,9 @@ class Daemon:
         probe: str = "",
         keys: str = "",
         listen: Sequence[str] = ("127.0.0.1",),
+        http: str = "",
     ) -> None:
-        self._stage, self._members, self._probe, self._keys = stage, members, probe, keys
+        self._stage, self._members, self._probe, self._keys, self._http = stage, members, probe, keys, http
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -128,7 +129,8 @@ class Daemon:
 
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
-        server = SERVER.format(listen=json.dumps(self._listen), members=self._members.port, probe=self._probe)
+        listen, port = json.dumps(self._listen), self._members.port
+        server = SERVER.format(listen=listen, http=self._http, members=port, probe=self._probe)
         self.config.write_text(server + pool(self._members, weights, self._keys) + SERVICES)
 
     def start(self) -> Process:
