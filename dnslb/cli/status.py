@@ -104,12 +104,10 @@ def _resolvers(found: dict[str, Any]) -> str:
     """Return who asks, and how far shares are off by that."""
     if not found["enough"]:
         return f"Resolvers: too few queries lately ({found['queries_seen']}) to tell how far shares may be off."
-    largest, number = found["largest"][0], found["prefixes_at_least"]
+    number, largest = found["prefixes_at_least"], found["largest"][0]
     least = "at least " if found["uncounted_at_most"] else ""
-    who = (
-        f"Resolvers: {least}{number} network{'s' * (number != 1)}, the largest with {share(largest['share'])} of the queries"
-        f" ({largest['prefix']})."
-    )
+    part = f"{share(largest['share'])} of the queries ({largest['prefix']})"
+    who = f"Resolvers: {least}{number} network{'s' * (number != 1)}, the largest with {part}."
     return "\n".join([who, *_expected(found["expected_share_error"])])
 
 
