@@ -32,6 +32,7 @@ _TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "[probe.NAME]": (schema.ProbeTable,),
     "[pool.NAME]": (schema.PoolTable,),
     "[[pool.NAME.member]]": (schema.MemberTable,),
+    "[view.NAME]": (schema.ViewTable,),
     "[[service]]": (schema.ServiceTable, schema.SpfTable),
 }
 

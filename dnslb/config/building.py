@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType
-from dnslb.config.claims import Claim, claims
+from dnslb.answer.views import Audience
+from dnslb.config.claims import Claim, by_view, claims
 from dnslb.config.fragments import zones_with_fragments
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
@@ -32,7 +33,10 @@ def settings_of(
         zones=zones_with_fragments(draft, zones),
         pools={name: pool_of(name, pool) for name, pool in draft.pools.items()},
         targets=tuple(_targets(draft, zones, passwords)),
-        services=tuple(_service(claim, draft.pools[claim.table.pool], zones) for claim in claims(draft)),
+        services=tuple(
+            _service(claim, view, draft.pools[claim.table.pool], zones) for claim, view in by_view(claims(draft))
+        ),
+        audience=_audience(draft),
         warnings=warnings,
     )
 
@@ -80,7 +84,8 @@ def pool_of(name: str, draft: PoolDraft) -> Pool:
 
 def _member(table: MemberTable) -> Member:
     host = to_text(from_text(table.host)) if table.host else ""
-    return Member(table.name, tuple(table.addresses), table.weight, table.tier, host, table.group)
+    in_views = tuple((view, tuple(addresses)) for view, addresses in table.view_addresses.items())
+    return Member(table.name, tuple(table.addresses), table.weight, table.tier, host, table.group, in_views)
 
 
 def _targets(draft: Draft, zones: Mapping[bytes, ServedZone], passwords: Mapping[str, str]) -> Iterator[Target]:
@@ -102,7 +107,12 @@ def _target(
     return Target(pool, table.name, tuple(table.addresses), port, recipe, host, tlsa)
 
 
-def _service(claim: Claim, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -> Service:
+def _audience(draft: Draft) -> Audience:
+    resolvers = draft.server.ecs_resolvers if draft.server else []
+    return Audience({name: tuple(table.sources) for name, table in draft.views.items()}, tuple(resolvers))
+
+
+def _service(claim: Claim, view: str, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -> Service:
     table, zone = claim.table, zone_of(claim.wire, zones)
     if zone is None:
         raise ValueError(f"service {claim.name} is in no zone")
@@ -116,4 +126,5 @@ def _service(claim: Claim, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -
         ttl=table.ttl,
         preference=table.preference,
         port=(claim.port or 0) if claim.type is ServiceType.SRV else 0,
+        view=view,
     )

@@ -1,11 +1,12 @@
 """The services that the file asks for: by a table of their own, or by `with` in that of an address service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dnslb.answer.service import ServiceType
 from dnslb.config.positions import KeyPath
 from dnslb.config.reading import Draft
+from dnslb.config.report import Report
 from dnslb.config.schema import ProbeTable, ServiceTable
 from dnslb.probe.recipe import PORTS, Kind
 from dnslb.wire.name import from_text
@@ -32,6 +33,11 @@ class Claim:
         return from_text(self.name)
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """The views whose clients it is for, each once; "" for all that no other one is for."""
+        return tuple(dict.fromkeys(self.table.views)) or ("",)
+
+    @property
     def subject(self) -> str:
         """What begins a sentence about the claim: the key alone does not say the name of a companion."""
         return f"{self.name} " if self.companion else ""
@@ -52,6 +58,18 @@ def _companion(path: KeyPath, table: ServiceTable, kind: ServiceType, draft: Dra
         return Claim(path, table.name, kind, table, None, companion=True)
     label = "_submissions" if _spoken(table, draft) is Kind.SMTPS else "_submission"
     return Claim(path, f"{label}._tcp.{table.name}", kind, table, srv_port(table, draft), companion=True)
+
+
+def has_views_unread(path: KeyPath, table: ServiceTable, report: Report) -> bool:
+    """Return whether the table says something of views that could not be read: nothing is known of its clients then."""
+    return "views" not in table.model_fields_set and "views" in report.raw["service"][path[1]]
+
+
+def by_view(claims: Iterable[Claim]) -> Iterator[tuple[Claim, str]]:
+    """Yield each claim with each of its views."""
+    for claim in claims:
+        for view in claim.views:
+            yield claim, view
 
 
 def srv_port(table: ServiceTable, draft: Draft) -> int:

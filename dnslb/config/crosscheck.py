@@ -1,7 +1,6 @@
 """What must hold between tables, and between tables and zones: each table is valid by itself before."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from dnslb.answer.service import Preference, ServiceType
@@ -14,12 +13,14 @@ from dnslb.config.positions import KeyPath
 from dnslb.config.probes import FAMILIES, check_probes
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.recipes import effective_port
+from dnslb.config.references import check_reference
 from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
+from dnslb.config.views import check_views
 from dnslb.config.zones import ServedZone
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State
-from dnslb.pool.member import Pool
+from dnslb.pool.member import Address, Pool
 from dnslb.pool.selection import Candidate, Choice, best_tier, select
 
 _MANY_MEMBERS = 10
@@ -38,13 +39,14 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
     for name, pool in draft.pools.items():
         _check_pool(name, pool, draft, report)
     for index, service in draft.services.items():
-        _check_reference(("service", index, "pool"), service.pool, _written("pool", report), report)
+        check_reference(("service", index, "pool"), "pool", service.pool, report)
         _check_answers(service, ("service", index), draft, report)
         _check_asking(service, ("service", index, "ttl"), draft, report)
     for index, fragment in draft.fragments.items():
-        _check_reference(("service", index, "pool"), fragment.pool, _written("pool", report), report)
+        check_reference(("service", index, "pool"), "pool", fragment.pool, report)
     _check_srv(draft, report)
     _check_use(draft, report)
+    check_views(draft, report)
     check_names(draft, zones, report)
     check_fragments(draft, zones, report)
 
@@ -67,7 +69,7 @@ def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> Non
     except ValueError as error:
         report.error(path, str(error))
     if pool.table:
-        _check_reference((*path, "probe"), pool.table.probe, _written("probe", report), report)
+        check_reference((*path, "probe"), "probe", pool.table.probe, report)
     if not pool.written:
         report.error((*path, "member"), f"missing, expected at least one [[pool.{name}.member]]")
     elif len(pool.members) == pool.written and not any(member.weight for member in pool.members.values()):
@@ -88,10 +90,13 @@ def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report)
             report.broken((*here, "name"), "another member of this pool has this name")
         names.setdefault(member.name.lower(), member.name)
         port = effective_port(member, probe) if probe else member.port
-        for place, address in enumerate(member.addresses):
-            owner = owners.setdefault((address, port), member.name)
-            if owner != member.name or address in member.addresses[:place]:
-                report.error((*here, "addresses", place), f"member {owner} has this address and port already")
+        lists: dict[KeyPath, list[Address]] = {("addresses",): member.addresses}
+        lists |= {("view_addresses", view): addresses for view, addresses in member.view_addresses.items()}
+        for key, addresses in lists.items():
+            for place, address in enumerate(addresses):
+                owner = owners.setdefault((key, address, port), member.name)
+                if owner != member.name or address in addresses[:place]:
+                    report.error((*here, *key, place), f"member {owner} has this address and port already")
 
 
 def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Report) -> None:
@@ -206,20 +211,3 @@ def _check_use(draft: Draft, report: Report) -> None:
     for name in draft.probes:
         if name not in probing and all(pool.table for pool in draft.pools.values()):
             report.warn(("probe", name), "no pool uses this probe")
-
-
-def _written(kind: str, report: Report) -> Collection[str]:
-    """Return the names of the tables of a kind, valid or not."""
-    tables = report.raw.get(kind)
-    return tables if isinstance(tables, dict) else {}
-
-
-def _check_reference(path: KeyPath, name: str, known: Collection[str], report: Report) -> None:
-    """Note a name that no table has, and which one may have been meant."""
-    if name in known:
-        return
-    kind = path[-1]
-    if close := get_close_matches(name, known, 1):
-        report.error(path, f"no such {kind}, did you mean {close[0]}?")
-    else:
-        report.error(path, f"no such {kind}, expected one of {', '.join(known)}" if known else f"no such {kind}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from dnslb.answer.service import ServiceType
-from dnslb.config.claims import Claim, claims, probe_of, srv_port
+from dnslb.config.claims import Claim, by_view, claims, has_views_unread, probe_of, srv_port
 from dnslb.config.positions import KeyPath
 from dnslb.config.problem import Problem
 from dnslb.config.reading import Draft
@@ -12,6 +12,7 @@ from dnslb.config.recipes import effective_port
 from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServiceTable
 from dnslb.config.zones import ServedZone, zone_of
+from dnslb.pool.member import Address
 from dnslb.wire.name import from_text, to_text
 from dnslb.wire.rrtype import AAAA, CNAME, MX, NS, SOA, SRV, A
 from dnslb.zone.checks import targets_without_address
@@ -128,15 +129,16 @@ def _named(draft: Draft, report: Report) -> list[Claim]:
 
 
 def _check_duplicates(named: list[Claim], report: Report) -> None:
-    seen: dict[tuple[bytes, ServiceType], KeyPath] = {}
-    for claim in named:
-        first = seen.setdefault((claim.wire, claim.type), claim.path)
+    seen: dict[tuple[bytes, ServiceType, str], KeyPath] = {}
+    for claim, view in by_view(each for each in named if not has_views_unread(each.path, each.table, report)):
+        first = seen.setdefault((claim.wire, claim.type, view), claim.path)
         # One `with` that says a type twice is told of that already.
         if first is not claim.path and not (claim.companion and first[:2] == claim.path[:2]):
             where = first if first[2] == "with" else first[:2]
             line = report.positions.line(where)
             what = f"the {claim.type} records of {claim.name}" if claim.companion else "this name and type"
-            report.error(claim.path, f"the service in line {line} has {what} already")
+            which = f" for view {view}" if view else ""
+            report.error(claim.path, f"the service in line {line} has {what} already{which}")
 
 
 def _check_place(claim: Claim, zones: Mapping[bytes, ServedZone], report: Report) -> None:
@@ -175,7 +177,7 @@ def _check_hosts(hosts: list[_Host], services: set[bytes], zones: Mapping[bytes,
     first: dict[bytes, _Host] = {}
     for host in hosts:
         other = first.setdefault(host.name, host)
-        if set(other.member.addresses) != set(host.member.addresses):
+        if _given_out(other.member) != _given_out(host.member):
             line = report.positions.line(other.path)
             report.error(host.path, f"host {to_text(host.name)} has other addresses in line {line}")
         if host.name in services:
@@ -183,6 +185,11 @@ def _check_hosts(hosts: list[_Host], services: set[bytes], zones: Mapping[bytes,
         zone = zone_of(host.name, zones)
         if zone:
             _check_host(host, zone, report)
+
+
+def _given_out(member: MemberTable) -> dict[str, set[Address]]:
+    """Return the addresses that clients of each view get, "" being those of no view and of views not named here."""
+    return {"": set(member.addresses)} | {view: set(listed) for view, listed in member.view_addresses.items()}
 
 
 def _check_host(host: _Host, zone: ServedZone, report: Report) -> None:

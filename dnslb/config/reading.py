@@ -23,10 +23,11 @@ from dnslb.config.schema import (
     ServerTable,
     ServiceTable,
     SpfTable,
+    ViewTable,
     ZoneTable,
 )
 
-_TABLES = ("server", "zone", "probe", "pool", "service")
+_TABLES = ("server", "zone", "probe", "pool", "view", "service")
 AnyTable = TypeVar("AnyTable", bound=BaseModel)
 
 
@@ -53,6 +54,7 @@ class Draft:
     zones: dict[str, ZoneTable | None] = field(default_factory=dict)
     probes: dict[str, ProbeTable] = field(default_factory=dict)
     pools: dict[str, PoolDraft] = field(default_factory=dict)
+    views: dict[str, ViewTable] = field(default_factory=dict)
     services: dict[int, ServiceTable] = field(default_factory=dict)
     fragments: dict[int, SpfTable] = field(default_factory=dict)
 
@@ -70,6 +72,7 @@ def read_draft(path: Path, report: Report) -> Draft:
     }
     draft.probes = _named(ProbeTable, "probe", report)
     draft.pools = {name: _pool(table, ("pool", name), report) for name, table in _tables("pool", report)}
+    draft.views = _named(ViewTable, "view", report)
     for index, element in _elements(raw.get("service", []), ("service",), report):
         _read_service(draft, index, element, report)
     return draft
@@ -152,8 +155,10 @@ def _message(model: type[BaseModel], details: ErrorDetails) -> str:
         return _unknown(str(key), tuple(_by_key(model)), "key")
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
-    first = next(part for part in reversed(details["loc"]) if isinstance(part, str))
-    expected = _by_key(model)[first].description
+    known = _by_key(model)
+    expected = next(
+        known[part].description for part in reversed(details["loc"]) if isinstance(part, str) and part in known
+    )
     return f"missing, expected {expected}" if details["type"] == "missing" else f"expected {expected}"
 
 

@@ -1,7 +1,7 @@
 """The tables of the configuration file (pydantic). A field's description is what an error says was expected."""
 
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
@@ -13,6 +13,7 @@ from dnslb.pool.member import AllDown, Policy
 from dnslb.probe.recipe import Kind, StartTls, Verify
 
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.address)]
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)]
 ListenEndpoint: TypeAlias = Annotated[Endpoint, PlainValidator(values.endpoint)]
 HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_endpoint)]
 Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
@@ -51,6 +52,7 @@ class ServerTable(Table):
     state: FilePath = "state"
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
+    ecs_resolvers: list[Network] = Field(default=[], description="a list of networks")
 
 
 class ZoneTable(Table):
@@ -106,6 +108,12 @@ class PoolTable(Table):
     member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
 
 
+class ViewTable(Table):
+    """[view.NAME]."""
+
+    sources: list[Network] = Field(min_length=1, description="a list of at least one network")
+
+
 class MemberTable(Table):
     """[[pool.NAME.member]]."""
 
@@ -115,6 +123,9 @@ class MemberTable(Table):
     tier: int = Field(default=1, ge=1, le=65535, description="a tier from 1 (best) to 65535")
     host: Host = ""
     group: Group = ""
+    view_addresses: dict[str, Annotated[list[Address], Field(min_length=1)]] = Field(
+        default={}, description="{ VIEW = [...] }, each a list of at least one IPv4 or IPv6 address"
+    )
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
 
 
@@ -131,6 +142,7 @@ class ServiceTable(Table):
     preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
     companions: list[Companion] = Field(default=[], alias="with", description='a list of "MX" and "SRV"')
+    views: list[str] = Field(default=[], min_length=1, description="a list of at least one view's name")
 
 
 class Rest(StrEnum):

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from dnslb.answer.service import Service
+from dnslb.answer.views import Audience
 from dnslb.pool.member import Pool
 from dnslb.probe.recipe import Target
 from dnslb.zone.zone import Zone
@@ -43,4 +44,5 @@ class Settings:
     pools: Mapping[str, Pool]
     targets: tuple[Target, ...]
     services: tuple[Service, ...]
+    audience: Audience
     warnings: tuple[str, ...]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import TypeVar
 
 from dnslb.answer.service import ServiceType, Ttl
@@ -17,6 +17,8 @@ MAX_WORKERS = 256
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})\Z")
+_NETWORK = re.compile(r"[0-9a-fA-F:.]+(?:/\d{1,3})?\Z")
+_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 _EHLO = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[A-Za-z0-9:.-]+\])\Z")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -109,6 +111,21 @@ def _unusable(parsed: IPv4Address | IPv6Address) -> str:
     if parsed.is_unspecified:
         return "the unspecified address"
     return "the broadcast address" if parsed == IPv4Address("255.255.255.255") else ""
+
+
+def network(value: object) -> IPv4Network | IPv6Network:
+    """Return the network of a prefix, as "10.0.0.0/8"; an address without a length is a network of itself alone."""
+    try:
+        parsed = ip_interface(value) if isinstance(value, str) and _NETWORK.match(value) else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        raise ValueError('expected a network, as in "10.0.0.0/8" or "2001:db8::/32"')
+    if parsed.ip != parsed.network.network_address:
+        raise ValueError(f"bits behind the prefix are set: expected {parsed.network}, or {parsed.ip} alone")
+    if isinstance(parsed.network, IPv6Network) and parsed.network.subnet_of(_IPV4_MAPPED):
+        raise ValueError("an IPv4-mapped network: expected it as one of IPv4, which is what such clients come as")
+    return parsed.network
 
 
 def path(value: object) -> str:

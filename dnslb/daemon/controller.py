@@ -434,7 +434,7 @@ def _remembered(settings: Settings, remembered: Remembered, now: float) -> Roste
 
 
 def _world_of(settings: Settings) -> World:
-    return build(settings.zones, settings.pools, settings.services)
+    return build(settings.zones, settings.pools, settings.services, settings.audience)
 
 
 def _needs_restart(old: ServerSettings, new: ServerSettings) -> tuple[str, ...]:
