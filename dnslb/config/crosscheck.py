@@ -20,8 +20,9 @@ from dnslb.config.views import check_views
 from dnslb.config.zones import ServedZone
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State
-from dnslb.pool.member import Address, Pool
+from dnslb.pool.member import Address, Policy, Pool
 from dnslb.pool.selection import Candidate, Choice, best_tier, select
+from dnslb.probe.recipe import Kind
 
 _MANY_MEMBERS = 10
 _MESSAGES = 1000
@@ -78,6 +79,9 @@ def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> Non
     _check_families(pool.members.values(), path, report)
     if pool.table:
         _check_tiers(path, pool_of(name, pool), report)
+        probe = draft.probes.get(pool.table.probe)
+        if pool.table.policy is Policy.LATENCY and probe and probe.kind is Kind.TCP:
+            report.warn((*path, "policy"), "a probe of kind tcp waits for no greeting: all members count alike")
 
 
 def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report) -> None:

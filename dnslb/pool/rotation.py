@@ -140,7 +140,7 @@ def _slots(weights: tuple[int, ...], fates: tuple[int, ...], k: int, length: int
     quotas = [
         stride * parts if index in capped else weight * open_records * stride for index, weight in enumerate(weights)
     ]
-    by_group = Counter[int]()
+    by_group: Counter[int] = Counter()
     for fate, quota in zip(fates, quotas, strict=True):
         by_group[fate] += quota
     room = {fate: max(stride, -(-quota // parts)) for fate, quota in by_group.items()}
@@ -230,54 +230,35 @@ def _ranking(weights: tuple[int, ...], mates: Sequence[frozenset[int]], first: i
     """Rank the members behind `first` by unfolding a point of the unit interval (an integer of `_FINE` bits).
 
     The members that are left share the interval by weight; the one that holds the point comes next, and the point's
-    place within its part is the point for the ones after it (arithmetic decoding). The last ones of many stand as
-    configured.
+    place within its part is the point for the ones after it (arithmetic decoding). The `mates` of one that has come,
+    the others of its group, wait until nobody else is left. The last ones of many stand as configured.
     """
-    field = _Field(weights, mates)
-    ranking = [field.take(first)]
-    while len(field) > 1 and len(ranking) < _DEEPEST:
-        place, point = field.holder(point)
-        ranking.append(field.take(place))
-    return (*ranking, *field.left, *field.waiting)
-
-
-class _Field:
-    """The members that a ranking has not placed yet: who is `left`, and who is `waiting` since one of its group came.
-
-    When nobody is left, a new round begins with those that wait.
-    """
-
-    def __init__(self, weights: Sequence[int], mates: Sequence[frozenset[int]]) -> None:
-        self._weights, self._mates = weights, mates
-        self.left, self.waiting = list(range(len(weights))), list[int]()
-        self._parts, self._total = list(weights), sum(weights)
-
-    def __len__(self) -> int:
-        return len(self.left) + len(self.waiting)
-
-    def holder(self, point: int) -> tuple[int, int]:
-        """Return the place of the one of those left that holds the point, and the point's place within its part."""
-        point *= self._total
+    ranking = [first]
+    left, parts = list(range(len(weights))), list(weights)
+    waiting: list[int] = []
+    del left[first], parts[first]
+    total = sum(parts)
+    while (len(left) > 1 or waiting) and len(ranking) < _DEEPEST:
+        # Most members are alone, and go on with what is left of the round.
+        if mates[ranking[-1]] or not left:
+            left, waiting = _round(left, waiting, mates[ranking[-1]])
+            parts = [weights[index] for index in left]
+            total = sum(parts)
+        point *= total
         whole = point >> _FINE
         place = 0
-        while whole >= self._parts[place]:
-            whole -= self._parts[place]
+        while whole >= parts[place]:
+            whole -= parts[place]
             place += 1
-        return place, (whole << _FINE | point & _FRACTION) // self._parts[place]
+        part = parts.pop(place)
+        ranking.append(left.pop(place))
+        point = (whole << _FINE | point & _FRACTION) // part
+        total -= part
+    return (*ranking, *left, *waiting)
 
-    def take(self, place: int) -> int:
-        """Take out the member at this place of those left, and return it."""
-        member = self.left.pop(place)
-        self._total -= self._parts.pop(place)
-        # Most members are alone.
-        if mates := self._mates[member]:
-            self.waiting += [index for index in self.left if index in mates]
-            self._go_on([index for index in self.left if index not in mates])
-        if not self.left:
-            self._go_on(sorted(self.waiting))
-            self.waiting = []
-        return member
 
-    def _go_on(self, left: list[int]) -> None:
-        self.left, self._parts = left, [self._weights[index] for index in left]
-        self._total = sum(self._parts)
+def _round(left: list[int], waiting: list[int], mates: frozenset[int]) -> tuple[list[int], list[int]]:
+    """Return who may come next, and who has to wait for the next round, once one with these mates has come."""
+    waiting = waiting + [index for index in left if index in mates]
+    left = [index for index in left if index not in mates]
+    return (left, waiting) if left else (sorted(waiting), [])
