@@ -81,7 +81,8 @@ class Observer:
         self._alone = alone
         self._spawn = spawn
         self._wall = wall
-        self._paces: dict[str, tuple[float, Pace]] = {}
+        self._paces: dict[tuple[str, int], tuple[float, Pace]] = {}
+        """When (loop time) each tier's was computed, and what came of it."""
         self._guards: dict[str, Guard] = {}
         self._asked: dict[tuple[str, Verdict], float] = {}
         """Until when (loop time) a pool's members need not be asked again for a verdict that one of them has given."""
@@ -172,7 +173,11 @@ class Observer:
         """Give the member the part of its weight that it has earned, and publish the pool if anything is different."""
         standing = entry.standing
         portion = portion_of(
-            standing.health, self._pace(pool), self._pools()[pool].slow_start, self._wall(), standing.portion
+            standing.health,
+            self._pace(pool, entry.member.tier),
+            self._pools()[pool].slow_start,
+            self._wall(),
+            standing.portion,
         )
         outlook = self._outlook(pool, entry)
         if touched or (portion, outlook) != (standing.portion, standing.outlook):
@@ -190,18 +195,23 @@ class Observer:
             next_change(standing.health, entry.thresholds, slow_start, standing.leaves_at, self._wall()), steps
         )
 
-    def _pace(self, pool: str) -> Pace:
-        """Return how soon the pool's members greet now, or did a second ago."""
+    def _pace(self, pool: str, tier: int) -> Pace:
+        """Return how soon a tier and what it is compared with greets now, or did a second ago."""
         now = asyncio.get_running_loop().time()
-        at, pace = self._paces.get(pool, (now, UNPACED))
+        at, pace = self._paces.get((pool, tier), (now, UNPACED))
         if pace.median_ms is None or now - at >= _PACE_SECONDS:
-            standings = [entry.standing for entry in self._roster().entries(pool)]
-            # Drained ones take no mail, and greet all the sooner.
-            ready = (standing.health for standing in standings if standing.admin.state is AdminState.READY)
-            fastest = fastest_of(ready) if self._pools()[pool].policy is Policy.LATENCY else None
-            pace = Pace(median_of(standing.health for standing in standings), fastest)
-            self._paces[pool] = (now, pace)
+            pace = self._pace_now(pool, tier)
+            self._paces[pool, tier] = (now, pace)
         return pace
+
+    def _pace_now(self, pool: str, tier: int) -> Pace:
+        entries = self._roster().entries(pool)
+        median = median_of(entry.standing.health for entry in entries)
+        if self._pools()[pool].policy is not Policy.LATENCY:
+            return Pace(median)
+        # Drained ones and spares of worse tiers have nothing to do, and greet all the sooner.
+        rivals = (e for e in entries if e.standing.admin.state is AdminState.READY and e.member.tier <= tier)
+        return Pace(median, fastest_of(rival.standing.health for rival in rivals))
 
     async def tick(self) -> None:
         """Follow the clock, for ever: what time alone changes is looked at each second."""

@@ -60,9 +60,16 @@ class Touched:
 class Stage:
     """An observer of one pool whose members are up, with a clock that the test turns; some share a rack."""
 
-    def __init__(self, *names: str, slow_start: float = 0.0, fall: int = 1, rack: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        *names: str,
+        slow_start: float = 0.0,
+        fall: int = 1,
+        rack: Collection[str] = (),
+        spares: Collection[str] = (),
+    ) -> None:
         members = [
-            member(name, f"127.0.0.{number}", group="r1" if name in rack else "")
+            member(name, f"127.0.0.{number}", group="r1" if name in rack else "", tier=2 if name in spares else 1)
             for number, name in enumerate(names, 1)
         ]
         self.pool = replace(pool(*members), slow_start=slow_start)
@@ -211,12 +218,12 @@ async def test_with_another_policy_latency_is_shown_only() -> None:
     assert _greet(stage, mx1=4.0, mx2=40.0, mx3=400.0) == [100, 100, 100]
 
 
-async def test_a_drained_member_is_not_the_fastest() -> None:
-    """It has nothing to do, and nobody is compared with it."""
-    stage = Stage("mx1", "mx2", "mx3")
+async def test_who_has_nothing_to_do_is_not_the_fastest() -> None:
+    """Nobody is compared with a drained member or one of a worse tier, and these are with all that work."""
+    stage = Stage("mx1", "mx2", "mx3", "mx4", spares=("mx3", "mx4"))
     stage.pool = replace(stage.pool, policy=Policy.LATENCY)
     stage.standings["mx1"].admin = Admin(AdminState.DRAIN)
-    assert _greet(stage, mx1=11.0, mx2=100.0, mx3=100.0)[1:] == [100, 100]
+    assert _greet(stage, mx1=11.0, mx2=100.0, mx3=20.0, mx4=200.0)[1:] == [100, 100, 25]
 
 
 async def test_a_rack_that_dies_is_out_at_once() -> None:
