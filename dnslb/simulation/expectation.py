@@ -69,9 +69,12 @@ def effective(askers: Iterable[Asker]) -> float | None:
     return 1 / squares if squares else None
 
 
-def expected_error(service: Service, selection: Selection, askers: Sequence[Asker], ttl: float) -> Error | None:
+def expected_error(
+    service: Service, selection: Selection, askers: Sequence[Asker], ttl: float, walks: int = 1
+) -> Error | None:
     """Return how far shares are off after SECONDS; None if nobody asks, or there is nobody to send mail to.
 
+    A network's queries come to so many workers by chance, each of which has it go round the ring in a walk of its own.
     Where clients go by source it is how far they are off for as long as the same networks ask.
     """
     choices = best_tier(selection.published)
@@ -80,7 +83,8 @@ def expected_error(service: Service, selection: Selection, askers: Sequence[Aske
     variants = first_choices(service, selection)
     if not variants:
         return Error(0.0, choices[0].member.name)
-    largest, place = _by_source(variants, askers) if selection.by_source else _by_turn(variants, askers, ttl)
+    loads = _loads(askers, ttl, walks)
+    largest, place = _by_source(variants, askers) if selection.by_source else _by_turn(variants, loads)
     return Error(largest, choices[place].member.name)
 
 
@@ -104,7 +108,7 @@ def _by_source(variants: _Variants, askers: Iterable[Asker]) -> tuple[float, int
     return abs(off[worst]) / len(variants[0]), worst
 
 
-def _by_turn(variants: _Variants, askers: Iterable[Asker], ttl: float) -> tuple[float, int]:
+def _by_turn(variants: _Variants, loads: Mapping[int, float]) -> tuple[float, int]:
     """Return the largest error and whose it is: networks that go round the ring, each from anywhere on it.
 
     A network gets as many consecutive variants as it gets answers. Where they begin is independent: squares add up.
@@ -112,15 +116,15 @@ def _by_turn(variants: _Variants, askers: Iterable[Asker], ttl: float) -> tuple[
     each_in = Counter(place for variant in variants for place in variant)
     looked_at = tuple(place for place, _ in each_in.most_common(_MOST_MEMBERS))
     largest, each = 0.0, [0.0] * len(looked_at)
-    for answers, load in _loads(askers, ttl).items():
+    for answers, load in loads.items():
         deviations = _deviations(variants, looked_at, answers)
         largest += load * deviations.largest**2
         each = [before + load * deviation**2 for before, deviation in zip(each, deviations.each, strict=True)]
     return sqrt(largest), looked_at[each.index(max(each))]
 
 
-def _loads(askers: Iterable[Asker], ttl: float) -> Mapping[int, float]:
-    """Return the squares of the askers' shares, added up by how many answers each gets.
+def _loads(askers: Iterable[Asker], ttl: float, walks: int) -> Mapping[int, float]:
+    """Return the squares of the askers' shares, added up by how many answers each walk gets.
 
     Of those that ask less than once in the time only some do: each answer is for as much mail the more.
     """
@@ -128,7 +132,9 @@ def _loads(askers: Iterable[Asker], ttl: float) -> Mapping[int, float]:
     for share, per_second, _, alike in askers:
         asked = per_second * SECONDS
         held = max(1.0, SECONDS / ttl) if ttl else asked
-        loads[max(1, round(min(asked, held)))] += alike * share**2 / min(1.0, asked)
+        answers = max(1.0, min(asked, held))
+        parts = min(walks, answers)
+        loads[round(answers / parts)] += alike * share**2 / parts / min(1.0, asked)
     return loads
 
 

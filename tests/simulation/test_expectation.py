@@ -16,6 +16,7 @@ from dnslb.pool.health import Health, State, Thresholds
 from dnslb.pool.member import Policy, Pool
 from dnslb.pool.rotation import sample_ring
 from dnslb.pool.selection import Candidate, Selection, select
+from dnslb.simulation.authorities import Workers
 from dnslb.simulation.expectation import Asker, Error, askers_of, effective, expected_error
 from dnslb.simulation.figures import Scene, simulate
 from dnslb.simulation.resolvers import Spread
@@ -36,25 +37,35 @@ def _selection(of: Pool) -> Selection:
     return select(of, [Candidate(each, Admin(), Health(State.UP)) for each in of.members], frozenset())
 
 
-def _expected(*askers: Asker, of: Pool | None = None, kind: Service | None = None, ttl: int = 60) -> Error:
+def _expected(
+    *askers: Asker, of: Pool | None = None, kind: Service | None = None, ttl: int = 60, walks: int = 1
+) -> Error:
     selection = _selection(of or _pool(5, 3, 1, 1))
-    found = expected_error(kind or service(records=1, ttl=ttl), selection, askers, ttl)
+    found = expected_error(kind or service(records=1, ttl=ttl), selection, askers, ttl, walks)
     assert found is not None
     return found
 
 
-@pytest.mark.parametrize("weights", [(5, 3, 1, 1), (1, 1, 1, 1)], ids=["5:3:1:1", "equal"])
-@pytest.mark.parametrize("ttl", [60, 300])
-@pytest.mark.parametrize("spread", [_ZIPF, _ONE], ids=["zipf", "one of 40 %"])
-def test_it_is_what_a_simulation_finds(spread: Spread, ttl: int, weights: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("spread", "ttl", "walks"),
+    [
+        pytest.param(_ZIPF, 60, 1, id="zipf"),
+        pytest.param(_ZIPF, 300, 1, id="zipf, long TTL"),
+        pytest.param(_ONE, 60, 1, id="one of 40 %"),
+        pytest.param(_ONE, 300, 1, id="one of 40 %, long TTL"),
+        pytest.param(_ONE, 60, 2, id="two workers for each"),
+        pytest.param(_ONE, 60, 8, id="eight workers for each"),
+    ],
+)
+def test_it_is_what_a_simulation_finds(spread: Spread, ttl: int, walks: int) -> None:
     """The largest error of any member after 15 minutes with 50 resolvers, within a factor of 1.5."""
     resolvers, rate = 50, 100.0
-    kind, of = service(records=1, ttl=ttl), _pool(*weights)
-    simulated = simulate(Scene(kind, of, _THRESHOLDS, Crowd(resolvers, spread, rate=rate), 900.0), runs=60)
+    kind, of, workers = service(records=1, ttl=ttl), _pool(5, 3, 1, 1), Workers(walks, steered=False)
+    scene = Scene(kind, of, _THRESHOLDS, Crowd(resolvers, spread, rate=rate), 900.0, workers=workers)
     # A cache asks with the first message after its TTL.
     askers = [Asker(size, 1 / (ttl + 1 / (rate * size))) for size in spread.sizes(resolvers)]
-    expected = _expected(*askers, of=of, kind=kind, ttl=ttl)
-    assert 1 / 1.5 <= expected.largest / simulated.largest <= 1.5
+    expected = _expected(*askers, of=of, kind=kind, ttl=ttl, walks=walks)
+    assert 1 / 1.5 <= expected.largest / simulate(scene, runs=60).largest <= 1.5
 
 
 def test_one_resolver_is_off_by_what_its_part_of_the_ring_is() -> None:
