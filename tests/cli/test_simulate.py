@@ -76,12 +76,25 @@ def test_the_table_and_what_else_is_to_be_said() -> None:
     result = _simulate("--weights", "5,3", *_QUICK, "--down", "mx1@30s..60s", "--senders", "postfix=3,java")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == "address service: 2 of 2 members in an answer, TTL 30 s"
+    assert lines[0] == "address service: all of 2 members in an answer, TTL 30 s"
     assert lines[3].split() == ["MEMBER", "WANTED", "SHARE", "ERROR"]
     assert lines[4].split()[0] == "mx1"
     assert "Largest error of any member:" in result.stdout
     assert "mx1 refused" in result.stdout
     assert "found nobody to take them" in result.stdout
+
+
+def test_the_headline_says_what_answers_really_hold() -> None:
+    """No more members than there are, nor one without weight, whatever is asked for; and one run has no mean."""
+    for words, held in (
+        (("--weights", "1"), "all of 1 "),
+        (("--weights", "1,1,1", "--records", "7"), "all of 3 "),
+        (("--weights", "1,1,1", "--records", "2"), "2 of 3 "),
+        (("--weights", "1,1,0", "--type", "MX"), "2 of 3 "),
+    ):
+        heading = _simulate(*words, *_QUICK, "--runs", "1").output.splitlines()[:2]
+        assert f": {held}members in an answer" in heading[0]
+        assert heading[1].endswith("; one run")
 
 
 def test_a_comparison() -> None:
@@ -151,6 +164,7 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
         pytest.param(("--weights", "1,1", "--type", "SRV", "--compare"), "SRV records carry weights", id="srv"),
         pytest.param(("--weights", "1,1", "--plot", "x.gif"), "ends in .svg or .png", id="gif"),
         pytest.param(("--weights", "1,1", "--for", "soon"), "expected a duration", id="duration"),
+        pytest.param(("--weights", "1,1", "--rate", "0.01", "--for", "9s"), "0.09 messages in all", id="no-mail"),
         pytest.param(("--weights", "1,1", "mx.lb.example.org"), "instead of a configuration", id="both"),
         pytest.param(("-c", str(_EXAMPLE)), "which service? there are mx.lb.example.org address", id="which"),
         pytest.param(("-c", str(_EXAMPLE), "no.example"), "there is no service no.example; there are", id="service"),

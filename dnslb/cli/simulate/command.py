@@ -212,6 +212,9 @@ def _check_faults(faults: Iterable[Any], subject: Subject, duration: float) -> N
 
 
 def _check(scene: Scene, *, compare: bool, plot: Path | None) -> None:
+    messages = scene.crowd.rate * scene.duration
+    if messages < 1:
+        raise click.UsageError(f"--rate and --for: that is {messages:.2g} messages in all, and shares need some")
     kind = scene.service.type
     for sender in scene.crowd.senders:
         if kind not in MANNERS[sender].types:

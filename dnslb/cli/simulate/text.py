@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnslb.cli.output import Column, bar, duration, plain, table
 from dnslb.pool.member import Policy
+from dnslb.simulation.answers import ring_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,16 +32,21 @@ _FEW = 8
 def headline(name: str, scene: Scene, runs: int) -> str:
     """Return what is simulated, in two lines."""
     service, crowd = scene.service, scene.crowd
-    records = "all" if service.records is None else f"{service.records}"
     senders = ", ".join(
         f"{sender} {part:g}" if len(crowd.senders) > 1 else sender for sender, part in crowd.senders.items()
     )
     whose = " by the client's network" if scene.pool.policy is Policy.SOURCE_HASH else ""
-    members = f"{records} of {len(scene.pool.members)} members in an answer{whose}"
+    members = f"{_listed(scene)} of {len(scene.pool.members)} members in an answer{whose}"
     return plain(f"{name}: {members}, TTL {_ttl(service.ttl)} s") + (
         f"\n{crowd.resolvers} resolvers ({crowd.kind}, {_spread(crowd)}), senders: {senders}, {crowd.rate:g} messages"
-        f" a second for {duration(scene.duration)}; mean of {runs} runs"
+        f" a second for {duration(scene.duration)}; " + (f"mean of {runs} runs" if runs > 1 else "one run")
     )
+
+
+def _listed(scene: Scene) -> str:
+    """Return how many members an answer holds while all are up: no more than there are, and none without weight."""
+    most = max((len(answer.members) for answer in ring_of(scene.service, scene.epochs[0].selection)), default=0)
+    return "all" if most == len(scene.pool.members) else f"{most}"
 
 
 def _ttl(ttl: Ttl) -> str:
