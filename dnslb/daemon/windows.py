@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -20,7 +21,7 @@ from dnslb.pool.window import Due, Window, all_due, begun, ended
 from dnslb.store import Event, EventKind, StoreError
 
 _TICK_SECONDS = 1.0
-_IN_STATE = {AdminState.READY: "ready again", AdminState.DRAIN: "drained still", AdminState.MAINT: "in maintenance"}
+_IN_STATE = {AdminState.READY: "ready", AdminState.DRAIN: "drained", AdminState.MAINT: "in maintenance"}
 
 _log = structlog.get_logger()
 
@@ -60,13 +61,18 @@ class Windows:
         """Look at the clock each second, for ever."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception:  # noqa: BLE001 - a fault in one step must not leave every member drained for good
+                self._complain(lambda: _log.exception("windows_failed"))
 
     async def tick(self) -> None:
         """Take the steps that are due now, between the changes of others."""
-        if self._due():
-            async with self._changing:
-                await self.catch_up()
+        if not self._due():
+            self._failing = False
+            return
+        async with self._changing:
+            await self.catch_up()
 
     async def catch_up(self) -> None:
         """Take the steps that are due now. For who holds the lock."""
@@ -76,11 +82,15 @@ class Windows:
                 await self._take(what, window)
         except StoreError as error:
             # Tried again at the next tick.
-            if not self._failing:
-                _log.error("window_not_kept", reason=str(error))
-            self._failing = True
+            self._complain(partial(_log.error, "window_not_kept", reason=str(error)))
         else:
             self._failing = False
+
+    def _complain(self, log: Callable[[], object]) -> None:
+        """Tell of what fails each second, once."""
+        if not self._failing:
+            log()
+        self._failing = True
 
     def _due(self) -> list[tuple[Due, Window]]:
         windows = self._wishes.windows()
@@ -97,16 +107,17 @@ class Windows:
         elif what is Due.END:
             await self._end(window)
         else:
-            why = f"it would have left {self._held[window]}" if window in self._held else "nobody looked at the clock"
-            text = f"the window of {window.member} {_span(window)} was left out: {why}"
-            await self._change(window, self._wishes.admin(window.key), None, "missed", text)
+            await self._leave_out(window)
 
     async def _begin(self, window: Window) -> None:
-        why = "" if window.forced or self._is_gone(window) else self._too_few_without(window)
+        before = self._wishes.admin(window.key)
+        # Who is out already leaves nothing.
+        leaves = before.state is AdminState.READY and not self._is_gone(window)
+        why = self._too_few_without(window) if leaves and not window.forced else ""
         if why:
             self._hold(window, why)
             return
-        running, admin = begun(window, self._wishes.admin(window.key), self._wall())
+        running, admin = begun(window, before, self._wall())
         text = f"the window of {window.member} begins: drained {_until(window)}{_signed(window)}"
         await self._change(window, admin, running, "begun", text)
 
@@ -129,9 +140,18 @@ class Windows:
 
     async def _end(self, window: Window) -> None:
         admin = ended(window, self._wishes.admin(window.key), self._wall())
-        state = "configured no more" if self._is_gone(window) else _IN_STATE[admin.state]
-        text = f"the window of {window.member} is over{_signed(window)}: it is {state}"
+        text = f"the window of {window.member} is over{_signed(window)}: it is {self._state(window, admin)}"
         await self._change(window, admin, None, "ended", text)
+
+    async def _leave_out(self, window: Window) -> None:
+        admin = ended(window, self._wishes.admin(window.key), self._wall())
+        unseen = "dnslb did not run then, or the clock was set"
+        why = f"it would have left {self._held[window]}" if window in self._held else unseen
+        text = f"the window of {window.member} {_span(window)} was left out: {why}; it is {self._state(window, admin)}"
+        await self._change(window, admin, None, "missed", text)
+
+    def _state(self, window: Window, admin: Admin) -> str:
+        return "configured no more" if self._is_gone(window) else _IN_STATE[admin.state]
 
     async def _change(self, window: Window, admin: Admin, after: Window | None, what: str, text: str) -> None:
         await self._wishes.change(window.key, admin, after, _event(self._wall(), what, text, window))

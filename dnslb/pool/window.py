@@ -96,9 +96,9 @@ def ended(window: Window, admin: Admin, now: float) -> Admin:
     """Return the admin state of a window's member when it is over, at Unix time `now`.
 
     What people have said of the member since stays, and so does what they said before. A window without an end leaves
-    its member drained.
+    its member drained. One that never began may have a member to bring back too: it took the place of one that had.
     """
-    undone = window.begun and window.end is not None and window.before is AdminState.READY
+    undone = window.end is not None and window.before is AdminState.READY
     if not undone or admin.state is not AdminState.DRAIN:
         return admin
     return replace(admin, state=AdminState.READY, reason="", who=window.who, since=now)

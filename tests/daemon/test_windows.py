@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dnslb.control.client import call
 from dnslb.control.protocol import Code, Refused
 from dnslb.control.server import ControlServer
+from dnslb.daemon import windows as windows_module
 from dnslb.daemon.report import member_json
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
@@ -259,6 +261,20 @@ async def test_a_member_that_is_out_stays_out_until_the_next_window() -> None:
     assert await stage.at(NOW + 310) == ["mx1", "mx2", "mx3"]
 
 
+@pytest.mark.parametrize("jump", [False, True])
+async def test_a_member_that_is_out_comes_back_whatever_becomes_of_the_next_window(*, jump: bool) -> None:
+    """It takes nothing from the pool by beginning, so it need not wait; and if the clock jumps over it, it ends too."""
+    stage = await opened(PLANNED)
+    await stage.at(NOW + 150)
+    await planned(stage, NOW + 300, 10, who="bob")
+    stage.standings["mx2"].health = Health(State.DOWN)
+    if not jump:
+        await stage.at(NOW + 305)
+    await stage.at(NOW + 310)
+    assert stage.standings["mx1"].admin.state is AdminState.READY
+    assert stage.told() == ["begun", "announced", *(["missed"] if jump else ["begun", "ended"])]
+
+
 async def test_who_is_drained_already_is_told_what_the_end_will_bring() -> None:
     """A window does not undo what a person has said before."""
     stage = await opened()
@@ -333,10 +349,36 @@ async def test_what_cannot_be_remembered_is_tried_again() -> None:
     """A window that a restart would begin once more has not begun."""
     stage = await opened(PLANNED)
     stage.store.fails = "admin"
-    assert await stage.at(NOW + 100) == ["mx1", "mx2", "mx3"]
+    with capture_logs() as lines:
+        for seconds in (100, 101):
+            assert await stage.at(NOW + seconds) == ["mx1", "mx2", "mx3"]
+    assert [line["event"] for line in lines] == ["window_not_kept"]
     assert stage.wishes.window(KEY) == PLANNED
     stage.store.fails = ""
-    assert await stage.at(NOW + 101) == ["mx2", "mx3"]
+    assert await stage.at(NOW + 102) == ["mx2", "mx3"]
+
+
+async def test_a_fault_of_one_second_is_not_that_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members would stay drained for good if nobody looked at the clock any more."""
+    stage = await opened(PLANNED)
+    stage.now = NOW + 100
+    looks = iter([ZeroDivisionError, ZeroDivisionError])
+    look, begun = stage.windows.tick, asyncio.Event()
+
+    async def tick() -> None:
+        if fault := next(looks, None):
+            raise fault
+        await look()
+        begun.set()
+
+    monkeypatch.setattr(stage.windows, "tick", tick)
+    monkeypatch.setattr(windows_module, "_TICK_SECONDS", 0.0)
+    with capture_logs() as lines:
+        running = asyncio.create_task(stage.windows.run())
+        await begun.wait()
+        running.cancel()
+    assert stage.published() == ["mx2", "mx3"]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["windows_failed"]
 
 
 async def test_a_step_of_time_waits_for_who_is_changing_something() -> None:
