@@ -86,11 +86,10 @@ class Frame:
         tail = rrtype.question_tail(rtype)
         # Equal variants are one object: a ring holds each of a few answers many times.
         variants: dict[tuple[int, ...], Variant] = {}
-        for indexes in ring:
-            if indexes not in variants:
-                # Members may share an address: an RRset holds no record twice (RFC 2181 section 5).
-                listed = tuple(dict.fromkeys([records[index] for index in indexes]))
-                variants[indexes] = self.variant(listed, len(additional))
+        for indexes in set(ring):
+            # Members may share an address: an RRset holds no record twice (RFC 2181 section 5).
+            listed = tuple(dict.fromkeys([records[index] for index in indexes]))
+            variants[indexes] = self.variant(listed, len(additional))
         # What is the same each time needs no turn.
         turns = ring if len(variants) > 1 else ring[:1]
         return tail, Rotation(

@@ -1,6 +1,6 @@
 """Which published members a service lists, in which order and with which numbers, variant by variant."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ class Listed(NamedTuple):
     member: Member
     preference: int
     weight: int = 0
+
+
+_Orders = tuple[tuple[int, ...], ...]
+"""In which order members come, tier by tier."""
 
 
 class Led(NamedTuple):
@@ -61,7 +65,9 @@ def address_ring(service: Service, selection: Selection, rtype: int) -> tuple[li
     if not choices:
         return [], []
     ring = _samples(selection.policy, choices, service.records or len(choices))
-    return octets, [tuple(place for index in variant for place in owned[index]) for variant in ring]
+    # Once for each of them that is different: a ring may hold a few of them a thousand times.
+    places = {variant: tuple(place for index in variant for place in owned[index]) for variant in set(ring)}
+    return octets, [places[variant] for variant in ring]
 
 
 def _samples(policy: Policy, choices: Sequence[Choice], k: int) -> tuple[tuple[int, ...], ...]:
@@ -97,15 +103,13 @@ def _ranked(policy: Policy, tiers: Sequence[Sequence[Choice]], records: int | No
         begins.append(len(listed))
         listed += [_at(choice, _STEP * place) for choice in tier for place in range(first, first + len(tier))]
         first += len(tier)
-    variants = []
-    # As long as the best tier's ring, whose members get the mail: only whole turns of it are exact.
-    for turn in range(len(rings[0])):
-        ranking: list[int] = []
-        for begin, ring in zip(begins, rings, strict=True):
-            order = ring[turn % len(ring)]
-            ranking += [begin + index * len(order) + place for place, index in enumerate(order)]
-        variants.append(tuple(ranking[:records]))
-    return Listing(listed, variants)
+
+    def ranking(orders: _Orders) -> tuple[int, ...]:
+        tiers = zip(begins, orders, strict=True)
+        places = [begin + index * len(order) + place for begin, order in tiers for place, index in enumerate(order)]
+        return tuple(places[:records])
+
+    return Listing(listed, _joined(rings, ranking))
 
 
 def _equal(policy: Policy, tiers: Sequence[Sequence[Choice]], records: int | None) -> Listing:
@@ -119,11 +123,24 @@ def _equal(policy: Policy, tiers: Sequence[Sequence[Choice]], records: int | Non
             rings.append(_samples(policy, tier, taken))
             listed += [_at(choice, _STEP * choice.tier) for choice in tier]
         left -= taken
-    variants = [
-        tuple(begin + index for begin, ring in zip(begins, rings, strict=True) for index in ring[turn % len(ring)])
-        for turn in range(len(rings[0]))
-    ]
-    return Listing(listed, variants)
+
+    def listing(orders: _Orders) -> tuple[int, ...]:
+        return tuple([begin + index for begin, order in zip(begins, orders, strict=True) for index in order])
+
+    return Listing(listed, _joined(rings, listing))
+
+
+def _joined(
+    rings: Sequence[Sequence[tuple[int, ...]]], join: Callable[[_Orders], tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Return one ring of the tiers' rings: at each turn, theirs joined.
+
+    It is as long as the best tier's ring, whose members get the mail: only whole turns of it are exact.
+    """
+    turns = [tuple([ring[turn % len(ring)] for ring in rings]) for turn in range(len(rings[0]))]
+    # Once for each of them that is different: a ring may hold a few of them a thousand times.
+    known = {orders: join(orders) for orders in set(turns)}
+    return [known[orders] for orders in turns]
 
 
 def _at(choice: Choice, preference: int) -> Listed:
