@@ -142,10 +142,11 @@ def _check_records(service: ServiceTable, path: KeyPath, published: Sequence[Cho
     held = best_tier(published) if service.type is ServiceType.ADDRESS else published
     if wanted is None or wanted <= len(held) or not held:
         return
+    count = f"{len(held)} member{'s' if len(held) > 1 else ''} with a weight"
     tier = f" in tier {held[0].tier}" if len(held) < len(published) else ""
-    members = "member with a weight" if len(held) == 1 else "members with a weight"
     report.warn(
-        (*path, "records"), f"pool {service.pool} has {len(held)} {members}{tier}: an answer holds no more than that"
+        (*path, "records"),
+        f"{wanted} are more than the {count} that pool {service.pool} has{tier}: an answer holds {len(held)}",
     )
 
 
