@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dnslb.answer.sources import V4_PREFIX, V6_PREFIX
 from dnslb.answer.views import Audience
+from dnslb.daemon.report import service_keys
 from dnslb.metrics import ResolversReading
 from dnslb.simulation.expectation import SECONDS, askers_of, effective, expected_error
 
@@ -31,8 +31,8 @@ _V4_OCTETS = V4_PREFIX // 8
 _ALL = Audience()
 
 
-def resolvers_json(summary: Summary, view: View, keys: Iterable[str], audience: Audience = _ALL) -> dict[str, Any]:
-    """Return who asks and what it means for the shares of services, of which `keys` are the names in the status."""
+def resolvers_json(summary: Summary, view: View, audience: Audience = _ALL) -> dict[str, Any]:
+    """Return who asks and what that means for the shares of services."""
     askers = askers_of(summary)
     even, enough = effective(askers), summary.seen >= ENOUGH
     return {
@@ -50,15 +50,16 @@ def resolvers_json(summary: Summary, view: View, keys: Iterable[str], audience: 
             for entry in summary.entries[:_LISTED]
         ],
         "effective": None if even is None else round(even, 2),
-        "expected_share_error": _expected(askers, view, keys, audience) if enough else {},
+        "expected_share_error": _expected(askers, view, audience) if enough else {},
     }
 
 
-def _expected(askers: Sequence[Asker], view: View, keys: Iterable[str], audience: Audience) -> dict[str, Any]:
+def _expected(askers: Sequence[Asker], view: View, audience: Audience) -> dict[str, Any]:
     """Return the error to expect of each service that anybody asks for and that has somebody to send mail to."""
     found = {}
     placed = [(_view_of(asker.prefix, audience), asker) for asker in askers]
-    for key, service in islice(zip(keys, view.services, strict=True), _MOST_SERVICES):
+    services = view.services[:_MOST_SERVICES]
+    for key, service in zip(service_keys(services), services, strict=True):
         selection = view.selections[service.pool]
         ttl = service.ttl_now(selection)
         error = expected_error(service, selection, _asking(service, view.services, placed), ttl)

@@ -358,7 +358,6 @@ class Controller:
 
     def _status(self) -> dict[str, Any]:
         view = self._view()
-        services = report.services_json(view)
         return {
             "version": __version__,
             "generation": self._publisher.generation,
@@ -369,8 +368,8 @@ class Controller:
                 for pid, counters in self._workers()
             ],
             "pools": report.pools_json(view),
-            "services": services,
-            "resolvers": concentration.resolvers_json(self._askers(), view, services, self._audience()),
+            "services": report.services_json(view),
+            "resolvers": concentration.resolvers_json(self._askers(), view, self._audience()),
         }
 
     def _on_hangup(self) -> None:

@@ -187,13 +187,25 @@ def _first_service(view: View, pool: str) -> Service | None:
     return next((service for service in view.services if service.pool == pool), None)
 
 
-def services_json(view: View) -> dict[str, Any]:
-    """Return all services by name; the second one of a name has its type behind it."""
-    found: dict[str, Any] = {}
-    for service in view.services:
+def service_keys(services: Iterable[Service]) -> Iterable[str]:
+    """Return each service's name; a second one of a name has its type behind it, and one for a view that view too."""
+    keys: dict[str, None] = {}
+    for service in services:
         key = name.to_text(service.name)
+        if service.view:
+            key = f"{key} {service.type} in {service.view}"
+        elif key in keys:
+            key = f"{key} {service.type}"
+        keys[key] = None
+    return keys
+
+
+def services_json(view: View) -> dict[str, Any]:
+    """Return all services, by their keys."""
+    found: dict[str, Any] = {}
+    for key, service in zip(service_keys(view.services), view.services, strict=True):
         by_member = service_shares(service, view.selections[service.pool])
-        found[f"{key} {service.type}" if key in found else key] = {
+        found[key] = {
             "type": service.type,
             "pool": service.pool,
             "ttl": service.ttl_now(view.selections[service.pool]),

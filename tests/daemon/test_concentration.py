@@ -17,8 +17,7 @@ _SEEN = Summary(900.0, 1200.0, 600.0, 1000.0, 10.0, (Entry(_V4, 600, 0), Entry(_
 
 
 def _json(summary: Summary, *services: Service) -> dict[str, object]:
-    view = view_of(_POOL, services=services)
-    return resolvers_json(summary, view, [f"service {place}" for place in range(len(services))])
+    return resolvers_json(summary, view_of(_POOL, services=services))
 
 
 def test_it_says_who_asks_and_what_that_means() -> None:
@@ -53,13 +52,14 @@ def test_a_service_is_looked_at_with_those_whom_it_is_for() -> None:
     summary = Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, (Entry(_V4, 500, 0), *entries))
     audience = Audience({"internal": (IPv4Network("192.0.2.0/25"),), "other": (IPv4Network("203.0.113.0/24"),)})
     services = (everybody, internal, one_only, nobody)
-    found = resolvers_json(summary, view_of(_POOL, services=services), ["all", "in", "one", "nobody"], audience)
+    found = resolvers_json(summary, view_of(_POOL, services=services), audience)
     errors = {key: facts["after_15m"] for key, facts in found["expected_share_error"].items()}
-    assert list(errors) == ["all", "in", "one"]
+    everybody_s, inside, only = "mx.lb.test", "mx.lb.test address in internal", "relay.lb.test"
+    assert list(errors) == [everybody_s, inside, only]
     alone = _json(Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, (Entry(_V4, 1000, 0),)), everybody)
     assert isinstance(alone["expected_share_error"], dict)
-    assert errors["in"] == alone["expected_share_error"]["service 0"]["after_15m"]
-    assert errors["all"] < errors["one"] < errors["in"]
+    assert errors[inside] == alone["expected_share_error"]["mx.lb.test"]["after_15m"]
+    assert errors[everybody_s] < errors[only] < errors[inside]
 
 
 def test_too_few_queries_say_nothing_of_shares() -> None:
@@ -86,11 +86,13 @@ def test_networks_that_asked_long_ago_are_not_counted() -> None:
 def test_ten_are_listed_and_twenty_services_looked_at() -> None:
     """A status of a thousand pools must not become slow by this."""
     entries = tuple(Entry(bytes([10, 0, n]), 50, 0) for n in range(20))
-    found = _json(Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, entries), *[service(records=1)] * 60)
+    found = _json(
+        Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, entries), *(service(f"mx{n}.lb.test", records=1) for n in range(60))
+    )
     assert isinstance(found["largest"], list)
     assert isinstance(found["expected_share_error"], dict)
     assert len(found["largest"]) == 10
-    assert list(found["expected_share_error"]) == [f"service {place}" for place in range(20)]
+    assert list(found["expected_share_error"]) == [f"mx{n}.lb.test" for n in range(20)]
 
 
 def test_metrics_get_two_figures() -> None:

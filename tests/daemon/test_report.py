@@ -1,15 +1,17 @@
 """What the status says of members whose weight, tier or group is not counted as configured."""
 
+from dataclasses import replace
 from typing import Any
 
-from dnslb.daemon.report import View, pools_json
+from dnslb.answer.service import ServiceType
+from dnslb.daemon.report import View, pools_json, service_keys
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds, Verdict
 from dnslb.pool.member import Policy, Pool
 from dnslb.pool.portion import WHOLE, Pace, portion_of
 from dnslb.pool.selection import select
-from tests.conftest import member, pool
+from tests.conftest import member, pool, service
 
 _WELL = Health(State.UP, Verdict.OK)
 _DOWN = Standing(Admin(), Health(State.DOWN, Verdict.REFUSED))
@@ -52,3 +54,17 @@ def test_healthy_weight_counts_a_group_as_a_whole() -> None:
     for down, healthy, panic in ((("mx1",), 3, False), (("mx1", "mx2"), 1, True)):
         found = _told(of, **dict.fromkeys(down, _DOWN))
         assert (found["healthy_weight"], found["total_weight"], found["panic"]) == (healthy, 3, panic)
+
+
+def test_each_service_has_a_key_of_its_own() -> None:
+    """The name alone for the first, then with the type, and with the view if it is for one."""
+    mx = service("mx.lb.test", kind=ServiceType.MX)
+    address = service("mx.lb.test")
+    views = [replace(address, view=view) for view in ("internal", "partners")]
+    assert list(service_keys([address, mx, *views, service("relay.lb.test")])) == [
+        "mx.lb.test",
+        "mx.lb.test MX",
+        "mx.lb.test address in internal",
+        "mx.lb.test address in partners",
+        "relay.lb.test",
+    ]
