@@ -148,6 +148,7 @@ def remains_json(left: Remains) -> dict[str, Any]:
         "members": left.members,
         "of": left.of,
         "weight": left.weight,
+        "healthy_weight": left.healthy,
         "total_weight": left.total,
         "percent": round(left.percent, 2),
         "min_healthy": left.least,

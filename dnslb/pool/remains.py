@@ -17,15 +17,17 @@ class Remains:
     """What is left of a pool that `member` has left.
 
     `members` of the `of` that are configured are ready and healthy, with `weight` of the `total` weight, in which that
-    of drained members counts too. `out` says of the others, but for the member itself, why they are not among them.
-    `anybody` says whether a ready member that works is left, though it may be busy or unprobed; `stays`, whether the
-    member stays in the answers all the same. The pool panics below the fraction `least`.
+    of drained members counts too. `healthy` is that weight as the selection counts it: a group as a whole or not at
+    all. `out` says of the others, but for the member itself, why they are not among them. `anybody` says whether a
+    ready member that works is left, though it may be busy or unprobed; `stays`, whether the member stays in the answers
+    all the same. The pool panics below the fraction `least`.
     """
 
     member: str
     members: int
     of: int
     weight: int
+    healthy: int
     total: int
     least: float
     out: Mapping[str, str]
@@ -41,7 +43,7 @@ class Remains:
     @property
     def percent(self) -> float:
         """Return the weight that is left in percent of the pool's."""
-        return 100 * self.weight / self.total if self.total else 0.0
+        return _percent(self.weight, self.total)
 
 
 def remains(
@@ -59,7 +61,8 @@ def remains(
         member=leaver,
         members=len(others) - len(out),
         of=len(candidates),
-        weight=selection.healthy_weight,
+        weight=sum(c.full_weight(pool.policy) for c in others if c.member.name not in out),
+        healthy=selection.healthy_weight,
         total=selection.total_weight,
         least=pool.min_healthy,
         out=out,
@@ -93,9 +96,11 @@ def remains_during(
 def in_words(left: Remains) -> str:
     """Return the numbers, and who is missing beside the member, as a phrase: "1 of 3 members with ..."."""
     out = ", ".join(f"{name} is {why}" for name, why in left.out.items())
+    by_groups = _percent(left.healthy, left.total)
+    counted = "" if left.healthy == left.weight else f", or {by_groups:.4g} % with groups counted whole or not at all"
     numbers = (
         f"{left.members} of {left.of} members with {left.weight} of the pool's weight of {left.total}"
-        f" ({left.percent:.4g} %; min_healthy is {100 * left.least:.4g} %)"
+        f" ({left.percent:.4g} %{counted}; min_healthy is {100 * left.least:.4g} %)"
     )
     return numbers + (f": {out}" if out else "")
 
@@ -117,6 +122,10 @@ def _at(candidates: Iterable[Candidate], windows: Mapping[str, Window], moment: 
         replace(c, admin=replace(c.admin, state=state_at(c.admin, windows.get(c.member.name), moment)))
         for c in candidates
     ]
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
 
 
 def _why_out(pool: Pool, candidate: Candidate) -> str:

@@ -17,6 +17,7 @@ REMAINS = {
     "members": 2,
     "of": 3,
     "weight": 50,
+    "healthy_weight": 50,
     "total_weight": 100,
     "percent": 50.0,
     "min_healthy": 0.3,
@@ -84,11 +85,12 @@ def test_a_window_from_now_on_is_told_like_a_drain(dnslb: "Dnslb", daemon: "Fake
 
 def test_what_is_wrong_with_it_is_told_apart(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """Who is missing is among the facts; the warning is on standard error, and so is that of a drain from now on."""
-    out = REMAINS | {"members": 1, "out": {"mx2": "down"}}
+    out = REMAINS | {"members": 1, "out": {"mx2": "down"}, "healthy_weight": 20}
     daemon.operator.windowed |= {"remains": out, "warnings": ["too little"], "replaced": a_window(who="bob")}
     result = dnslb("drain", "inbound/mx1", "--at", WHEN, "--force")
     assert result.stderr == "Warning: too little\n"
     assert "Meanwhile 1 of 3 members are left" in result.stdout
+    assert "weight of 100 (groups count whole or not at all: 20): 50 %" in result.stdout
     assert "(mx2 is down)." in result.stdout
     assert "for 2h (bob: kernel) gives way to this one." in result.stdout
     daemon.operator.admin_facts = {"warnings": ["the last member"], "cancelled": a_window()}

@@ -147,6 +147,7 @@ async def test_what_is_left_is_enough_to_the_very_limit() -> None:
         "members": 2,
         "of": 3,
         "weight": 50,
+        "healthy_weight": 50,
         "total_weight": 100,
         "percent": 50.0,
         "min_healthy": 0.5,

@@ -87,6 +87,21 @@ def test_what_an_operator_says_is_in_the_answers_and_outlives_a_restart(stage: S
     daemon.wait_published(*ALL)
 
 
+def test_a_planned_drain_loses_no_query(stage: Stage, members: Members) -> None:
+    """One command: it begins and is undone by itself while queries are answered, and the events tell each step."""
+    daemon = Daemon(stage, members)
+    daemon.wait_published(*ALL)
+    with Traffic(daemon.port) as direct:
+        done = daemon.cli("drain", "mail/mx1", "--at", "in 2s", "--for", "4s", "--reason", "new disks")
+        assert done.returncode == 0, done.stderr
+        daemon.wait_published("mx2", "mx3", "mx4")
+        daemon.wait_published(*ALL)
+        direct.wait(100)
+    assert direct.failures == []
+    told = daemon.cli("events", "--pool", "mail").stdout
+    assert told.count("new disks") == 3, told
+
+
 def test_commands_say_that_there_is_no_daemon(stage: Stage, members: Members) -> None:
     """A command that needs the daemon exits 3 when there is none."""
     daemon = Daemon(stage, members)

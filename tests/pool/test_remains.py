@@ -58,6 +58,17 @@ def test_who_may_take_mail_is_somebody(state: State, why: str) -> None:
     assert (left.members, left.enough, left.out) == (0, True, {"b": why})
 
 
+def test_groups_count_whole_or_not_at_all() -> None:
+    """As they do when the pool panics: the numbers say both."""
+    rack = [
+        candidate(name, state, weight=30) for name, state in (("b", State.UP), ("d", State.DOWN), ("e", State.DOWN))
+    ]
+    grouped = [replace(c, member=replace(c.member, group="rack")) for c in rack]
+    left = without_a(C, *grouped, least=0.3)
+    assert (left.members, left.weight, left.healthy, left.enough) == (2, 50, 20, False)
+    assert "(31.25 %, or 12.5 % with groups counted whole or not at all; min_healthy is 30 %)" in in_words(left)
+
+
 def test_a_last_member_stays_where_nothing_better_is() -> None:
     """A drained one is better than one that is down; in maintenance, only one that is in maintenance too is worse."""
     down = candidate("b", State.DOWN)
