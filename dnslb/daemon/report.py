@@ -65,6 +65,7 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "share": float(pool_shares(view, pool.name).get(member_name, 0)),
         "share_of": share_of(view, pool.name),
         "tier": entry.member.tier,
+        "group": entry.member.group,
         "addresses": [str(address) for address in entry.member.addresses],
         "since": rfc3339(standing.health.since),
         "last_probe": rfc3339(standing.health.last_probe),

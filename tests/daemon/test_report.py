@@ -54,6 +54,7 @@ def test_healthy_weight_counts_a_group_as_a_whole() -> None:
     for down, healthy, panic in ((("mx1",), 3, False), (("mx1", "mx2"), 1, True)):
         found = _told(of, **dict.fromkeys(down, _DOWN))
         assert (found["healthy_weight"], found["total_weight"], found["panic"]) == (healthy, 3, panic)
+        assert [facts["group"] for facts in found["members"].values()] == ["r1", "r1", ""]
 
 
 def test_each_service_has_a_key_of_its_own() -> None:

@@ -42,7 +42,7 @@ _OPTIONS = (
     click.option(
         "--policy",
         type=click.Choice([policy.value for policy in Policy]),
-        help="The pool's policy.  [default: its own, or weighted]",
+        help="The pool's policy; with latency all greet alike.  [default: its own, or weighted]",
     ),
     click.option(
         "--records",
