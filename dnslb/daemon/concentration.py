@@ -31,8 +31,11 @@ _V4_OCTETS = V4_PREFIX // 8
 _ALL = Audience()
 
 
-def resolvers_json(summary: Summary, view: View, audience: Audience = _ALL) -> dict[str, Any]:
-    """Return who asks and what that means for the shares of services."""
+def resolvers_json(summary: Summary, view: View, audience: Audience = _ALL, walks: int = 1) -> dict[str, Any]:
+    """Return who asks and what that means for the shares of services.
+
+    `walks` is the number of workers that one client's queries come to: 1 where the kernel steers them by source.
+    """
     askers = askers_of(summary)
     even, enough = effective(askers), summary.seen >= ENOUGH
     return {
@@ -50,11 +53,11 @@ def resolvers_json(summary: Summary, view: View, audience: Audience = _ALL) -> d
             for entry in summary.entries[:_LISTED]
         ],
         "effective": None if even is None else round(even, 2),
-        "expected_share_error": _expected(askers, view, audience) if enough else {},
+        "expected_share_error": _expected(askers, view, audience, walks) if enough else {},
     }
 
 
-def _expected(askers: Sequence[Asker], view: View, audience: Audience) -> dict[str, Any]:
+def _expected(askers: Sequence[Asker], view: View, audience: Audience, walks: int) -> dict[str, Any]:
     """Return the error to expect of each service that anybody asks for and that has somebody to send mail to."""
     found = {}
     placed = [(_view_of(asker.prefix, audience), asker) for asker in askers]
@@ -62,7 +65,7 @@ def _expected(askers: Sequence[Asker], view: View, audience: Audience) -> dict[s
     for key, service in zip(service_keys(services), services, strict=True):
         selection = view.selections[service.pool]
         ttl = service.ttl_now(selection)
-        error = expected_error(service, selection, _asking(service, view.services, placed), ttl)
+        error = expected_error(service, selection, _asking(service, view.services, placed), ttl, walks)
         if error is not None:
             found[key] = {
                 f"after_{SECONDS // 60:.0f}m": round(error.largest, 4),

@@ -62,6 +62,13 @@ def test_a_service_is_looked_at_with_those_whom_it_is_for() -> None:
     assert errors[everybody_s] < errors[only] < errors[inside]
 
 
+def test_several_workers_for_one_client_make_it_worse() -> None:
+    """Where the kernel does not steer queries by their source, each worker has turns of its own for it."""
+    view = view_of(_POOL, services=[service(records=1, ttl=60)])
+    one, two = (resolvers_json(_SEEN, view, walks=walks)["expected_share_error"]["mx.lb.test"] for walks in (1, 2))
+    assert one["after_15m"] < two["after_15m"]
+
+
 def test_too_few_queries_say_nothing_of_shares() -> None:
     """Who asked is shown all the same."""
     few = Summary(10.0, 605.0, 5.0, ENOUGH - 1, 0.0, (Entry(_V4, ENOUGH - 1, 0),))
