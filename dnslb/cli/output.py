@@ -55,6 +55,15 @@ def unicode_shown() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
+def shares_note(service: str, policy: str) -> str:
+    """Return what the shares that are shown of a pool are parts of."""
+    if policy == "source-hash":
+        return (
+            f"Shares are of the networks that ask for {plain(service)}, and not of the mail that each of them brings."
+        )
+    return f"Shares are of the new connections through {plain(service)}."
+
+
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> str:
     """Return rows under headings, each column as wide as its widest cell. Words that are states have a colour."""
     cells = [[column.title for column in columns], *([plain(str(cell)) for cell in row] for row in rows)]

@@ -10,7 +10,7 @@ import click
 
 from dnslb.cli.member import Target, TargetType
 from dnslb.cli.options import Daemon, talks_to_daemon
-from dnslb.cli.output import Column, alarm, bar, emit, emit_json, plain, share, table
+from dnslb.cli.output import Column, alarm, bar, emit, emit_json, plain, share, shares_note, table
 
 _MAX = 65_535
 _ADMIN = ("drain", "ready", "maint")
@@ -183,7 +183,7 @@ def _pool(name: str, before: dict[str, Any], after: dict[str, Any], changes: lis
     )
     parts = [head, _marked(_MEMBERS, rows)]
     if after["share_of"]:
-        parts.append(f"  Shares are of the new connections through {plain(after['share_of'])}.")
+        parts.append(f"  {shares_note(after['share_of'], after['policy'])}")
     if after["services"]:
         services = [_service(key, before["services"][key], facts) for key, facts in after["services"].items()]
         parts += ["", _marked(_SERVICES, services), f"  {_until(before, after)}"]

@@ -7,7 +7,21 @@ import click
 
 from dnslb.cli.countdown import words
 from dnslb.cli.options import Daemon, Failed, talks_to_daemon
-from dnslb.cli.output import Column, age, alarm, bar, cause, duration, emit, emit_json, local_time, plain, share, table
+from dnslb.cli.output import (
+    Column,
+    age,
+    alarm,
+    bar,
+    cause,
+    duration,
+    emit,
+    emit_json,
+    local_time,
+    plain,
+    share,
+    shares_note,
+    table,
+)
 from dnslb.cli.window import words as window_words
 
 _WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
@@ -189,7 +203,7 @@ def _one_pool(name: str, facts: dict[str, Any]) -> str:
     reasons = ["\n    ".join([_why(member), *_notes(member)]) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
-    foot = [f"\nShares are of the new connections through {plain(of)}." for of in _shares_of(facts)]
+    foot = [f"\n{shares_note(of, facts['policy'])}" for of in _shares_of(facts)]
     return "\n".join([*(_banners({name: facts}) or [head]), "", lines[0], *rows, *foot])
 
 

@@ -68,6 +68,7 @@ def _pool_json(view: View, pool: Pool, candidates: Iterable[Candidate]) -> dict[
     published = {choice.member.name for choice in selection.published}
     shares = report.pool_shares(view, pool.name)
     return {
+        "policy": pool.policy,
         "panic": selection.panic,
         "healthy_weight": selection.healthy_weight,
         "total_weight": selection.total_weight,

@@ -161,6 +161,7 @@ def remains_json(left: Remains) -> dict[str, Any]:
 def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
     selection = view.selections[pool.name]
     return {
+        "policy": pool.policy,
         "panic": selection.panic,
         "suspect": selection.suspect,
         "held_until": rfc3339(view.held_until(pool.name)),

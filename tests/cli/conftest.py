@@ -52,7 +52,15 @@ def a_status() -> dict[str, Any]:
         "uptime_s": 3700.5,
         "listen": ["127.0.0.1:5300"],
         "workers": [{"pid": 12, "generation": 7, "queries": 1000}],
-        "pools": {"inbound": {"panic": False, "healthy_weight": 100, "total_weight": 100, "members": members}},
+        "pools": {
+            "inbound": {
+                "policy": "weighted",
+                "panic": False,
+                "healthy_weight": 100,
+                "total_weight": 100,
+                "members": members,
+            }
+        },
         "services": {
             "mx.lb.example.org": {"type": "address", "ttl": 30, "ttl_min": 30, "ttl_max": 30, **service},
             "mx.lb.example.org MX": {"type": "MX", "ttl": 45, "ttl_min": 45, "ttl_max": 45, **service},

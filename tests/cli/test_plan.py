@@ -17,6 +17,7 @@ def _pool(members: dict[str, Any], *, healthy: int, panic: bool = False, ttl: in
     shares = {name: facts["share"] for name, facts in members.items() if facts["published"]}
     return {
         "panic": panic,
+        "policy": "weighted",
         "healthy_weight": healthy,
         "total_weight": 100,
         "share_of": "mx.lb.example.org",

@@ -86,6 +86,14 @@ def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "
     assert lines[-1] == "Shares are of the new connections through mx.lb.example.org."
 
 
+def test_shares_of_networks_are_not_those_of_mail(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """With source-hash it is networks that are shared by weight."""
+    daemon.operator.now["pools"]["inbound"]["policy"] = "source-hash"
+    assert squeezed(dnslb("pool", "inbound").output)[-1] == (
+        "Shares are of the networks that ask for mx.lb.example.org, and not of the mail that each of them brings."
+    )
+
+
 def test_a_reply_of_a_mail_server_cannot_steer_the_terminal(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """Control characters are shown as what they are."""
     daemon.operator.member("inbound", "mx1")["reason"] = "554 \x1b[2Jgo\raway"

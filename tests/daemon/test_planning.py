@@ -12,9 +12,10 @@ from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds
-from dnslb.pool.member import AllDown, Pool
+from dnslb.pool.member import AllDown, Policy, Pool
 from dnslb.pool.outlook import Outlook
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.rendezvous import source_shares
 from dnslb.pool.selection import select
 from tests.conftest import member, pool, service
 
@@ -60,6 +61,17 @@ def test_shares_are_told_for_now_and_after() -> None:
     assert (out["published"], out["share"], out["rule"]) == (False, 0.0, "not published: drained")
     assert found["after"]["outbound"] == found["before"]["outbound"]
     assert found["panics"] == []
+
+
+def test_a_plan_moves_the_networks_of_a_source_hash_pool() -> None:
+    """Members that stay keep their networks, and share those of the one that leaves."""
+    view = view_of(pool(*TRIO, policy=Policy.SOURCE_HASH), OTHER)
+    found = planned(view, *drained("mx1"))
+    before, after = shares(found["before"]["inbound"]), shares(found["after"]["inbound"])
+    names, weights = [each.name for each in TRIO], [each.weight for each in TRIO]
+    assert list(before.values()) == list(map(float, source_shares(names, weights, 1)))
+    assert list(after.values()) == list(map(float, source_shares(names[1:], weights[1:], 1)))
+    assert found["after"]["inbound"]["policy"] == "source-hash"
 
 
 def test_a_plan_opens_tiers_by_need() -> None:

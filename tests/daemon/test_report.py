@@ -10,6 +10,7 @@ from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds, Verdict
 from dnslb.pool.member import Policy, Pool
 from dnslb.pool.portion import WHOLE, Pace, portion_of
+from dnslb.pool.rendezvous import source_shares
 from dnslb.pool.selection import select
 from tests.conftest import member, pool, service
 
@@ -38,6 +39,14 @@ def test_who_is_outrun_is_up() -> None:
     assert (mx2["state"], mx2["verdict"], mx2["weight"], mx2["effective_weight"]) == ("up", "ok", 50, 12.5)
     assert mx2["rule"] == "up, with 25 % of its weight (it greets after 180 ms, the fastest after 40 ms)"
     assert (found["healthy_weight"], found["members"]["mx1"]["share"], mx2["share"]) == (100, 0.8, 0.2)
+
+
+def test_shares_of_a_source_hash_pool_are_those_of_networks() -> None:
+    """They are counted in the ring, and so are not quite the weights."""
+    found = _told(pool(member("mx1", weight=3), member("mx2", weight=1), policy=Policy.SOURCE_HASH))
+    shares = [facts["share"] for facts in found["members"].values()]
+    assert shares == list(map(float, source_shares(["mx1", "mx2"], [3, 1], 1)))
+    assert (found["policy"], sum(shares), shares != [0.75, 0.25]) == ("source-hash", 1, True)
 
 
 def test_the_tier_that_is_shown_is_the_configured_one() -> None:
