@@ -107,9 +107,7 @@ def _status(found: dict[str, Any]) -> list[str]:
         _pools(found["pools"]),
         _members(members),
         table(_SERVICES, (_service(key, facts) for key, facts in found["services"].items())),
-        table(
-            _WORKERS, ((f"pid {worker['pid']}", worker["generation"], worker["queries"]) for worker in found["workers"])
-        ),
+        _workers(found),
         *([_resolvers(found["resolvers"])] if "resolvers" in found else []),
     ]
 
@@ -141,6 +139,20 @@ def _windows(members: dict[str, Any]) -> list[str]:
         f"{plain(name)} {window_words(facts['window'])}." for name, facts in members.items() if facts.get("window")
     ]
     return ["\n".join(planned)] if planned else []
+
+
+def _workers(found: dict[str, Any]) -> str:
+    rows = [(f"pid {worker['pid']}", worker["generation"], worker["queries"]) for worker in found["workers"]]
+    return "\n".join([table(_WORKERS, rows), *_steering(found)])
+
+
+def _steering(found: dict[str, Any]) -> list[str]:
+    """Return whether resolvers keep their workers, if there are several; a daemon of an older version does not say."""
+    if len(found["workers"]) == 1 or "steering" not in found:
+        return []
+    if found["steering"] == "source":
+        return ["\nEach resolver keeps its worker."]
+    return [f"\nA resolver's queries come to any worker ({plain(found['steering_reason'])}): shares are less even."]
 
 
 def _banners(pools: dict[str, Any]) -> list[str]:

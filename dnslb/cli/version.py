@@ -30,7 +30,13 @@ def version(config: Path | None, control: Path | None, *, as_json: bool) -> None
         emit_json({**own, "daemon": running})
         return
     emit(f"dnslb {__version__} (Python {own['python']}, SQLite {own['sqlite']}; no optional parts)")
-    emit(f"daemon: {running['version']} (Python {running['python']})" if running else "daemon: not running here")
+    emit(_daemon(running) if running else "daemon: not running here")
+
+
+def _daemon(running: dict[str, Any]) -> str:
+    """Return what runs. A daemon of an older version names no parts."""
+    parts = [name for name, active in running.get("parts", {}).items() if active]
+    return f"daemon: {running['version']} (Python {running['python']}; {', '.join(parts) or 'no optional parts'})"
 
 
 def _running(config: Path | None, control: Path | None) -> dict[str, Any] | None:

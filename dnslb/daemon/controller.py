@@ -42,9 +42,9 @@ from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
-from dnslb.server import orphans, sockets
+from dnslb.server import orphans, sockets, steering
 from dnslb.server.counters import Counters
-from dnslb.server.sockets import ListenError
+from dnslb.server.sockets import ListenError, WorkerSockets
 from dnslb.server.supervisor import Death, Supervisor
 from dnslb.store import Remembered, Store, StoreError
 from dnslb.wire import name
@@ -112,6 +112,9 @@ class Controller:
         self._changing = asyncio.Lock()
         """Held by whoever changes what is configured or wanted: the start, a reload, an operator's word."""
         self._left_behind: list[int] = []
+        self._sockets: list[WorkerSockets] = []
+        """What each worker serves."""
+        self._steering = steering.ONE_WORKER
         self._tasks: set[asyncio.Task[Any]] = set()
         self._supervisor: Supervisor | None = None
         self._control: ControlServer | None = None
@@ -176,11 +179,11 @@ class Controller:
             _log.warning("configuration", text=warning)
         async with self._changing:
             self._left_behind = orphans.find(self._settings.server.state)
-            self._listen(shared=bool(self._left_behind))
+            self._listen()
             await self._open_doors(stack)
             await self._start_answering(stack)
             # Not before: until now they are the ones who answer.
-            self._end_left_behind()
+            self._spawn(self._replace_left_behind())
             # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat
             # it. A reload that waits for the start is told of behind it.
             await self._journal.settle()
@@ -194,13 +197,22 @@ class Controller:
         listeners = 2 * len(settings.server.listen) * self._settings.server.workers
         return descriptors.shortage(self._descriptor_limit, len(settings.targets), listeners)
 
-    def _listen(self, *, shared: bool) -> None:
+    def _listen(self) -> None:
         server = self._settings.server
         addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
-        bound, rows = sockets.open_all(addresses, server.workers, shared=shared)
+        left = len(self._left_behind)
+        bound, rows = sockets.open_all(addresses, server.workers, shared=left > 0)
+        self._sockets = steering.in_places(rows, left)
         self._listening = [str(Endpoint(host, port)) for host, port in bound]
-        self._supervisor = Supervisor(rows, self._on_worker_death, self._on_worker_start)
+        self._supervisor = Supervisor(self._sockets, self._on_worker_death, self._on_worker_start)
         _log.info("listening", addresses=self._listening, workers=server.workers, descriptors=self._descriptor_limit)
+        if left or server.workers > 1:
+            # Those that were left behind stand before ours, and answer until ours can.
+            self._steer(0, left or server.workers)
+        _log.info("steering", on=self._steering.by == steering.SOURCE, reason=self._steering.reason)
+
+    def _steer(self, first: int, number: int) -> None:
+        self._steering = steering.steer(self._sockets[0], first, number)
 
     async def _start_answering(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._stop_workers)
@@ -223,12 +235,21 @@ class Controller:
         if self._supervisor is not None:
             await self._supervisor.stop()
 
-    def _end_left_behind(self) -> None:
-        if self._left_behind:
-            _log.info("replaced_workers_left_behind", pids=self._left_behind)
-            orphans.end(self._left_behind)
-            self._left_behind = []
-            self._on_worker_start()
+    async def _replace_left_behind(self) -> None:
+        """Have those go that answered until now, one after the other, the last one in the order of places first.
+
+        So all of ours stand behind those that still answer, and no query comes to one that is going.
+        """
+        if not self._left_behind:
+            return
+        _log.info("replaced_workers_left_behind", pids=self._left_behind)
+        workers = self._settings.server.workers
+        self._steer(len(self._left_behind), workers)
+        for place in reversed(range(len(self._left_behind))):
+            await orphans.end_and_wait(self._left_behind[place])
+            self._steer(place, workers)
+        self._left_behind = []
+        self._on_worker_start()
 
     async def _probe_first(self, stack: AsyncExitStack) -> None:
         """Probe all members; wait for those of which nothing is known, so that the first answer is already right.
@@ -256,6 +277,7 @@ class Controller:
             publisher=self._publisher,
             store=self._store,
             status=self._status,
+            parts=lambda: {"steering": self._steering.by == steering.SOURCE},
             probe=self._scheduler.probe_now,
             reload=self._reload,
             changing=self._changing,
@@ -367,6 +389,8 @@ class Controller:
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
                 for pid, counters in self._workers()
             ],
+            "steering": self._steering.by,
+            "steering_reason": self._steering.reason,
             "pools": report.pools_json(view),
             "services": report.services_json(view),
             "resolvers": concentration.resolvers_json(self._askers(), view, self._audience()),

@@ -52,6 +52,7 @@ class Operations:
         publisher: Publisher,
         store: Store,
         status: Callable[[], dict[str, Any]],
+        parts: Callable[[], dict[str, bool]],
         probe: Callable[[Key], Awaitable[Report]],
         reload: Callable[[str], Awaitable[Reloaded]],
         changing: asyncio.Lock,
@@ -62,6 +63,7 @@ class Operations:
         self._publisher = publisher
         self._store = store
         self._status = status
+        self._parts = parts
         self._probe = probe
         self._reload = reload
         self._changing = changing
@@ -241,7 +243,7 @@ class Operations:
 
     def version(self) -> dict[str, Any]:
         """Return what runs."""
-        return {"version": __version__, "python": platform.python_version()}
+        return {"version": __version__, "python": platform.python_version(), "parts": self._parts()}
 
 
 def _times(span: Span, now: float) -> tuple[float, float | None]:

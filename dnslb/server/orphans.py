@@ -4,6 +4,7 @@ The controller writes down who its workers are. A process id is believed only to
 since ids are used again.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _FILE = "workers.json"
+_PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 _STARTTIME = 19
 """Field 22 of /proc/PID/stat, counted from behind the command name."""
 
@@ -42,6 +45,20 @@ def end(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
+
+
+async def end_and_wait(pid: int) -> None:
+    """Have one go, and return when it has; if it hangs, it is killed after five seconds."""
+    began = _started(pid)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if began is None or _started(pid) != began:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while _started(pid) == began:  # noqa: ASYNC110 - it is no child of ours
+                    await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _started(pid: int) -> str | None:

@@ -52,6 +52,8 @@ def a_status() -> dict[str, Any]:
         "uptime_s": 3700.5,
         "listen": ["127.0.0.1:5300"],
         "workers": [{"pid": 12, "generation": 7, "queries": 1000}],
+        "steering": "kernel",
+        "steering_reason": "there is one worker",
         "pools": {
             "inbound": {
                 "policy": "weighted",
@@ -100,6 +102,7 @@ class FakeOperator:
         """Whether the pool is a round-robin one."""
         self.changes = True
         """Whether a reload brings other answers."""
+        self.parts = {"steering": False}
         self.stays = False
         """Whether a member stays published, whatever people want."""
 
@@ -181,7 +184,7 @@ class FakeOperator:
 
     def version(self) -> dict[str, Any]:
         """Return the version of a daemon that was not restarted after an upgrade."""
-        return {"version": "0.0.9", "python": "3.11.0"}
+        return {"version": "0.0.9", "python": "3.11.0", "parts": self.parts}
 
 
 class FakeDaemon:

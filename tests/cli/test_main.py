@@ -151,12 +151,14 @@ def test_a_reload_of_a_bad_file_shows_every_error(dnslb: "Dnslb", daemon: "FakeD
     ]
 
 
-def test_version_shows_command_and_daemon(dnslb: "Dnslb") -> None:
-    """They may differ, and a person has to see it."""
+def test_version_shows_command_and_daemon(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """They may differ, and a person has to see it; the daemon's optional parts are those of its machine."""
     lines = dnslb("version").output.splitlines()
     assert lines[0].startswith(f"dnslb {__version__} (Python {sys.version_info.major}.")
-    assert lines[1] == "daemon: 0.0.9 (Python 3.11.0)"
+    assert lines[1] == "daemon: 0.0.9 (Python 3.11.0; no optional parts)"
     assert json.loads(dnslb("version", "--json").stdout)["daemon"]["version"] == "0.0.9"
+    daemon.operator.parts["steering"] = True
+    assert dnslb("version").output.splitlines()[1] == "daemon: 0.0.9 (Python 3.11.0; steering)"
 
 
 def test_version_needs_no_daemon(empty: Path) -> None:

@@ -47,6 +47,18 @@ def test_status_says_that_it_has_seen_too_few_queries(dnslb: "Dnslb", daemon: "F
     assert dnslb("status").output.splitlines()[-1] == told
 
 
+def test_status_says_whether_resolvers_keep_their_workers(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Where there are several workers; why not, where not."""
+    assert "worker." not in dnslb("status").output
+    daemon.operator.now["workers"] *= 2
+    reason = "the kernel takes no program"
+    told = f"A resolver's queries come to any worker ({reason}): shares are less even."
+    daemon.operator.now["steering_reason"] = reason
+    assert told in dnslb("status").output
+    daemon.operator.now["steering"] = "source"
+    assert "Each resolver keeps its worker." in dnslb("status").output
+
+
 def test_columns_are_aligned(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """A long name moves the column for all, and numbers end where their heading ends."""
     daemon.operator.now["pools"]["outbound-with-a-long-name"] = daemon.operator.now["pools"]["inbound"]

@@ -89,6 +89,7 @@ class Stage:
             publisher=self.publisher,
             store=cast("Store", self.store),
             status=dict,
+            parts=dict,
             probe=self._probe,
             reload=self._reload,
             changing=self.changing,

@@ -136,3 +136,18 @@ def test_one_that_may_not_be_ended_does_not_keep_the_others(
     monkeypatch.setattr(os, "kill", refusing)
     orphans.end([1, sleeper.pid])
     assert sleeper.wait(20) == -signal.SIGTERM
+
+
+async def test_one_is_waited_for_until_it_has_gone(sleeper: subprocess.Popen[bytes]) -> None:
+    """It gets SIGTERM, and time to finish; of one that has gone already nothing is waited for."""
+    await orphans.end_and_wait(sleeper.pid)
+    assert sleeper.wait(0) == -signal.SIGTERM
+    await orphans.end_and_wait(sleeper.pid)
+
+
+async def test_one_that_hangs_is_killed(sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its time is over: it could keep the port for ever."""
+    monkeypatch.setattr(orphans, "_PATIENCE_SECONDS", 0.2)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    await orphans.end_and_wait(sleeper.pid)
+    assert sleeper.wait(20) == -signal.SIGKILL
