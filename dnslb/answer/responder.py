@@ -80,18 +80,15 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
                 return denied
         return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
     key, slot, ring, additional, by_source, _, _ = rotation
-    if len(ring) == 1:
-        variant = ring[0]
-    else:
-        turn = bucket_of(client) if by_source else turns.take(client, key, len(ring))
-        variant = ring[turn % len(ring)]
+    turn = 0
+    if len(ring) > 1:
+        turn = (bucket_of(client) if by_source else turns.take(client, key, len(ring))) % len(ring)
+    variant = ring[turn]
     numbers = variant[1] if opt else variant[0]
     response = b"".join((query[:2], flags, numbers, query[12:end], variant[2], additional, opt))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        return _respond_in_full(
-            query, snapshot, _Asker(client, turns, snapshot.views, ring.index(variant)), stream=stream
-        )
+        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views, turn), stream=stream)
     return response, slot
 
 
