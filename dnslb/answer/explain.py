@@ -248,7 +248,8 @@ def _ways(qname: bytes, owner: bytes, shown: Shown) -> Iterator[str]:
 
 def _data(world: World, owner: bytes, service: Service | None) -> str:
     if service is not None:
-        return f"a service of type {service.type}, answered from pool {service.pool}"
+        clients = f" for clients of view {service.view}" if service.view else ""
+        return f"a service of type {service.type}{clients}, answered from pool {service.pool}"
     member = next(_hosted(world, owner), None)
     if member is not None:
         return (

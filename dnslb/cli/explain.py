@@ -114,7 +114,9 @@ def _told(found: dict[str, Any]) -> Iterator[str]:
     if found["clients"]:
         yield "\n".join(_clients(found))
     if found["client"]:
-        yield _about_place(found["client"]) if found["client"]["source"] else _about(found["client"])
+        yield "\n".join(_about(found["client"], found["view"]))
+    elif found["other_views"]:
+        yield f"Clients of {_views(found['other_views'])} may get something else: see --client."
 
 
 def _head(found: dict[str, Any]) -> Iterator[str]:
@@ -216,8 +218,14 @@ def _about_place(client: dict[str, Any]) -> str:
     )
 
 
-def _about(client: dict[str, Any]) -> str:
-    return (
-        f"Client {client['address']} in {client['subnet']} gets what all others get: this version has no views.\n"
-        "Only the turn that it has in the ring is its resolver's own."
-    )
+def _about(client: dict[str, Any], view: str) -> Iterator[str]:
+    if client["view_source"]:
+        yield f"Client {client['address']} is in view {plain(view)}, by its source {client['view_source']}."
+    elif not client["source"]:
+        yield f"Client {client['address']} in {client['subnet']} is in no view: it gets what all others get."
+    yield _about_place(client) if client["source"] else "Only the turn that it has in the ring is its resolver's own."
+
+
+def _views(names: list[str]) -> str:
+    *first, last = map(plain, names)
+    return f"views {', '.join(first)} and {last}" if first else f"view {last}"

@@ -85,6 +85,12 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def service_name(key: str, facts: Mapping[str, Any]) -> str:
+    """Return the name of a service by its key in the status, "NAME", "NAME TYPE" or "NAME TYPE VIEW"; with its view."""
+    name = key.partition(" ")[0]
+    return f"{name} (view {facts['view']})" if facts.get("view") else name
+
+
 def cause(member: Mapping[str, Any]) -> str:
     """Return why a member is published or not, without saying which, and what its last probe had to say."""
     rule = str(member.get("rule", "")).removeprefix("not ").removeprefix("published: ")

@@ -10,7 +10,7 @@ import click
 
 from dnslb.cli.member import Target, TargetType
 from dnslb.cli.options import Daemon, talks_to_daemon
-from dnslb.cli.output import Column, alarm, bar, emit, emit_json, plain, share, shares_note, table
+from dnslb.cli.output import Column, alarm, bar, emit, emit_json, plain, service_name, share, shares_note, table
 
 _MAX = 65_535
 _ADMIN = ("drain", "ready", "maint")
@@ -239,8 +239,7 @@ def _step(change: dict[str, Any]) -> str:
 
 def _service(key: str, before: dict[str, Any], after: dict[str, Any]) -> tuple[object, ...]:
     shares = [f"{member} {share(part)}" for member, part in after["shares"].items()]
-    # A name with two services has the second under "NAME TYPE".
-    name = key.partition(" ")[0]
+    name = service_name(key, after)
     ttls = (f"{before['ttl']} s", f"{after['ttl']} s")
     return ("*" if before != after else "", name, after["type"], *ttls, ", ".join(shares) or "SERVFAIL")
 

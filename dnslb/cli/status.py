@@ -18,6 +18,7 @@ from dnslb.cli.output import (
     emit_json,
     local_time,
     plain,
+    service_name,
     share,
     shares_note,
     table,
@@ -203,8 +204,7 @@ def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
-    # A name with two services has the second under "NAME TYPE".
-    name = key.partition(" ")[0]
+    name = service_name(key, facts)
     least, most = facts["ttl_min"], facts["ttl_max"]
     ttl = f"{facts['ttl']} s" + (f" ({least} to {most})" if least < most else "")
     return (name, facts["type"], facts["pool"], facts.get("records", ""), ttl)

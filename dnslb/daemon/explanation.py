@@ -13,6 +13,7 @@ from dnslb.answer.senders import SENDERS, Client, Sender, behaviour
 from dnslb.answer.service import Service, ServiceType, Ttl
 from dnslb.answer.sources import bucket_of, network_of
 from dnslb.answer.variants import NOBODY, Led, led_to, service_shares
+from dnslb.answer.views import Network
 from dnslb.answer.world import World
 from dnslb.daemon import report
 from dnslb.daemon.report import View
@@ -41,22 +42,29 @@ class Found:
     """What takes long with large pools, and can be worked out beside the loop: the answer, and what comes of it.
 
     `offered` is what the variants hold of the types that were asked for; `clients` go by those of both families. `led`
-    are the members that the client always gets, if that is decided by its network.
+    are the members that the client always gets, if that is decided by its network. `source` is the view that the client
+    is in, and the network of it that decides this, None if it is in none; `others` are the views that may be answered
+    something else.
     """
 
     explanation: Explanation
     selection: Selection | None
     offered: Sequence[Offer]
     clients: Mapping[str, Any]
-    led: Led
+    led: Led = NOBODY
+    source: tuple[str, Network] | None = None
+    others: tuple[str, ...] = ()
 
 
 def find(world: World, pools: Pools, question: Question) -> Found:
     """Work out an explanation, from values that never change."""
-    explanation = explain(world, pools, question.name, question.rtype, question.octets)
+    source = world.audience.source_of(question.client.ip) if question.client is not None else None
+    view = source[0] if source is not None else ""
+    others = tuple(other for other, apart in world.overlays.items() if question.name in apart and other != view)
+    explanation = explain(world.seen_from(view), pools, question.name, question.rtype, question.octets)
     service = explanation.service
     if service is None:
-        return Found(explanation, None, (), {}, NOBODY)
+        return Found(explanation, None, (), {}, source=source, others=others)
     selection = pools.selections[service.pool]
     everything = offers(service, selection, client=question.octets)
     clients = {key: _client_json(sender, service, everything, question.client) for key, sender in SENDERS.items()}
@@ -64,7 +72,7 @@ def find(world: World, pools: Pools, question: Question) -> Found:
     half = service.type is ServiceType.ADDRESS and asked != FAMILIES
     offered = offers(service, selection, asked, question.octets) if half else everything
     led = led_to(service, selection, bucket_of(question.octets)) if question.client else NOBODY
-    return Found(explanation, selection, offered, clients, led)
+    return Found(explanation, selection, offered, clients, led, source, others)
 
 
 def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
@@ -76,6 +84,8 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "type": _type(explanation.shown),
         "why": explanation.why,
         "zone": None if explanation.apex is None else name.to_text(explanation.apex),
+        "view": _view(found),
+        "other_views": list(found.others),
         "service": None if service is None else name.to_text(service.name),
         "pool": None if service is None else service.pool,
         "records": None if service is None else service.records or "all",
@@ -89,13 +99,28 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "other_types": [rdata.type_text(rtype) for rtype in explanation.others],
         "members": {} if service is None or selection is None else _members_json(view, service, selection, found),
         "clients": found.clients,
-        "client": None if client is None else _client_is(client, found.led),
+        "client": None if client is None else _client_is(client, found),
     }
 
 
-def _client_is(client: Client, led: Led) -> dict[str, Any]:
+def _view(found: Found) -> str:
+    """Return the view whose answers these are, "" for those of all others."""
+    if found.source is not None:
+        return found.source[0]
+    # Without a client they are those of all others; where views hold all addresses there are none, and one stands in.
+    return found.explanation.service.view if found.explanation.service is not None else ""
+
+
+def _client_is(client: Client, found: Found) -> dict[str, Any]:
+    led = found.led
     source = {"network": str(network_of(client.ip)), "first": led.first, "then": led.then} if led.first else None
-    return {"address": str(client.ip), "subnet": str(client.network), "source": source}
+    view_source = None if found.source is None else str(found.source[1])
+    return {
+        "address": str(client.ip),
+        "subnet": str(client.network),
+        "view_source": view_source,
+        "source": source,
+    }
 
 
 def _ttl_why(ttl: Ttl, selection: Selection) -> str:
@@ -161,12 +186,13 @@ def _members_json(view: View, service: Service, selection: Selection, found: Fou
             "share": float(shares.get(entry.member.name, 0)),
             "in_answers": times / whole if times else 0.0,
             **{key: facts[key] for key in _OF_STATUS},
+            "addresses": [str(address) for address in entry.member.addresses_in(service.view)],
             "portion": {"percent": entry.standing.portion.percent, "why": entry.standing.portion.why},
         }
     return members
 
 
-_OF_STATUS = ("published", "admin", "state", "verdict", "reason", "weight", "effective_weight", "tier", "addresses")
+_OF_STATUS = ("published", "admin", "state", "verdict", "reason", "weight", "effective_weight", "tier")
 
 
 def _left_out(service: Service, selection: Selection, entry: Entry, found: Found) -> str:
@@ -175,7 +201,7 @@ def _left_out(service: Service, selection: Selection, entry: Entry, found: Found
     if service.type is ServiceType.ADDRESS and entry.member.name not in {choice.member.name for choice in best}:
         held = _tiers({choice.member.tier for choice in best})
         return f"published, but not here: an address answer holds {held}, and it is of tier {entry.member.tier}"
-    if service.type is ServiceType.ADDRESS and not _has_family(entry, found):
+    if service.type is ServiceType.ADDRESS and not _has_family(entry, service.view, found):
         families = " or ".join(rdata.type_text(shown.rtype) for shown in found.explanation.shown)
         return f"published, but not here: it has no address for {families}"
     if found.led.first:
@@ -190,6 +216,6 @@ def _tiers(tiers: Collection[int]) -> str:
     return f"tiers {', '.join(first)} and {last}" if first else f"tier {last}"
 
 
-def _has_family(entry: Entry, found: Found) -> bool:
+def _has_family(entry: Entry, view: str, found: Found) -> bool:
     asked = {shown.rtype for shown in found.explanation.shown}
-    return any(rdata.address(address)[0] in asked for address in entry.member.addresses)
+    return any(rdata.address(address)[0] in asked for address in entry.member.addresses_in(view))

@@ -60,7 +60,7 @@ def _pools_json(view: View, candidates: _Candidates) -> dict[str, Any]:
 
 
 def _service_json(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: facts[key] for key in ("type", "ttl", "ttl_max", "shares")}
+    return {key: facts[key] for key in ("type", "view", "ttl", "ttl_max", "shares")}
 
 
 def _pool_json(view: View, pool: Pool, candidates: Iterable[Candidate]) -> dict[str, Any]:

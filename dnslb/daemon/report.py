@@ -196,7 +196,7 @@ def service_keys(services: Iterable[Service]) -> Iterable[str]:
     for service in services:
         key = name.to_text(service.name)
         if service.view:
-            key = f"{key} {service.type} in {service.view}"
+            key = f"{key} {service.type} {service.view}"
         elif key in keys:
             key = f"{key} {service.type}"
         keys[key] = None
@@ -210,6 +210,7 @@ def services_json(view: View) -> dict[str, Any]:
         by_member = service_shares(service, view.selections[service.pool])
         found[key] = {
             "type": service.type,
+            "view": service.view,
             "pool": service.pool,
             "ttl": service.ttl_now(view.selections[service.pool]),
             "ttl_min": service.ttl.min,

@@ -51,6 +51,8 @@ def an_explanation() -> dict[str, Any]:
         "type": "address",
         "why": "a service of type address, answered from pool inbound",
         "zone": "lb.example.org",
+        "view": "",
+        "other_views": [],
         "service": "mx.lb.example.org",
         "pool": "inbound",
         "records": 2,
@@ -82,7 +84,7 @@ def an_explanation() -> dict[str, Any]:
             "exim": _client(title="Exim", asks=False, first={}, tries=0, addresses=0),
             "getaddrinfo": _client(title="getaddrinfo client", tries=8, note="closeness decides"),
         },
-        "client": {"address": "192.0.2.7", "subnet": "192.0.2.0/24", "source": None},
+        "client": {"address": "192.0.2.7", "subnet": "192.0.2.0/24", "view_source": None, "source": None},
         "generation": 7,
     }
 
@@ -117,9 +119,27 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
         "getaddrinfo client: first mx1 75%, mx2 25%; tries all 8 addresses",
         "shuffles; goes on",
         "note: closeness decides",
-        "Client 192.0.2.7 in 192.0.2.0/24 gets what all others get: this version has no views.",
+        "Client 192.0.2.7 in 192.0.2.0/24 is in no view: it gets what all others get.",
         "Only the turn that it has in the ring is its resolver's own.",
     ]
+
+
+def test_a_client_is_told_of_its_view(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """And by which network it is in it; who asks for no client is told that there are views."""
+    explained = daemon.operator.explained
+    explained["view"] = "internal"
+    explained["client"]["view_source"] = "192.0.2.0/25"
+    place = "Client 192.0.2.7 is in view internal, by its source 192.0.2.0/25."
+    assert place in dnslb("explain", "mx.lb.example.org", "--client", "192.0.2.7").output
+    explained["client"]["source"] = {"network": "192.0.2.0/24", "first": ["mx2"], "then": []}
+    told = squeezed(dnslb("explain", "mx.lb.example.org", "--client", "192.0.2.7").output)
+    assert told[-3:-1] == [place, "Client 192.0.2.7 is in 192.0.2.0/24, which always gets mx2 while published."]
+    explained |= {"client": None, "view": "", "other_views": ["internal"]}
+    assert (
+        "Clients of view internal may get something else: see --client." in dnslb("explain", "mx.lb.example.org").output
+    )
+    explained["other_views"] = ["a", "b", "c"]
+    assert "Clients of views a, b and c may get" in dnslb("explain", "mx.lb.example.org").output
 
 
 def test_a_client_with_members_of_its_own_is_told_of_them(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:

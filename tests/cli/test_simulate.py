@@ -50,6 +50,60 @@ def test_a_service_of_the_configuration() -> None:
     assert _json("mx.lb.example.org", "-c", str(_EXAMPLE), "--records", "all")["records"] == "all"
 
 
+_VIEWS = """
+[zone."lb.test"]
+file = "lb.zone"
+[probe.p]
+kind = "smtp"
+[pool.outer]
+probe = "p"
+member = [{ name = "mx1", addresses = ["192.0.2.1"], view_addresses = { dmz = ["10.0.0.1", "10.0.0.2"] } }]
+[pool.inner]
+probe = "p"
+member = [{ name = "relay1", addresses = ["10.0.0.3"] }]
+[view.internal]
+sources = ["10.0.0.0/8"]
+[view.dmz]
+sources = ["10.200.0.0/16"]
+[[service]]
+name = "lb.test"
+type = "address"
+pool = "outer"
+[[service]]
+name = "lb.test"
+type = "address"
+pool = "inner"
+views = ["internal"]
+ttl = 5
+"""
+
+
+@pytest.fixture
+def _views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dnslb.toml").write_text(_VIEWS)
+    Path("lb.zone").write_text("$TTL 60\n@ SOA ns a 1 3600 600 86400 30\n@ NS ns\nns A 192.0.2.53\n")
+
+
+@pytest.mark.usefixtures("_views")
+def test_a_service_of_a_view_is_simulated() -> None:
+    """That is which pool its clients get; without it, what all others get."""
+    assert (_json()["ttl"], list(_json()["members"])) == (30, ["mx1"])
+    inside = _json("--view", "internal")
+    assert (inside["ttl"], list(inside["members"])) == (5, ["relay1"])
+    assert list(_json("lb.test", "--view", "dmz")["members"]) == ["mx1"]
+    assert "there is no view dnz; there are internal, dmz" in _simulate("--view", "dnz").output
+
+
+@pytest.mark.usefixtures("_views")
+def test_where_all_clients_are_in_views_one_has_to_be_named() -> None:
+    """Nobody gets what is for all others."""
+    whole = _VIEWS.replace("10.0.0.0/8", "0.0.0.0/0").replace("10.200.0.0/16", "::/0")
+    Path("dnslb.toml").write_text(whole.replace('pool = "outer"\n', 'pool = "outer"\nviews = ["dmz"]\n'))
+    assert "there are lb.test address --view dmz, lb.test address --view internal" in _simulate().output
+    assert list(_json("--view", "dmz")["members"]) == ["mx1"]
+
+
 @pytest.mark.parametrize("kind", ["address", "MX", "SRV"])
 def test_each_type_of_service(kind: str) -> None:
     """By weights alone; MX and SRV answers hold all members."""

@@ -27,6 +27,15 @@ def test_status_shows_pools_members_services_and_workers(dnslb: "Dnslb") -> None
     assert "pid 12 7 1000" in lines
 
 
+def test_a_service_of_a_view_is_shown_with_it(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """One name may have several services of one type."""
+    services = daemon.operator.now["services"]
+    services["mx.lb.example.org address internal"] = {**services["mx.lb.example.org"], "view": "internal", "ttl": 5}
+    lines = squeezed(dnslb("status").output)
+    assert "mx.lb.example.org address inbound 2 30 s" in lines
+    assert "mx.lb.example.org (view internal) address inbound 2 5 s" in lines
+
+
 def test_status_says_why_shares_are_off(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """Who asks, and of the service that is off most by how much; its name only where there are more."""
     assert dnslb("status").output.splitlines()[-2:] == [

@@ -54,7 +54,7 @@ def test_a_service_is_looked_at_with_those_whom_it_is_for() -> None:
     services = (everybody, internal, one_only, nobody)
     found = resolvers_json(summary, view_of(_POOL, services=services), audience)
     errors = {key: facts["after_15m"] for key, facts in found["expected_share_error"].items()}
-    everybody_s, inside, only = "mx.lb.test", "mx.lb.test address in internal", "relay.lb.test"
+    everybody_s, inside, only = "mx.lb.test", "mx.lb.test address internal", "relay.lb.test"
     assert list(errors) == [everybody_s, inside, only]
     alone = _json(Summary(900.0, 1200.0, 600.0, 1000.0, 0.0, (Entry(_V4, 1000, 0),)), everybody)
     assert isinstance(alone["expected_share_error"], dict)

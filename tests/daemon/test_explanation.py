@@ -8,6 +8,7 @@ import pytest
 from dnslb.answer.compiler import Pools
 from dnslb.answer.senders import client_of
 from dnslb.answer.service import Preference, Service, ServiceType, Ttl
+from dnslb.answer.views import Audience
 from dnslb.answer.world import build
 from dnslb.daemon.explanation import Question, explanation_json, find
 from dnslb.daemon.report import View
@@ -20,7 +21,7 @@ from dnslb.pool.portion import Portion
 from dnslb.pool.selection import select
 from dnslb.wire.name import from_text
 from dnslb.wire.rdata import type_number
-from tests.conftest import member, pool, service, zone
+from tests.conftest import audience, member, pool, service, zone
 
 UP = Standing(Admin(), Health(State.UP, Verdict.OK))
 TRIO = pool(
@@ -32,13 +33,19 @@ TRIO = pool(
 SERVICES = (service(records=2), service("lb.test", ServiceType.MX, records=2), service("one.lb.test", records=1))
 
 
-def told(text: str, of: Pool = TRIO, services: tuple[Service, ...] = SERVICES, **standings: Standing) -> dict[str, Any]:
+def told(
+    text: str,
+    of: Pool = TRIO,
+    services: tuple[Service, ...] = SERVICES,
+    views: Audience | None = None,
+    **standings: Standing,
+) -> dict[str, Any]:
     """Explain "NAME [TYPE [CLIENT]]"; members that are not spoken of are up."""
     name, rtype, client = [*text.split(), "", ""][:3]
     entries = {(of.name, one.name): Entry(one, Thresholds(1, 1, 10), standings.get(one.name, UP)) for one in of.members}
     roster, pools = Roster(entries), {of.name: of}
     chosen = {of.name: select(of, roster.candidates(of.name), frozenset())}
-    world = build([zone("")], pools, services)
+    world = build([zone("")], pools, services, views)
     question = Question(from_text(name), type_number(rtype) if rtype else None, client_of(client) if client else None)
     found = find(world, Pools(chosen, dict.fromkeys(world.zones, 1)), question)
     return explanation_json(View(pools, services, roster, chosen), question, found)
@@ -167,7 +174,7 @@ def test_clients_have_their_first_choices() -> None:
 def test_a_client_of_the_same_subnet_is_warned_of() -> None:
     """`--client` changes what is said of it, and nothing of the answer."""
     near, far = told("mx.lb.test A 192.0.2.15"), told("mx.lb.test A 198.51.100.7")
-    assert near["client"] == {"address": "192.0.2.15", "subnet": "192.0.2.0/24", "source": None}
+    assert near["client"] == {"address": "192.0.2.15", "subnet": "192.0.2.0/24", "view_source": None, "source": None}
     assert near["clients"]["getaddrinfo"]["note"].startswith("closeness to 192.0.2.15 decides")
     assert far["clients"]["getaddrinfo"]["note"] == ""
     assert near["answers"] == far["answers"]
@@ -216,6 +223,45 @@ def test_a_client_is_told_its_ranking() -> None:
         ("spare",),
     )
     assert told("srv.lb.test SRV 192.0.2.7", by_source, services)["client"]["source"] is None
+
+
+def test_a_client_gets_the_answer_of_its_view() -> None:
+    """With the network that decides it, the service and the addresses; without a client it is what all others get."""
+    seen = pool(
+        member("mx1", "192.0.2.11", "2001:db8::11", seen={"internal": "10.0.0.11"}), member("mx2", "192.0.2.12")
+    )
+    services = (service(records=2), service(records=1, ttl=5, view="dmz"))
+    views = audience(internal="10.0.0.0/8 fd00::/8", dmz="10.200.0.0/16")
+    found = {
+        client: told(f"mx.lb.test A {client}", seen, services, views)
+        for client in ("192.0.2.7", "10.0.0.7", "10.200.0.7", "")
+    }
+    assert {client: (each["view"], each["other_views"], each["ttl"]) for client, each in found.items()} == {
+        "192.0.2.7": ("", ["internal", "dmz"], 30),
+        "10.0.0.7": ("internal", ["dmz"], 30),
+        "10.200.0.7": ("dmz", ["internal"], 5),
+        "": ("", ["internal", "dmz"], 30),
+    }
+    sources = [each["client"]["view_source"] for client, each in found.items() if client]
+    assert sources == [None, "10.0.0.0/8", "10.200.0.0/16"]
+    assert {line.split()[-1] for line in found["10.0.0.7"]["answers"][0]["answer"]} == {"10.0.0.11", "192.0.2.12"}
+    assert found["10.0.0.7"]["members"]["mx1"]["addresses"] == ["10.0.0.11"]
+    assert (
+        found["10.0.0.7"]["why"] == "a service of type address for clients of view internal, answered from pool inbound"
+    )
+    assert found[""]["why"] == "a service of type address, answered from pool inbound"
+    assert told("mx.lb.test AAAA 10.0.0.7", seen, services, views)["members"]["mx1"]["rule"] == (
+        "published, but not here: it has no address for AAAA"
+    )
+    assert told("ns.lb.test A 10.0.0.7", seen, services, views)["view"] == "internal"
+
+
+def test_where_all_clients_are_in_views_one_of_them_stands_in() -> None:
+    """A question without a client has an answer all the same, and says whose it is."""
+    services = (service(records=1, view="low"), service(records=2, view="high"))
+    views = audience(low="0.0.0.0/1 ::/1", high="128.0.0.0/1 8000::/1")
+    assert told("mx.lb.test A", TRIO, services, views)["view"] == "low"
+    assert told("mx.lb.test A 192.0.2.1", TRIO, services, views)["records"] == 2
 
 
 def test_a_panic_is_told() -> None:

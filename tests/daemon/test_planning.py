@@ -133,8 +133,8 @@ def test_services_have_their_shares_and_ttl_now_and_after() -> None:
     services = (service(records=2, ttl=20), service("lb.test", ServiceType.MX, ttl=40))
     found = planned(view_of(pool(*TRIO), services=services), *drained("mx3"))
     assert found["after"]["inbound"]["services"] == {
-        "mx.lb.test": {"type": "address", "ttl": 20, "ttl_max": 20, "shares": {"mx1": 0.5, "mx2": 0.5}},
-        "lb.test": {"type": "MX", "ttl": 40, "ttl_max": 40, "shares": {"mx1": 0.625, "mx2": 0.375}},
+        "mx.lb.test": {"type": "address", "view": "", "ttl": 20, "ttl_max": 20, "shares": {"mx1": 0.5, "mx2": 0.5}},
+        "lb.test": {"type": "MX", "view": "", "ttl": 40, "ttl_max": 40, "shares": {"mx1": 0.625, "mx2": 0.375}},
     }
     assert found["before"]["inbound"]["services"]["lb.test"]["shares"] == {"mx1": 0.5, "mx2": 0.3, "mx3": 0.2}
     assert found["after"]["inbound"]["share_of"] == "mx.lb.test"

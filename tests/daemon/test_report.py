@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from dnslb.answer.service import ServiceType
-from dnslb.daemon.report import View, pools_json, service_keys
+from dnslb.daemon.report import View, pools_json, service_keys, services_json
 from dnslb.daemon.roster import Entry, Roster, Standing
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State, Thresholds, Verdict
 from dnslb.pool.member import Policy, Pool
 from dnslb.pool.portion import WHOLE, Pace, portion_of
 from dnslb.pool.rendezvous import source_shares
-from dnslb.pool.selection import select
+from dnslb.pool.selection import Candidate, select
 from tests.conftest import member, pool, service
 
 _WELL = Health(State.UP, Verdict.OK)
@@ -74,7 +74,16 @@ def test_each_service_has_a_key_of_its_own() -> None:
     assert list(service_keys([address, mx, *views, service("relay.lb.test")])) == [
         "mx.lb.test",
         "mx.lb.test MX",
-        "mx.lb.test address in internal",
-        "mx.lb.test address in partners",
+        "mx.lb.test address internal",
+        "mx.lb.test address partners",
         "relay.lb.test",
     ]
+
+
+def test_a_service_says_whose_it_is() -> None:
+    """The view of its clients, or nothing for all others; that two have one name hides none of them."""
+    of = pool(member("mx1"))
+    selections = {of.name: select(of, [Candidate(of.members[0], Admin(), _WELL)], frozenset())}
+    services = (service(view="dmz"), service())
+    found = services_json(View({of.name: of}, services, Roster({}), selections))
+    assert {key: facts["view"] for key, facts in found.items()} == {"mx.lb.test address dmz": "dmz", "mx.lb.test": ""}

@@ -44,6 +44,7 @@ _OPTIONS = (
         type=click.Choice([policy.value for policy in Policy]),
         help="The pool's policy; with latency all greet alike.  [default: its own, or weighted]",
     ),
+    click.option("--view", metavar="NAME", help="What clients of this view get.  [default: those that are in none]"),
     click.option(
         "--records",
         type=words.Word(words.configured("records"), "K"),
@@ -180,9 +181,11 @@ def _subject(
     policy = None if options["policy"] is None else Policy(options["policy"])
     changes = Changes(options["kind"], options["records"], all_records, options["ttl"], policy)
     if weights is None:
-        return of_configuration(config, service, changes)
-    if service is not None or config is not None:
-        raise click.UsageError("--weights are instead of a configuration: name no SERVICE and no -c FILE with them")
+        return of_configuration(config, service, options["view"], changes)
+    if service is not None or config is not None or options["view"] is not None:
+        raise click.UsageError(
+            "--weights are instead of a configuration: name no SERVICE, no --view and no -c FILE with them"
+        )
     return of_weights(weights, changes)
 
 

@@ -15,7 +15,7 @@ from dnslb.pool.member import Member, Policy, Pool
 from dnslb.wire.name import from_text, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from dnslb.config import Settings
@@ -63,15 +63,41 @@ def of_weights(weights: Sequence[int], changes: Changes) -> Subject:
     return Subject(f"{kind} service", _changed(service, changes), pool, _THRESHOLDS)
 
 
-def of_configuration(config: Path | None, name: str | None, changes: Changes) -> Subject:
-    """Return a service of a configuration: the one that is named, or the only one. Raise click's exceptions."""
+def of_configuration(config: Path | None, name: str | None, view: str | None, changes: Changes) -> Subject:
+    """Return a service of a configuration: the one that is named, or the only one. Raise click's exceptions.
+
+    With a `view` it is the one that its clients get, with the addresses that they get.
+    """
     settings = _settings(config)
-    service = _service(settings.services, name, changes.type)
-    pool = settings.pools[service.pool]
+    if view is not None and view not in settings.audience.sources:
+        known = ", ".join(settings.audience.sources) or "none"
+        raise click.UsageError(f"there is no view {view}; there are {known}")
+    service = _service(_seen_from(view or "", settings.services), name, changes.type)
+    pool = _in_view(settings.pools[service.pool], view or service.view)
     pool = replace(pool, policy=changes.policy or pool.policy)
     recipe = next(target.recipe for target in settings.targets if target.pool == pool.name)
     thresholds = Thresholds(recipe.rise, recipe.fall, recipe.interval)
-    return Subject(f"{to_text(service.name)} {service.type}", _changed(service, changes), pool, thresholds)
+    return Subject(_named(service), _changed(replace(service, view=""), changes), pool, thresholds)
+
+
+def _seen_from(view: str, services: Iterable[Service]) -> Iterator[Service]:
+    """Yield for each name and type the service that clients of the view get; all of them where that is none."""
+    rivals: dict[tuple[bytes, ServiceType], list[Service]] = {}
+    for service in services:
+        rivals.setdefault((service.name, service.type), []).append(service)
+    for those in rivals.values():
+        mine = [service for service in those if service.view == view] or [each for each in those if not each.view]
+        yield from mine or those
+
+
+def _in_view(pool: Pool, view: str) -> Pool:
+    members = (replace(member, addresses=member.addresses_in(view), view_addresses=()) for member in pool.members)
+    return replace(pool, members=tuple(members))
+
+
+def _named(service: Service) -> str:
+    words = f"{to_text(service.name)} {service.type}"
+    return f"{words} --view {service.view}" if service.view else words
 
 
 def _changed(service: Service, changes: Changes) -> Service:
@@ -101,7 +127,9 @@ def _service(services: Iterable[Service], name: str | None, kind: ServiceType | 
         found = [service for service in found if service.type is kind]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(f"{to_text(service.name)} {service.type}" for service in found or known) or "none"
+    listed = ", ".join(map(_named, found or known)) or "none"
     if found:
-        raise click.UsageError(f"which service? there are {listed}: name one, and its --type where that is not enough")
+        raise click.UsageError(
+            f"which service? there are {listed}: name one, and its --type or --view where that is not enough"
+        )
     raise click.UsageError(f"there is no service {' '.join(filter(None, (name, kind)))}; there are {listed}")
