@@ -372,6 +372,10 @@ class Controller:
         found = report.reading(self._view(), self._publisher.generation, counted)
         return replace(found, resolvers=concentration.resolvers_reading(self._askers()))
 
+    def _walks(self) -> int:
+        """Return how many workers go round a ring for one resolver."""
+        return 1 if self._steering.by == steering.SOURCE else len(self._workers())
+
     def _audience(self) -> Audience:
         return self._publisher.world.audience if self._publisher.generation else Audience()
 
@@ -393,7 +397,7 @@ class Controller:
             "steering_reason": self._steering.reason,
             "pools": report.pools_json(view),
             "services": report.services_json(view),
-            "resolvers": concentration.resolvers_json(self._askers(), view, self._audience()),
+            "resolvers": concentration.resolvers_json(self._askers(), view, self._audience(), self._walks()),
         }
 
     def _on_hangup(self) -> None:
