@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from tests.bench import answering, deliveries, draining, dying, machine, many_pools, probing, shares, views
+from tests.bench import answering, deliveries, draining, dying, machine, many_pools, probing, shares, turns, views
 from tests.bench.report import say
 
 _BENCHMARKS = {
@@ -17,6 +17,7 @@ _BENCHMARKS = {
     "pools": many_pools.main,
     "probing": probing.main,
     "shares": shares.main,
+    "turns": turns.main,
     "views": views.main,
 }
 
