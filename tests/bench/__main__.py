@@ -6,10 +6,23 @@ import signal
 import sys
 import time
 
-from tests.bench import answering, deliveries, draining, dying, machine, many_pools, probing, shares, turns, views
+from tests.bench import (
+    affinity,
+    answering,
+    deliveries,
+    draining,
+    dying,
+    machine,
+    many_pools,
+    probing,
+    shares,
+    turns,
+    views,
+)
 from tests.bench.report import say
 
 _BENCHMARKS = {
+    "affinity": affinity.main,
     "answering": answering.main,
     "deliveries": deliveries.main,
     "draining": draining.main,
