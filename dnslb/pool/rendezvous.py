@@ -20,7 +20,7 @@ from struct import unpack
 from dnslb.pool.groups import fates_of
 
 BUCKETS = 2048
-"""A power of two. Shares differ from the weights by half a point; twice as many take twice the time for 0.7 of that."""
+"""A power of two. Shares differ from weights by up to a point; twice as many take twice the time for 0.7 of that."""
 
 _OCTETS = 8
 
