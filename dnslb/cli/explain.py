@@ -10,6 +10,8 @@ from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import Column, alarm, bar, cause, emit, emit_json, plain, share, table
 from dnslb.wire import name as domain
 
+_LISTED = 8
+"""So many kinds of variants are shown at most."""
 _TIMEOUT = 60.0
 """In seconds: a thousand members in every order take some."""
 _MEMBERS = (
@@ -161,6 +163,7 @@ def _member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _answer(answer: dict[str, Any]) -> Iterator[str]:
     yield f"{plain(answer['type'])}{_kind(answer)}"
+    yield from _rotation(answer)
     for section in ("answer", "authority"):
         yield from (f"    {plain(line)}" for line in answer[section])
 
@@ -172,8 +175,21 @@ def _kind(answer: dict[str, Any]) -> str:
         return ": NOERROR, and no such record" if answer["authoritative"] else ": a referral"
     if answer["variants"] > 1:
         when = "by the client's network" if answer["by_source"] else "in turn, for each resolver"
-        return f": {answer['variants']} variants {when}; one of them:"
+        return f": {answer['variants']} variants {when}"
     return ", the same each time:"
+
+
+def _rotation(answer: dict[str, Any]) -> Iterator[str]:
+    """Yield whom the variants name, or prefer where all name the same, and how often."""
+    variants = answer["rotation"]
+    if answer["variants"] <= 1:
+        return
+    if len(variants) > 1:
+        named = "members" if len({tuple(each["members"]) for each in variants}) > 1 else "first"
+        listed = [f"{' '.join(map(plain, each[named]))} {share(each['part'])}" for each in variants[:_LISTED]]
+        rest = f", and {len(variants) - _LISTED} more" if len(variants) > _LISTED else ""
+        yield _wrapped(f"{named}: {', '.join(listed)}{rest}")
+    yield "    one of them:"
 
 
 def _clients(found: dict[str, Any]) -> Iterator[str]:

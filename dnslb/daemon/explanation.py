@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dnslb.answer.compiler import Pools
@@ -41,16 +41,17 @@ class Question:
 class Found:
     """What takes long with large pools, and can be worked out beside the loop: the answer, and what comes of it.
 
-    `offered` is what the variants hold of the types that were asked for; `clients` go by those of both families. `led`
-    are the members that the client always gets, if that is decided by its network. `source` is the view that the client
-    is in, and the network of it that decides this, None if it is in none; `others` are the views that may be answered
-    something else.
+    `offered` is what the variants hold of the types that were asked for, `rotations` that of each type by itself;
+    `clients` go by those of both families. `led` are the members that the client always gets, if that is decided by its
+    network. `source` is the view that the client is in, and the network of it that decides this, None if it is in none;
+    `others` are the views that may be answered something else.
     """
 
     explanation: Explanation
     selection: Selection | None
     offered: Sequence[Offer]
     clients: Mapping[str, Any]
+    rotations: Mapping[int, Sequence[Offer]] = field(default_factory=dict)
     led: Led = NOBODY
     source: tuple[str, Network] | None = None
     others: tuple[str, ...] = ()
@@ -71,8 +72,14 @@ def find(world: World, pools: Pools, question: Question) -> Found:
     asked = tuple(shown.rtype for shown in explanation.shown)
     half = service.type is ServiceType.ADDRESS and asked != FAMILIES
     offered = offers(service, selection, asked, question.octets) if half else everything
+    rotations = {rtype: offers(service, selection, _families(rtype), question.octets) for rtype in asked}
     led = led_to(service, selection, bucket_of(question.octets)) if question.client else NOBODY
-    return Found(explanation, selection, offered, clients, led, source, others)
+    return Found(explanation, selection, offered, clients, rotations, led, source, others)
+
+
+def _families(rtype: int) -> tuple[int, ...]:
+    """Return the addresses that a record of the type leads to: those of its own family, or a host's."""
+    return (rtype,) if rtype in FAMILIES else FAMILIES
 
 
 def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def explanation_json(view: View, question: Question, found: Found) -> dict[str, 
         "ttl_max": None if service is None else service.ttl.max,
         "ttl_why": "" if service is None or selection is None else _ttl_why(service.ttl, selection),
         "panic": selection is not None and selection.panic,
-        "answers": [_shown_json(shown) for shown in explanation.shown],
+        "answers": [_shown_json(shown, found) for shown in explanation.shown],
         "close": _close(view, explanation, question.name),
         "other_types": [rdata.type_text(rtype) for rtype in explanation.others],
         "members": {} if service is None or selection is None else _members_json(view, service, selection, found),
@@ -141,17 +148,33 @@ def _type(shown: Sequence[Shown]) -> str:
     return rdata.type_text(shown[0].rtype) if len(shown) == 1 else ServiceType.ADDRESS
 
 
-def _shown_json(shown: Shown) -> dict[str, Any]:
+def _shown_json(shown: Shown, found: Found) -> dict[str, Any]:
     return {
         "type": rdata.type_text(shown.rtype),
         "rcode": shown.rcode.name,
         "authoritative": shown.authoritative,
         "variants": shown.variants,
         "by_source": shown.by_source,
+        "rotation": _rotation_json(found.rotations.get(shown.rtype, ())),
         "answer": list(map(str, shown.sections.answer)),
         "authority": list(map(str, shown.sections.authority)),
         "additional": list(map(str, shown.sections.additional)),
     }
+
+
+def _rotation_json(offered: Sequence[Offer]) -> list[dict[str, Any]]:
+    """Return whom the variants that are in rotation name, and which part of them does, the most frequent first.
+
+    `first` are those among them of the best preference.
+    """
+    times: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
+    for offer in offered:
+        first = {place.member for host in offer.best for place in host.places}
+        times[tuple(sorted(first)), tuple(sorted(offer.members))] += offer.times
+    whole = times.total()
+    return [
+        {"first": first, "members": members, "part": number / whole} for (first, members), number in times.most_common()
+    ]
 
 
 def _client_json(sender: Sender, service: Service, offered: Sequence[Offer], client: Client | None) -> dict[str, Any]:

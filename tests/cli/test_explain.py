@@ -68,6 +68,10 @@ def an_explanation() -> dict[str, Any]:
                 "authoritative": True,
                 "variants": 64,
                 "by_source": False,
+                "rotation": [
+                    {"first": ["mx1", "mx2"], "members": ["mx1", "mx2"], "part": 0.625},
+                    {"first": ["mx1", "mx3"], "members": ["mx1", "mx3"], "part": 0.375},
+                ],
                 "answer": ["mx.lb.example.org. 30 A 192.0.2.11"],
                 "authority": [],
                 "additional": [],
@@ -110,7 +114,9 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
         "in: up",
         "mx2 no 0% 0% 50 1 ready down refused",
         "out: down (refused); nobody listens",
-        "A: 64 variants in turn, for each resolver; one of them:",
+        "A: 64 variants in turn, for each resolver",
+        "members: mx1 mx2 62%, mx1 mx3 38%",
+        "one of them:",
         "mx.lb.example.org. 30 A 192.0.2.11",
         "What clients do with it; the first choice is over many resolvers:",
         "Postfix: first mx1 75%, mx2 25%; tries 5 of 8 addresses",
@@ -148,7 +154,7 @@ def test_a_client_with_members_of_its_own_is_told_of_them(dnslb: "Dnslb", daemon
     explained["answers"][0] |= {"by_source": True, "variants": 3}
     explained["client"]["source"] = {"network": "192.0.2.0/24", "first": ["mx2"], "then": ["mx1", "mx3"]}
     told = squeezed(dnslb("explain", "mx.lb.example.org", "--client", "192.0.2.7").output)
-    assert "A: 3 variants by the client's network; one of them:" in told
+    assert "A: 3 variants by the client's network" in told
     assert "What clients do with it; the first choice is this client's:" in told
     assert told[-2:] == [
         "Client 192.0.2.7 is in 192.0.2.0/24, which always gets mx2 while published, and behind that mx1, mx3.",
@@ -168,6 +174,7 @@ def test_a_name_that_is_no_service_has_a_reason(dnslb: "Dnslb", daemon: "FakeDae
         "authoritative": True,
         "variants": 0,
         "by_source": False,
+        "rotation": [],
         "answer": [],
         "authority": [soa],
         "additional": [],
@@ -200,6 +207,19 @@ def test_an_answer_that_nobody_may_keep_has_no_ttl(dnslb: "Dnslb", daemon: "Fake
     """A SERVFAIL says nothing of how long it holds."""
     daemon.operator.explained["ttl"] = None
     assert squeezed(dnslb("explain", "mx.lb.example.org").output)[1] == "Members in an answer: 2."
+
+
+def test_what_is_in_rotation_is_told_as_far_as_it_helps(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Whom the variants prefer, where all name the same members; not more than a few kinds; nothing of one kind."""
+    answer = daemon.operator.explained["answers"][0]
+    everybody = [f"mx{number}" for number in range(10)]
+    answer["rotation"] = [{"first": [name], "members": everybody, "part": 0.1} for name in everybody]
+    listed = ", ".join(f"{name} 10%" for name in everybody[:8])
+    shown = " ".join(squeezed(dnslb("explain", "lb.test").output))
+    assert f"first: {listed}, and 2 more one of them:" in shown
+    answer["rotation"] = answer["rotation"][:1]
+    assert "first:" not in dnslb("explain", "lb.test").output
+    assert "one of them:" in dnslb("explain", "lb.test").output
 
 
 def test_a_static_record_is_the_same_each_time(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:

@@ -71,6 +71,18 @@ def test_the_contract_is_kept() -> None:
     assert (told("lb.test")["type"], told("mx.lb.test AAAA")["type"]) == ("MX", "AAAA")
 
 
+def test_the_variants_in_rotation_are_counted_by_what_they_hold() -> None:
+    """Each type by itself; of ranked MX records by who is preferred, for all of them name all members."""
+    four, six = told("mx.lb.test")["answers"]
+    counted = {tuple(each["members"]): each["part"] for each in four["rotation"]}
+    assert counted == {("mx1", "mx2"): 0.6, ("mx1", "mx3"): 0.4}
+    assert six["rotation"] == [{"first": ("mx1",), "members": ("mx1",), "part": 1}]
+    ranked = told("lb.test", services=(service("lb.test", ServiceType.MX),))["answers"][0]["rotation"]
+    assert [(each["first"], each["part"]) for each in ranked] == [(("mx1",), 0.5), (("mx2",), 0.3), (("mx3",), 0.2)]
+    assert {each["members"] for each in ranked} == {("mx1", "mx2", "mx3", "spare")}
+    assert told("ns.lb.test A")["answers"][0]["rotation"] == []
+
+
 @pytest.mark.parametrize(
     ("ttl", "outlook", "told_of"),
     [
