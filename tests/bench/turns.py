@@ -1,10 +1,12 @@
-"""A turn for each resolver: what it costs a query, and what it is worth, in simulated mail."""
+"""A turn for each resolver: what it costs a query, and what it is worth, simulated and with real resolvers."""
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +19,12 @@ import dns.message
 
 from dnslb.answer.responder import respond
 from dnslb.answer.turns import Turns
-from tests.bench.parts import ROOT
+from tests.bench.parts import ROOT, Stage
 from tests.bench.report import figure, say, spread, table, title
 from tests.conftest import member, pool, service, snapshot, zone
+from tests.e2e import unequal
+from tests.e2e.members import Members
+from tests.e2e.product import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,10 +77,11 @@ class Case:
 
 def main() -> None:
     """Measure and print."""
-    title("9. A turn for each resolver: its cost, and its worth in simulated mail")
+    title("9. A turn for each resolver: its cost, and its worth")
     _print_cost()
     _print_design()
     _print_workers()
+    _print_unbounds()
 
 
 def _print_cost() -> None:
@@ -153,6 +159,34 @@ def _print_workers() -> None:
     for words, error in errors.items():
         if "--unsteered" not in words:
             figure(f"one resolver has 40 %, 15 min, {words}", error, ERROR, "points")
+
+
+def _print_unbounds() -> None:
+    sizes = ", ".join(f"{size} %" for size in unequal.SIZES.values())
+    say(
+        f"\nReal unbounds with {sizes} of the lookups, and 2 workers: {len(unequal.NAMES)} names with\n"
+        f"1 record and TTL 1, for {unequal.SECONDS:g} s. The error is the largest of any member in points, mean of the"
+        " names."
+    )
+    if os.geteuid() != 0 or shutil.which("unbound", path="/usr/sbin:/usr/bin") is None:
+        say("not measured: unbound or root's rights are missing")
+        return
+    with Stage() as stage:
+        members = Members(stage, len(unequal.WEIGHTS))
+        daemon = Daemon(stage, members, weights=unequal.WEIGHTS)
+        behind = unequal.start(stage, daemon)
+        daemon.wait_published(*unequal.WEIGHTS)
+        load = unequal.look_up(daemon, members, behind)
+        found = {of: unequal.simulated(daemon, load, "--compare")["compare"][name] for of, name in _COLUMNS.items()}
+        found["a turn per resolver, unsteered"] = unequal.simulated(daemon, load, "--unsteered")
+    say(f"{load.lookups:,} lookups; each resolver asked {load.turns:.1f} times for each name")
+    table(
+        ("", "error"),
+        [("measured", f"{100 * load.error:.1f}")]
+        + [(f"simulated, {name}", f"{100 * of['largest_error']:.1f}") for name, of in found.items()],
+    )
+    random_error = found["random per query"]["largest_error"]
+    figure("measured, of what random draws have", load.error / random_error, unequal.BOUND, "x")
 
 
 def _simulated(scene: str, rate: int) -> dict[str, Any]:

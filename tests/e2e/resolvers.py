@@ -23,6 +23,7 @@ server:
   do-daemonize: no
   interface: 127.0.0.1@{port}
   interface: {address}@53
+  outgoing-interface: {source}
   access-control: 127.0.0.0/8 allow
   do-not-query-localhost: no
   do-ip6: no
@@ -99,9 +100,10 @@ def _resolver(stage: Stage, name: str, template: str, command: list[str], upstre
     return Resolver(port, resolv_conf)
 
 
-def unbound(stage: Stage, upstream: int) -> Resolver:
-    """Start an unbound that asks 127.0.0.1 port `upstream` for lb.test, and nobody for anything else."""
-    return _resolver(stage, "unbound", UNBOUND, [program("unbound"), "-d", "-c"], upstream)
+def unbound(stage: Stage, upstream: int, source: str = "127.0.0.1") -> Resolver:
+    """Start an unbound that asks 127.0.0.1 port `upstream` from a source for lb.test, and nobody for anything else."""
+    template = UNBOUND.replace("{source}", source)
+    return _resolver(stage, f"unbound-{source}", template, [program("unbound"), "-d", "-c"], upstream)
 
 
 def bind(stage: Stage, upstream: int) -> Resolver:
