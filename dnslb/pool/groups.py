@@ -7,3 +7,8 @@ def fates_of(groups: Sequence[str]) -> tuple[int, ...]:
     """Return for each place the first one of its group, which is the place itself where the group is ""."""
     first: dict[str, int] = {}
     return tuple(first.setdefault(group, place) if group else place for place, group in enumerate(groups))
+
+
+def fates_among(members: int, groups: Sequence[str] = ()) -> tuple[int, ...]:
+    """Return what `fates_of` does for so many members; without `groups` each is alone."""
+    return fates_of(groups) if groups else tuple(range(members))

@@ -17,7 +17,7 @@ from hashlib import shake_128
 from math import log
 from struct import unpack
 
-from dnslb.pool.groups import fates_of
+from dnslb.pool.groups import fates_among
 
 BUCKETS = 2048
 """A power of two. Shares differ from weights by up to a point; twice as many take twice the time for 0.7 of that."""
@@ -33,18 +33,14 @@ def source_ring(
     Weights are positive. Names decide, so that the order in which they are given does not matter. `groups` names each
     member's group, "" for none: a group comes again only when all others have come as often, or have no member left.
     """
-    return _ring(tuple(names), tuple(weights), min(k, len(names)), _fates(names, groups))
+    return _ring(tuple(names), tuple(weights), min(k, len(names)), fates_among(len(names), groups))
 
 
 def source_shares(
     names: Sequence[str], weights: Sequence[int], k: int, groups: Sequence[str] = ()
 ) -> tuple[Fraction, ...]:
     """Return the fraction of buckets whose connections each member gets, if a client takes any of its `k` alike."""
-    return _shares(tuple(names), tuple(weights), min(k, len(names)), _fates(names, groups))
-
-
-def _fates(names: Sequence[str], groups: Sequence[str]) -> tuple[int, ...]:
-    return fates_of(groups) if groups else tuple(range(len(names)))
+    return _shares(tuple(names), tuple(weights), min(k, len(names)), fates_among(len(names), groups))
 
 
 @lru_cache(maxsize=512)

@@ -21,7 +21,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import gcd
 
-from dnslb.pool.groups import fates_of
+from dnslb.pool.groups import fates_among
 
 _DEEPEST = 32
 """So many places of a ranking are drawn by weight. No sender tries as many, and a thousand would take ten seconds."""
@@ -58,7 +58,7 @@ def sample_ring(
     `groups` names each member's group, "" for none. A variant holds at most k times a group's share of its members,
     rounded up: never two of a group whose share is at most 1/k.
     """
-    fates = _fates(weights, groups)
+    fates = fates_among(len(weights), groups)
     if k >= len(weights):
         return _ranked((1,) * len(weights), fates, length)
     return _sampled(_reduced(weights), fates, k, length)
@@ -71,11 +71,7 @@ def rank_ring(weights: Sequence[int], length: int = 64, groups: Sequence[str] = 
     `sample_ring` for one record); those that share a first spread the second place by the remaining weights, and so on.
     With `groups` (see `sample_ring`) a group comes again only when all others have had a place, or have no member left.
     """
-    return _ranked(_reduced(weights), _fates(weights, groups), length)
-
-
-def _fates(weights: Sequence[int], groups: Sequence[str]) -> tuple[int, ...]:
-    return fates_of(groups) if groups else tuple(range(len(weights)))
+    return _ranked(_reduced(weights), fates_among(len(weights), groups), length)
 
 
 def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
