@@ -43,6 +43,9 @@ class Ttl:
         return step_at(self.steps, changes_in)
 
 
+DEFAULT_TTL = Ttl(30, 30)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One DNS name answered from one pool.
@@ -65,6 +68,17 @@ class Service:
     def ttl_now(self, selection: Selection) -> int:
         """Return the TTL of its answers while this is what its pool publishes."""
         return self.ttl.at(selection.changes_in)
+
+
+def default_records(kind: ServiceType, *, by_source: bool) -> int | None:
+    """Return how many members an answer holds where the configuration does not say it, None for all.
+
+    `by_source` says that each client of the pool has members of its own.
+    """
+    if kind is not ServiceType.ADDRESS:
+        return None
+    # Senders go on to the second address when the first has just died. But they shuffle, and would take either.
+    return 1 if by_source else 2
 
 
 def steps_of(services: Iterable[Service]) -> dict[str, tuple[int, ...]]:

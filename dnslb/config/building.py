@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dnslb.answer.service import Service, ServiceType
+from dnslb.answer.service import Service, ServiceType, default_records
 from dnslb.answer.views import Audience
 from dnslb.config.claims import Claim, by_view, claims
 from dnslb.config.fragments import zones_with_fragments
@@ -16,11 +16,6 @@ from dnslb.config.zones import ServedZone, zone_of
 from dnslb.pool.member import Member, Policy, Pool
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.wire.name import from_text, to_text
-
-_ADDRESS_RECORDS = 2
-"""Senders go on to the second when the first has just died."""
-_AFFINE_RECORDS = 1
-"""Senders shuffle: of two records they would take either."""
 
 
 def settings_of(
@@ -45,9 +40,7 @@ def record_count(table: ServiceTable, pool: PoolDraft | None) -> int | None:
     """Return how many members an answer of the service holds, None for all; `pool` is the one that it names."""
     if "records" in table.model_fields_set:
         return table.records
-    if table.type is not ServiceType.ADDRESS:
-        return None
-    return _AFFINE_RECORDS if is_by_source(pool) else _ADDRESS_RECORDS
+    return default_records(table.type, by_source=is_by_source(pool))
 
 
 def is_by_source(pool: PoolDraft | None) -> bool:

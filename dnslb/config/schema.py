@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from dnslb.answer.service import Preference, ServiceType, Ttl
+from dnslb.answer.service import DEFAULT_TTL, Preference, ServiceType, Ttl
 from dnslb.config import values
 from dnslb.config.settings import Endpoint
 from dnslb.pool.member import AllDown, Policy
@@ -138,7 +138,7 @@ class ServiceTable(Table):
     )
     pool: str = Field(description="the name of a pool")
     records: Records = None
-    ttl: TtlValue = Ttl(30, 30)
+    ttl: TtlValue = DEFAULT_TTL
     preference: Annotated[Preference, PlainValidator(values.one_of(Preference))] = Preference.RANKED
     port: int | None = Field(default=None, ge=1, le=65535, description=_PORT)
     companions: list[Companion] = Field(default=[], alias="with", description='a list of "MX" and "SRV"')

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnslb.answer.service import Service, ServiceType, Ttl
+from dnslb.answer.service import DEFAULT_TTL, Service, ServiceType, default_records
 from dnslb.cli.options import Misconfigured, find_config
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import Member, Policy, Pool
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from dnslb.answer.service import Ttl
     from dnslb.config import Settings
 
 _FIRST_ADDRESS = IPv4Address("198.18.0.0")
 """The range for tests of networks (RFC 2544); nobody is spoken to."""
 _NAME = "lb.example.org"
 _THRESHOLDS = Thresholds(rise=2, fall=3, interval=10.0)
-_TTL = Ttl(30, 30)
-_RECORDS, _AFFINE_RECORDS = 2, 1
-"""As in a configuration that does not say it; the second one with source-hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ def of_weights(weights: Sequence[int], changes: Changes) -> Subject:
     kind = changes.type or ServiceType.ADDRESS
     name = from_text(_NAME)
     pool = Pool("pool", members, changes.policy or Policy.WEIGHTED)
-    records = _AFFINE_RECORDS if pool.policy is Policy.SOURCE_HASH else _RECORDS
-    service = Service(name, name, kind, pool.name, records if kind is ServiceType.ADDRESS else None, _TTL)
+    records = default_records(kind, by_source=pool.policy is Policy.SOURCE_HASH)
+    service = Service(name, name, kind, pool.name, records, DEFAULT_TTL)
     return Subject(f"{kind} service", _changed(service, changes), pool, _THRESHOLDS)
 
 
