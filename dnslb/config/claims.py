@@ -60,6 +60,12 @@ def _companion(path: KeyPath, table: ServiceTable, kind: ServiceType, draft: Dra
     return Claim(path, f"{label}._tcp.{table.name}", kind, table, srv_port(table, draft), companion=True)
 
 
+def are_all_read(draft: Draft, report: Report) -> bool:
+    """Return whether all services of the file could be read: a broken one may be the one that is missing."""
+    tables = report.raw.get("service", [])
+    return isinstance(tables, list) and len(draft.services) + len(draft.fragments) == len(tables)
+
+
 def has_views_unread(path: KeyPath, table: ServiceTable, report: Report) -> bool:
     """Return whether the table says something of views that could not be read: nothing is known of its clients then."""
     return "views" not in table.model_fields_set and "views" in report.raw["service"][path[1]]

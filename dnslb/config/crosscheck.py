@@ -6,7 +6,7 @@ from operator import attrgetter
 from dnslb.answer.service import Preference, ServiceType
 from dnslb.config import values
 from dnslb.config.building import is_by_source, pool_of, record_count
-from dnslb.config.claims import claims
+from dnslb.config.claims import are_all_read, claims
 from dnslb.config.fragments import check_fragments
 from dnslb.config.names import check_names
 from dnslb.config.positions import KeyPath
@@ -206,12 +206,11 @@ def _when_well(pool: Pool) -> tuple[Choice, ...]:
 
 def _check_use(draft: Draft, report: Report) -> None:
     used = {table.pool for table in draft.services.values()} | {table.pool for table in draft.fragments.values()}
-    # A broken service may be the one that uses the pool, and a broken pool the one that uses the probe.
-    written = report.raw.get("service", [])
-    whole = isinstance(written, list) and len(draft.services) + len(draft.fragments) == len(written)
-    for name in draft.pools:
-        if whole and name not in used:
-            report.warn(("pool", name), "no service uses this pool")
+    if are_all_read(draft, report):
+        for name in draft.pools:
+            if name not in used:
+                report.warn(("pool", name), "no service uses this pool")
+    # Likewise a broken pool may be the one that uses the probe.
     probing = {pool.table.probe for pool in draft.pools.values() if pool.table}
     for name in draft.probes:
         if name not in probing and all(pool.table for pool in draft.pools.values()):

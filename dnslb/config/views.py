@@ -6,7 +6,7 @@ from dnslb.answer.service import ServiceType
 from dnslb.answer.views import Network, Views, views_of
 from dnslb.config import values
 from dnslb.config.building import is_by_source
-from dnslb.config.claims import Claim, claims, has_views_unread
+from dnslb.config.claims import Claim, are_all_read, claims, has_views_unread
 from dnslb.config.positions import KeyPath
 from dnslb.config.reading import Draft
 from dnslb.config.references import check_reference, written
@@ -38,8 +38,7 @@ def check_views(draft: Draft, report: Report) -> None:
 
 def _is_whole(draft: Draft, report: Report) -> bool:
     """Return whether all views, and all that services say of them, could be read: what is broken may fill a gap."""
-    tables = report.raw.get("service", [])
-    if not isinstance(tables, list) or len(draft.services) + len(draft.fragments) < len(tables):
+    if not are_all_read(draft, report):
         return False
     known = written("view", report)
     unread = any(has_views_unread(("service", at), table, report) for at, table in draft.services.items())
