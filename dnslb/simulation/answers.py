@@ -51,13 +51,13 @@ def ring_of(service: Service, selection: Selection) -> tuple[Answer, ...]:
     if service.type is ServiceType.ADDRESS:
         return _addresses(service, selection)
     if service.type is ServiceType.MX:
-        return _listed(mx_ring(service, selection), service.view)
-    return _listed(srv_listing(selection), service.view)
+        return _listed(mx_ring(service, selection))
+    return _listed(srv_listing(selection))
 
 
-def addresses_of(member: Member, view: str = "") -> int:
+def addresses_of(member: Member) -> int:
     """Return how many addresses of the family that is used most the member has: IPv4, or IPv6 if it has no other."""
-    families = [rdata.address(address)[0] for address in member.addresses_in(view)]
+    families = [rdata.address(address)[0] for address in member.addresses]
     return families.count(rrtype.A) or max(1, families.count(rrtype.AAAA))
 
 
@@ -69,17 +69,16 @@ def _addresses(service: Service, selection: Selection) -> tuple[Answer, ...]:
             owners = [
                 Record(choice.member.name)
                 for choice in best_tier(selection.published)
-                for kind, _ in map(rdata.address, choice.member.addresses_in(service.view))
+                for kind, _ in map(rdata.address, choice.member.addresses)
                 if kind == family
             ]
             return _ring([owners[place] for place in range(len(octets))], ring)
     return ()
 
 
-def _listed(listing: Listing, view: str) -> tuple[Answer, ...]:
+def _listed(listing: Listing) -> tuple[Answer, ...]:
     records = [
-        Record(member.name, preference, weight, addresses_of(member, view))
-        for member, preference, weight in listing.records
+        Record(member.name, preference, weight, addresses_of(member)) for member, preference, weight in listing.records
     ]
     return _ring(records, listing.ring)
 

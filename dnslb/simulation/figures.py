@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is simulated: a service and its pool, how it is probed, who sends, what breaks, and for how many seconds."""
+    """What is simulated: a service and its pool, how it is probed, who sends, what breaks, and for how many seconds.
+
+    Senders are all in one view: the members have the addresses that they get there, and the service has none.
+    """
 
     service: Service
     pool: Pool
