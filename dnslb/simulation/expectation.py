@@ -83,8 +83,10 @@ def expected_error(
     variants = first_choices(service, selection)
     if not variants:
         return Error(0.0, choices[0].member.name)
-    loads = _loads(askers, ttl, walks)
-    largest, place = _by_source(variants, askers) if selection.by_source else _by_turn(variants, loads)
+    if selection.by_source:
+        largest, place = _by_source(variants, askers)
+    else:
+        largest, place = _by_turn(variants, _loads(askers, ttl, walks))
     return Error(largest, choices[place].member.name)
 
 
