@@ -40,6 +40,7 @@ def compile_world(world: World, pools: Pools, generation: int) -> Snapshot:
         zones={apex: compile_zone(world, zone, pools.serials[apex]) for apex, zone in world.zones.items()},
         names=compile_names(world, world.names, pools),
         views=views_of(world.audience.sources),
+        believed=views_of({"believed": resolvers}) if (resolvers := world.audience.ecs_resolvers) else None,
     )
 
 

@@ -4,18 +4,20 @@ The reading order of this module is the order of a query: what resolvers send al
 ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the functions below it.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dnslb.answer import tally
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Variant
-from dnslb.answer.sources import bucket_of
+from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Leaf, Views
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record
+from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
-from dnslb.wire.query import Drop, Query, Rejection, parse
+from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
 from dnslb.wire.record import pointer
+from dnslb.wire.subnet import Alone, Subnet, alone_in, subnet_of
 
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
@@ -28,27 +30,43 @@ Reply = tuple[bytes | None, int]
 
 
 class _Asker(NamedTuple):
-    """Who asks: the client has the turns, and its address tells which view it is in.
+    """Who asks: `client` has the turns, and `source`, for whom it asks, tells which view and which network that is.
 
-    `taken` is the turn that it has taken already, None if it has not.
+    `believed` says that it may say so. `taken` is the turn that it has taken already, None if it has not.
     """
 
     client: bytes
+    source: bytes
     turns: Turns
     views: Views
+    believed: bool = False
     taken: int | None = None
 
-    def sees(self, rotation: Rotation) -> Rotation | None:
-        """Return what it gets of a rotation, None if there is no such data for it."""
-        return _seen(rotation, self.views.find(self.client)) if rotation.views else rotation
+    def standing_for(self, subnet: Subnet) -> "_Asker":
+        """Return the resolver with the network that it asks for; its own where it does not say which that is."""
+        return self._replace(source=subnet.address) if subnet.address else self
+
+    def look_at(self, rotation: Rotation) -> tuple[Rotation | None, int]:
+        """Return what it gets of a rotation, None if there is no such data for it, and for how much of its source.
+
+        That is the number of leading bits with which any address gets the same.
+        """
+        seen: Rotation | None = rotation
+        bits = 0
+        if rotation.views:
+            leaf = self.views.find(self.source)
+            seen, bits = _seen(rotation, leaf), leaf.length
+        if seen is not None and seen.by_source and len(seen.ring) > 1:
+            bits = max(bits, prefix_length_of(self.source))
+        return seen, bits
 
     def turn_at(self, rotation: Rotation) -> int:
         """Return whose turn it is at the rotation, and move it on unless that was done before."""
         if self.taken is not None:
             return self.taken
         if rotation.by_source:
-            return bucket_of(self.client)
-        return self.turns.take(self.client, rotation.key, len(rotation.ring))
+            return bucket_of(self.source)
+        return self.turns.take(self.client, rotation.key, len(rotation.ring)) if len(rotation.ring) > 1 else 0
 
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
@@ -63,11 +81,11 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if counts == _ONE_ADDITIONAL:
         common = COMMON.get(query[-BARE_SIZE:])
         if common is None:
-            return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
-        limit, opt, _, _ = common
+            return _respond_to_options(query, snapshot, turns, client, stream=stream)
+        limit, opt, _, _, _ = common
         end -= BARE_SIZE
     elif counts != _BARE_COUNTS:
-        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
+        return _respond_to_options(query, snapshot, turns, client, stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
@@ -78,7 +96,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
             denied = _deny_at_once(query, end, flags, opt, snapshot)
             if denied is not None and len(denied[0]) <= limit:
                 return denied
-        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views), stream=stream)
+        return _respond_in_full(query, snapshot, _Asker(client, client, turns, snapshot.views), stream=stream)
     key, slot, ring, additional, by_source, _, _ = rotation
     turn = 0
     if len(ring) > 1:
@@ -88,8 +106,43 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     response = b"".join((query[:2], flags, numbers, query[12:end], variant[2], additional, opt))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        return _respond_in_full(query, snapshot, _Asker(client, turns, snapshot.views, turn), stream=stream)
+        asker = _Asker(client, client, turns, snapshot.views, taken=turn)
+        return _respond_in_full(query, snapshot, asker, stream=stream)
     return response, slot
+
+
+def _respond_to_options(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
+    """Answer a query that has more than a bare OPT record."""
+    # What others say is not even looked at: anybody could ask for the answers of a view that he is not in.
+    believed = snapshot.believed is not None and bool(snapshot.believed.find(client).view)
+    asker = _Asker(client, client, turns, snapshot.views, believed)
+    alone = alone_in(query) if believed and query[4:12] == _ONE_ADDITIONAL else None
+    if alone is None:
+        return _respond_in_full(query, snapshot, asker, stream=stream)
+    return _respond_for_subnet(query, snapshot, asker.standing_for(alone.subnet), alone, stream=stream)
+
+
+def _respond_for_subnet(query: bytes, snapshot: Snapshot, asker: _Asker, alone: Alone, *, stream: bool) -> Reply:
+    """Do what `respond` does for a resolver that asks for a network: only the OPT record of the response differs."""
+    edns, subnet, end = alone
+    flags = AUTHORITATIVE.get(query[2:4])
+    answers = snapshot.names.get(query[12 : end - 4].lower())
+    rotation = answers.get(query[end - 4 : end]) if answers is not None else None
+    seen, scope = asker.look_at(rotation) if rotation is not None else (None, 0)
+    opt = with_option(edns.reply, subnet.option(scope))
+    if flags is None or seen is None or not seen.ring:
+        if flags is not None and seen is None and (answers is None or _ALIAS not in answers):
+            denied = _deny_at_once(query, end, flags, opt, snapshot)
+            if denied is not None and len(denied[0]) <= edns.limit:
+                return denied
+        return _respond_in_full(query, snapshot, asker, stream=stream)
+    turn = asker.turn_at(seen) % len(seen.ring)
+    variant = seen.ring[turn]
+    sections = (query[:2], flags, variant.counts_with_opt, query[12:end], variant.answer, seen.additional, opt)
+    response = b"".join(sections)
+    if len(response) > edns.limit and (not stream or len(response) > STREAM_PAYLOAD):
+        return _respond_in_full(query, snapshot, asker._replace(taken=turn), stream=stream)
+    return response, seen.tally
 
 
 def _seen(rotation: Rotation, leaf: Leaf) -> Rotation | None:
@@ -142,7 +195,7 @@ class _Outcome(NamedTuple):
     """What the lookup found: the response code, the flags but for those copied, and the sections.
 
     Each section is octets with their number of records. `needed` marks glue, without which a referral may not be sent
-    (RFC 9471).
+    (RFC 9471). `scope` is the number of bits of the client's address that decided it.
     """
 
     rcode: Rcode
@@ -154,6 +207,7 @@ class _Outcome(NamedTuple):
     authority: bytes = b""
     additional: bytes = b""
     needed: bool = False
+    scope: int = 0
 
 
 _OURS = header.QR | header.AA
@@ -168,10 +222,25 @@ def _respond_in_full(octets: bytes, snapshot: Snapshot, asker: _Asker, *, stream
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
         return _reject(octets, query), tally.answered(0, query.rcode)
-    outcome = _look_up(query, snapshot, asker)
-    return _compose(octets[:2], query, outcome, _limit(query, stream=stream)), tally.answered(
+    try:
+        # A later version may have options that mean something else.
+        subnet = subnet_of(query.edns.options) if asker.believed and query.edns and not query.edns.version else None
+    except ValueError:
+        return _reject(octets, FORMERR), tally.answered(0, Rcode.FORMERR)
+    outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet))
+    opt = _opt_of(query, outcome, subnet)
+    return _compose(octets[:2], query, outcome, opt, _limit(query, stream=stream)), tally.answered(
         query.qtype, outcome.rcode
     )
+
+
+def _opt_of(query: Query, outcome: _Outcome, subnet: Subnet | None) -> bytes:
+    """Return the OPT record of the response, b"" if the query had none."""
+    if query.edns is None:
+        return b""
+    if outcome.rcode > _HIGHEST_PLAIN:
+        return opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
+    return query.edns.reply if subnet is None else with_option(query.edns.reply, subnet.option(outcome.scope))
 
 
 def _limit(query: Query, *, stream: bool) -> int:
@@ -272,26 +341,35 @@ def wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes 
 
 
 def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, asker: _Asker) -> _Outcome:
-    rotation = _seen_by(asker, answers, query.qtype)
-    if rotation is not None:
-        ring = rotation.ring
-        if not ring:
-            return _SERVFAIL
-        return _data(ring[0] if len(ring) == 1 else ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
-    alias = zone.aliases.get(owner)
-    if alias is not None:
-        return _dangling(query, zone, alias)
-    return _deny(query, zone, Rcode.NOERROR)
+    looks = [asker.look_at(rotation) for rotation in _asked_for(query.qtype, answers)]
+    rotation = next((seen for seen, _ in looks if seen is not None), None)
+    outcome = _deny_at(query, owner, zone) if rotation is None else _take(rotation, asker)
+    scope = max((bits for _, bits in looks), default=0)
+    return outcome._replace(scope=scope) if scope and asker.believed else outcome
 
 
-def _seen_by(asker: _Asker, answers: Answers, qtype: int) -> Rotation | None:
-    """Return what the name answers with to a question of this type, None if it has no such data."""
+def _asked_for(qtype: int, answers: Answers) -> Iterable[Rotation]:
+    """Return what answers a question of this type: the first one that the client gets."""
     rotation = answers.get(rrtype.question_tail(qtype))
-    if rotation is None and qtype == rrtype.ANY:
-        # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
-        rotations = (answers[_ALIAS],) if _ALIAS in answers else answers.values()
-        return next((seen for each in rotations if (seen := asker.sees(each))), None)
-    return asker.sees(rotation) if rotation is not None else None
+    if rotation is not None:
+        return (rotation,)
+    if qtype != rrtype.ANY:
+        return ()
+    # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
+    return (answers[_ALIAS],) if _ALIAS in answers else answers.values()
+
+
+def _take(rotation: Rotation, asker: _Asker) -> _Outcome:
+    ring = rotation.ring
+    if not ring:
+        return _SERVFAIL
+    return _data(ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
+
+
+def _deny_at(query: Query, owner: bytes, zone: CompiledZone) -> _Outcome:
+    """Answer for a name that is there, and has no such data."""
+    alias = zone.aliases.get(owner)
+    return _deny(query, zone, Rcode.NOERROR) if alias is None else _dangling(query, zone, alias)
 
 
 def _data(variant: Variant, additional: bytes) -> _Outcome:
@@ -318,13 +396,8 @@ def _pointer_to(query: Query, suffix: bytes) -> bytes:
     return pointer(header.SIZE + len(query.qname) - len(suffix))
 
 
-def _compose(identity: bytes, query: Query, outcome: _Outcome, limit: int) -> bytes:
+def _compose(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, limit: int) -> bytes:
     """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC)."""
-    opt = b""
-    if query.edns is not None:
-        opt = query.edns.reply
-        if outcome.rcode > _HIGHEST_PLAIN:
-            opt = opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
     room = limit - header.SIZE - len(query.question) - len(opt)
     fixed = len(outcome.answer) + len(outcome.authority)
     if fixed + len(outcome.additional) <= room:
@@ -335,7 +408,7 @@ def _compose(identity: bytes, query: Query, outcome: _Outcome, limit: int) -> by
 
 
 def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes) -> bytes:
-    _, flags, answers, authorities, additionals, answer, authority, additional, _ = outcome
+    _, flags, answers, authorities, additionals, answer, authority, additional, _, _ = outcome
     flags |= query.flags & header.COPIED
     counts = header.counts(answers, authorities, additionals + bool(opt))
     return b"".join((identity, flags.to_bytes(2, "big"), counts, query.question, answer, authority, additional, opt))

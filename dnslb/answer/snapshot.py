@@ -84,12 +84,17 @@ class CompiledZone:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that answers are made of. `views` tells which view a client is in."""
+    """Everything that answers are made of.
+
+    `views` tells which view a client is in, and `believed` which resolvers are when they say for whom they ask: their
+    leaves have a name. It is None if nobody is.
+    """
 
     generation: int
     zones: Mapping[bytes, CompiledZone]
     names: Mapping[bytes, Answers]
     views: Views = field(default_factory=Views)
+    believed: Views | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +114,5 @@ def apply(snapshot: Snapshot, change: Change) -> Snapshot:
         zones={**snapshot.zones, **changed},
         names={**snapshot.names, **change.names},
         views=snapshot.views,
+        believed=snapshot.believed,
     )

@@ -18,6 +18,11 @@ def prefix_of(address: bytes) -> bytes:
     return address[:_V4_OCTETS] if len(address) == _IPV4_OCTETS else address[:_V6_OCTETS]
 
 
+def prefix_length_of(address: bytes) -> int:
+    """Return how many bits of an address say who asks."""
+    return V4_PREFIX if len(address) == _IPV4_OCTETS else V6_PREFIX
+
+
 def network_of(address: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
     """Return the client's network, for people."""
     bits = V4_PREFIX if isinstance(address, IPv4Address) else V6_PREFIX

@@ -17,19 +17,20 @@ BARE_SIZE = 11
 class Edns(NamedTuple):
     """What a query's OPT record asks for: how long a UDP response may be, and the OPT record that goes with it.
 
-    `version` other than 0 is answered with BADVERS, `dnssec_ok` is the DO bit.
+    `version` other than 0 is answered with BADVERS, `dnssec_ok` is the DO bit. `options` are octets as they came.
     """
 
     limit: int
     reply: bytes
     version: int
     dnssec_ok: bool
+    options: bytes = b""
 
 
-def edns(payload: int, version: int, *, dnssec_ok: bool) -> Edns:
+def edns(payload: int, version: int, *, dnssec_ok: bool, options: bytes = b"") -> Edns:
     """Return what an OPT record with this content asks for (RFC 6891 sections 6.2.3 to 6.2.5)."""
     limit = min(max(payload, CLASSIC_PAYLOAD), OUR_PAYLOAD)
-    return Edns(limit, opt_record(dnssec_ok=dnssec_ok), version, dnssec_ok)
+    return Edns(limit, opt_record(dnssec_ok=dnssec_ok), version, dnssec_ok, options)
 
 
 def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
@@ -38,6 +39,11 @@ def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
     return (
         b"\x00" + rrtype.OPT.to_bytes(2, "big") + OUR_PAYLOAD.to_bytes(2, "big") + ttl.to_bytes(4, "big") + b"\x00\x00"
     )
+
+
+def with_option(opt: bytes, option: bytes) -> bytes:
+    """Return an OPT record that had no options with this one."""
+    return opt[:-2] + len(option).to_bytes(2, "big") + option
 
 
 def _bare(payload: int, *, dnssec_ok: bool) -> bytes:

@@ -126,7 +126,7 @@ def _walk_additional(octets: bytes, position: int, number: int) -> Edns | Reject
             options = octets[after_name + _OPT_FIXED : end]
             if found is not None or after_name != position + 1 or not _are_options(options):
                 return FORMERR
-            found = _edns(octets, after_name)
+            found = _edns(octets, after_name, options)
         position = end
     return found if position == len(octets) else FORMERR
 
@@ -138,7 +138,7 @@ def _are_options(options: bytes) -> bool:
     return position == len(options)
 
 
-def _edns(octets: bytes, position: int) -> Edns:
+def _edns(octets: bytes, position: int, options: bytes) -> Edns:
     payload = int.from_bytes(octets[position + 2 : position + 4], "big")
     flags = int.from_bytes(octets[position + 6 : position + 8], "big")
-    return edns(payload, octets[position + 5], dnssec_ok=bool(flags & DO))
+    return edns(payload, octets[position + 5], dnssec_ok=bool(flags & DO), options=options)

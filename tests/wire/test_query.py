@@ -117,14 +117,14 @@ _SOUND = {
     "a later version": (_with(_opt(version=1)), edns(1232, 1, dnssec_ok=True)),
     "an empty option at the end": (
         _with(_opt(_option(10, b"12345678") + _option(3, b""))),
-        edns(1232, 0, dnssec_ok=True),
+        edns(1232, 0, dnssec_ok=True, options=_option(10, b"12345678") + _option(3, b"")),
     ),
     "a record behind OPT": (_with(_OPT, _TSIG), edns(1232, 0, dnssec_ok=False)),
     "a record before OPT": (_with(_TSIG, _OPT), edns(1232, 0, dnssec_ok=False)),
     "a record without OPT": (_with(_TSIG), None),
     "the longest query": (
         _with(_opt(_option(12, bytes(MAX_QUERY - len(_with(_opt())) - 4)))),
-        edns(1232, 0, dnssec_ok=True),
+        edns(1232, 0, dnssec_ok=True, options=_option(12, bytes(MAX_QUERY - len(_with(_opt())) - 4))),
     ),
 }
 

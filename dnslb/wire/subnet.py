@@ -1,0 +1,95 @@
+"""The Client Subnet option of EDNS (RFC 7871): for which network a resolver asks, and for which one an answer holds."""
+
+from typing import NamedTuple
+
+from dnslb.wire import header, rrtype
+from dnslb.wire.edns import BARE_SIZE, COMMON, Edns
+
+_CODE = b"\0\x08"
+_HEAD = 4
+_FIXED = 4
+_BITS = {b"\0\0": 0, b"\0\x01": 32, b"\0\x02": 128}
+"""The bits of an address by FAMILY: IPv4 and IPv6, and of the unknown family, which goes with no address at all."""
+
+
+class Subnet(NamedTuple):
+    """What a resolver says of its client.
+
+    `address` is the first of the client's network, as 4 or 16 octets; b"" where the resolver says nothing, because it
+    asks for itself or because its client wants that. `told` are FAMILY and SOURCE PREFIX-LENGTH, `octets` ADDRESS, as
+    they came.
+    """
+
+    address: bytes
+    told: bytes
+    octets: bytes
+
+    def option(self, scope: int) -> bytes:
+        """Return the option of the response: the answer holds for the network of so many bits (section 7.2.1).
+
+        What was answered to the resolver itself may be given to all that it has asked for without saying who they are.
+        """
+        length = (_FIXED + len(self.octets)).to_bytes(2, "big")
+        return b"".join((_CODE, length, self.told, bytes((scope if self.address else 0,)), self.octets))
+
+
+def subnet_of(options: bytes) -> Subnet | None:
+    """Return the Client Subnet among the options of an OPT record, None if there is none.
+
+    The options are well-formed as such. Raise ValueError for one that must be answered with FORMERR (section 7.1.2).
+    """
+    found = None
+    position = 0
+    while position < len(options):
+        end = position + _HEAD + int.from_bytes(options[position + 2 : position + _HEAD], "big")
+        if options[position : position + 2] == _CODE:
+            if found is not None:
+                raise ValueError("two Client Subnet options")
+            found = _read(options[position + _HEAD : end])
+        position = end
+    return found
+
+
+def _read(data: bytes) -> Subnet:
+    """Read the option's data; the scope of a query is 0, and no octet or bit of the address is too many (section 6)."""
+    if len(data) < _FIXED:
+        raise ValueError("a Client Subnet option that is too short")
+    source, scope, octets = data[2], data[3], data[_FIXED:]
+    bits = _BITS.get(data[:2], -1)
+    if source > bits or scope:
+        raise ValueError("a prefix length that is out of range, or an unknown family")
+    if len(octets) != (source + 7) // 8 or (source % 8 and octets[-1] & 0xFF >> source % 8):
+        raise ValueError("an address that is not that of its prefix")
+    return Subnet(octets.ljust(bits // 8, b"\0") if source else b"", data[:3], octets)
+
+
+class Alone(NamedTuple):
+    """A query's OPT record that has no other option than a Client Subnet, and the offset where it begins."""
+
+    edns: Edns
+    subnet: Subnet
+    begin: int
+
+
+def alone_in(message: bytes) -> Alone | None:
+    """Return what a message ends with if that is an OPT record as resolvers send it, with a Client Subnet alone.
+
+    That it begins where the question ends is for the caller to find out: here it is only looked for.
+    """
+    begin = message.find(_BEGIN_OF_OPT, header.SIZE)
+    rest = begin + BARE_SIZE
+    edns = COMMON.get(message[begin : rest - 2] + b"\0\0")
+    if edns is None or _SIZES.get(message[rest - 2 : rest + _HEAD]) != len(message) - rest:
+        return None
+    try:
+        return Alone(edns, _read(message[rest + _HEAD :]), begin)
+    except ValueError:
+        return None
+
+
+_BEGIN_OF_OPT = b"\0" + rrtype.OPT.to_bytes(2, "big")
+_SIZES = {
+    (_HEAD + size).to_bytes(2, "big") + _CODE + size.to_bytes(2, "big"): _HEAD + size
+    for size in range(_FIXED, _FIXED + 16 + 1)
+}
+"""The length of an OPT record's data, with the head of the one option in it, to that length."""
