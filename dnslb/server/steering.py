@@ -1,10 +1,11 @@
 """Which worker a packet comes to: by its source address alone, so that a resolver keeps its worker and its turns there.
 
-By itself the kernel spreads a reuseport group by a hash of both addresses and both ports, and resolvers send each query
-from another port. A classic BPF program (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5; see socket(7)) chooses instead: it
-returns the place of a socket in the group. Places are in the order in which sockets joined (bind for UDP, listen for
-TCP), and the last one moves to the place of one that leaves (reuseport_detach_sock in net/core/sock_reuseport.c). A
-place that there is not means the kernel's hash: no packet is lost by a wrong program.
+By itself the kernel spreads a reuseport group by a hash of both addresses and both ports, and resolvers send each
+query from another port. A classic BPF program chooses instead (SO_ATTACH_REUSEPORT_CBPF, which takes no privilege; for
+UDP since Linux 4.5, for TCP since 4.6; see socket(7)): it returns the place of a socket in the group. Places are in
+the order in which sockets joined (bind for UDP, listen for TCP), and the last one moves to the place of one that
+leaves (reuseport_detach_sock in net/core/sock_reuseport.c). A place that there is not means the kernel's hash: no
+packet is lost by a wrong program.
 """
 
 import ctypes

@@ -31,7 +31,7 @@ main()
 def ask(daemon: Daemon, source: str) -> None:
     """Ask from a new port of the source, and wait for the answer."""
     message = dns.message.make_query("relay.lb.test", "A")
-    dns.query.udp(message, "127.0.0.1", timeout=2, port=daemon.port, source=source)
+    dns.query.udp(message, "127.0.0.1", timeout=20, port=daemon.port, source=source)
 
 
 def whose(daemon: Daemon, source: str) -> set[int]:
