@@ -1,10 +1,15 @@
-"""All benchmarks, printed by one command: `python -m tests.bench`, or some of them by name."""
+"""All benchmarks, printed by one command: `python -m tests.bench`, or some of them by name.
+
+`--seconds` says for how long `answering` begins new rounds.
+"""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import time
+from functools import partial
 
 from tests.bench import (
     affinity,
@@ -35,19 +40,23 @@ _BENCHMARKS = {
 }
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run the benchmarks of these names, or all."""
-    unknown = [name for name in names if name not in _BENCHMARKS]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_BENCHMARKS))
+    parser.add_argument("--seconds", type=float, default=answering.SECONDS, help="for the rounds of `answering`")
+    options = parser.parse_args(words)
+    unknown = [name for name in options.names if name not in _BENCHMARKS]
     if unknown:
-        say(f"no benchmark {unknown[0]!r}: there are {', '.join(_BENCHMARKS)}")
-        return 2
+        parser.error(f"no benchmark {unknown[0]!r}: there are {', '.join(_BENCHMARKS)}")
+    benchmarks = _BENCHMARKS | {"answering": partial(answering.main, options.seconds)}
     # An exception ends what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     for fact in machine.facts():
         say(fact)
-    for name in names or _BENCHMARKS:
-        _BENCHMARKS[name]()
+    for name in options.names or benchmarks:
+        benchmarks[name]()
     say(f"\n{time.monotonic() - started:.0f} s")
     return 0
 

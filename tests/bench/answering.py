@@ -1,10 +1,10 @@
-"""CPU time per answered query of one worker at saturation, beside gdnsd and NSD on the same zone and queries."""
+"""CPU time per answered query of one worker at saturation, beside the rivals on the same zone and queries."""
 
 from __future__ import annotations
 
-import random
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -13,43 +13,27 @@ import dns.flags
 import dns.message
 import dns.query
 
-from tests.bench import machine, servers
+from tests.bench import machine, mixes, rivals, servers
 from tests.bench.parts import Stage
 from tests.bench.report import figure, say, spread, table, title
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tests.bench.mixes import Question, Write
     from tests.bench.servers import Server
 
-ROUNDS = 13
-SECONDS = 0.8
-LIMIT = 1.6
-_MIXES = {"plain": (), "EDNS, DO set": ("-e", "-D")}
-_QUERIES = {
-    ("relay", "A"): 200,
-    ("relay", "AAAA"): 100,
-    ("mail", "MX"): 250,
-    ("mx1", "A"): 45,
-    ("mx2", "A"): 35,
-    ("mx3", "A"): 35,
-    ("mx4", "A"): 35,
-    ("mx1", "AAAA"): 50,
-    ("ns1", "A"): 50,
-    ("", "NS"): 20,
-    ("mx2", "AAAA"): 40,
-    ("relay", "TXT"): 20,
-    ("mail", "A"): 20,
-}
-_NXDOMAIN = 100
-_KINDS = {
-    "A of a service, 2 members": [("relay", "A")],
-    "MX of a service, 4 members": [("mail", "MX")],
-    "A, static": [("ns1", "A")],
-    "NODATA": [("mx2", "AAAA"), ("relay", "TXT")],
-    "NXDOMAIN": [(f"no-such-{number}", "A") for number in range(_NXDOMAIN)],
-}
+SECONDS = 150.0
+"""For all rounds of both mixes."""
+_RUN = 0.8
+_RUN_OF_A_KIND = 0.5
+_FEWEST_ROUNDS = 3
+_PLAIN, _RESOLVERS = "plain", "like resolvers of mail servers"
+_MIXES: dict[str, Write] = {_PLAIN: mixes.plain, _RESOLVERS: mixes.resolvers}
+_PLAIN_LIMIT = 1.0
+_LIMIT = 1.4
+_FAST = ("gdnsd", "NSD", "Knot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +50,27 @@ class Run:
     lost: int
 
 
-def main() -> None:
-    """Measure and print."""
-    title("1. CPU time per answered query of one worker at saturation, beside gdnsd and NSD")
+Runs = dict[tuple[str, str], list[Run]]
+"""The runs by mix and server."""
+
+
+def main(seconds: float = SECONDS) -> None:
+    """Measure and print; rounds begin for so many seconds."""
+    title(f"1. CPU time per answered query of one worker at saturation, beside {', '.join(rivals.START)}")
     if lacking := servers.missing():
-        say(f"not measured: {', '.join(lacking)} missing (the Debian packages are listed in .ci/peers.txt)")
+        say(f"not measured: {', '.join(lacking)} missing (Debian packages: {' '.join(rivals.PACKAGES)})")
         return
+    say("Debian packages: " + ", ".join(f"{name} {machine.package(name)}" for name in rivals.PACKAGES))
     say(
         f"Servers on core {servers.SERVER_CORE}, one answering process or thread each; dnsperf on core"
         f" {servers.CLIENT_CORE}, 100 queries outstanding.\n"
         "dnslb answers relay (A, 2 of 4 members) and mail (MX, 4, ranked) from a probed pool and goes round its\n"
-        "ring; gdnsd and NSD hold the same names as static records. In the mix: relay A 20 %, relay AAAA 10 %,\n"
-        "mail MX 25 %, member hosts and static records 27 %, NODATA 8 %, NXDOMAIN 10 %. Response sizes differ:\n"
-        "dnslb adds the addresses of MX targets, gdnsd and NSD (minimal-responses: yes) do not.\n"
+        "ring; the others hold the same names as static records, PowerDNS as Lua records that probe the members.\n"
+        f"{_PLAIN}: relay A 20 %, relay AAAA 10 %, mail MX 25 %, member hosts and static records 27 %, NODATA 8 %,\n"
+        f"NXDOMAIN 10 %. {_RESOLVERS}: MX 30 %, A 38 %, AAAA 15 %, TXT 8 %, others 4 %, NXDOMAIN 5 %; of all\n"
+        "80 % with EDNS and DO, half of these with a cookie (a tenth new, the rest with what this server gave),\n"
+        "and half of all in 0x20 case. Response sizes differ: dnslb adds the addresses of MX targets, those that\n"
+        "are set to minimal responses do not.\n"
         "CPU is that of the busiest process, which is the one that answers; `others` is that of the server's other\n"
         "processes (for dnslb, the controller); `busy` is CPU by wall time, near 100 % only at saturation: on a\n"
         "machine that does other work, `chrt -f 1 python -m tests.bench answering` keeps that work away."
@@ -86,71 +78,83 @@ def main() -> None:
     with Stage() as stage:
         running = servers.start_all(stage)
         say(_compare_answers(running))
-        mix = stage.path / "mix"
-        _write_mix(mix)
-        for name, options in _MIXES.items():
-            _measure_mix(name, options, running, mix)
-        _measure_kinds(running, mix)
-
-
-def _write_mix(path: Path) -> None:
-    questions = [question for question, number in _QUERIES.items() for _ in range(number)] + _KINDS["NXDOMAIN"]
-    random.Random(1).shuffle(questions)  # noqa: S311 - the same mix in each run
-    _write(path, questions)
-
-
-def _write(path: Path, questions: Sequence[tuple[str, str]]) -> None:
-    path.write_text("".join(f"{_owner(name)} {rtype}\n" for name, rtype in questions))
-
-
-def _owner(name: str) -> str:
-    return f"{name}.lb.example.org" if name else "lb.example.org"
+        _print_mixes(_measure_mixes(stage.path, running, seconds))
+        _measure_kinds(running, stage.path / "kind")
 
 
 def _compare_answers(running: Sequence[Server]) -> str:
-    """Ask each server every question of the mix once; say whether they agree."""
-    questions = [*_QUERIES, ("no-such-0", "A")]
-    differing = [question for question in questions if len({_gist(server, *question) for server in running}) > 1]
-    assert not differing, f"the servers disagree on {differing}"
+    """Ask each server every question of the mixes once; say whether they agree."""
+    differing = [each for each in mixes.QUESTIONS if len({_gist(server, each) for server in running}) > 1]
+    assert not differing, [(server.name, each, _gist(server, each)) for each in differing for server in running]
     return (
-        f"Checked: on all {len(questions)} questions of the mix the three agree on the response code, AA,"
+        f"Checked: on all {len(mixes.QUESTIONS)} questions of the mixes all agree on the response code, AA,"
         " the records' types and TTLs, and the SOA of negative answers."
     )
 
 
-def _gist(server: Server, name: str, rtype: str) -> tuple[object, ...]:
-    query = dns.message.make_query(_owner(name), rtype, use_edns=0, payload=1232)
+def _gist(server: Server, question: Question) -> tuple[object, ...]:
+    query = dns.message.make_query(mixes.owner(question[0]), question[1], use_edns=0, payload=mixes.PAYLOAD)
     reply = dns.query.udp(query, "127.0.0.1", 2, server.port)
     records = sorted((rrset.rdtype.name, rrset.ttl, len(rrset)) for rrset in reply.answer)
     negative = sorted((rrset.rdtype.name, rrset.ttl) for rrset in reply.authority) if not records else []
     return reply.rcode(), bool(reply.flags & dns.flags.AA), tuple(records), tuple(negative)
 
 
-def _measure_mix(name: str, options: Sequence[str], running: Sequence[Server], mix: Path) -> None:
-    runs: dict[str, list[Run]] = {server.name: [] for server in running}
-    for server in running:
-        _measure(server, options, mix, 1)  # warms up
-    for turn in range(ROUNDS):
+def _measure_mixes(directory: Path, running: Sequence[Server], seconds: float) -> Runs:
+    """Measure in rounds: in each, every server with each mix, another one first each time."""
+    files = {(mix, server.name): directory / f"{server.name} {mix}" for mix in _MIXES for server in running}
+    for (mix, name), path in files.items():
+        server = next(each for each in running if each.name == name)
+        _MIXES[mix](path, server.port)
+        _measure(server, path, _RUN)  # warms up
+    runs: Runs = {key: [] for key in files}
+    until = time.monotonic() + seconds
+    turn = 0
+    while turn < _FEWEST_ROUNDS or time.monotonic() < until:
         for server in (*running[turn % len(running) :], *running[: turn % len(running)]):
-            runs[server.name].append(_measure(server, options, mix, SECONDS))
-    _print_mix(name, runs)
+            for mix in _MIXES:
+                key = mix, server.name
+                runs[key].append(_measure(server, files[key], _RUN))
+        turn += 1
+    return runs
 
 
-def _print_mix(name: str, runs: dict[str, list[Run]]) -> None:
-    others = runs.keys() - {"dnslb"}
-    better = min(median(run.total for run in runs[other]) for other in others)
-    say(f"\n{name}: {ROUNDS} interleaved rounds of {SECONDS} s; CPU in microseconds per answered query, medians")
-    heads = ("", "CPU (least to greatest)", "user", "system", "others", "ratio", "busy", "answers/s", "octets", "lost")
-    table(heads, [_row(server, these, better) for server, these in runs.items()])
-    pairs = zip(runs["dnslb"], runs["gdnsd"], runs["nsd"], strict=True)
-    ratios = [ours.total / min(gdnsd.total, nsd.total) for ours, gdnsd, nsd in pairs]
-    least = min(run.total for run in runs["dnslb"]) / min(run.total for other in others for run in runs[other])
-    say(f"ratio round by round: {spread(ratios)}; of the least of all rounds: {least:.2f}")
-    ours = median(run.total for run in runs["dnslb"])
-    figure(f"CPU of dnslb's worker / the better of gdnsd and NSD, {name}", ours / better, LIMIT, "x")
+def _print_mixes(runs: Runs) -> None:
+    for mix in _MIXES:
+        _print_mix(mix, {name: found for (of, name), found in runs.items() if of == mix})
+    plain = [_cpu(runs[_PLAIN, name]) for name in ("dnslb", "Knot")]
+    figure("CPU of dnslb's worker / Knot, plain", plain[0] / plain[1], _PLAIN_LIMIT, "x")
+    ours, *fast = (_cpu(runs[_RESOLVERS, name]) for name in ("dnslb", *_FAST))
+    figure(f"CPU of dnslb's worker / the best of {', '.join(_FAST)}, {_RESOLVERS}", ours / min(fast), _LIMIT, "x")
 
 
-def _row(server: str, runs: Sequence[Run], better: float) -> tuple[str, ...]:
+def _cpu(runs: Sequence[Run]) -> float:
+    return median(run.total for run in runs)
+
+
+def _print_mix(name: str, runs: Mapping[str, Sequence[Run]]) -> None:
+    ours = runs["dnslb"]
+    say(f"\n{name}: {len(ours)} interleaved rounds of {_RUN} s; CPU in microseconds per answered query, medians")
+    heads = (
+        "",
+        "CPU (least to greatest)",
+        "user",
+        "system",
+        "others",
+        "dnslb / it",
+        "busy",
+        "answers/s",
+        "octets",
+        "lost",
+    )
+    table(heads, [_row(server, these, _cpu(ours) / _cpu(these)) for server, these in runs.items()])
+    rounds = zip(ours, *(runs[rival] for rival in _FAST), strict=True)
+    ratios = [first.total / min(run.total for run in others) for first, *others in rounds]
+    least = min(run.total for run in ours) / min(run.total for rival in _FAST for run in runs[rival])
+    say(f"dnslb / the best of {', '.join(_FAST)}, by rounds: {spread(ratios)}; of the least of all rounds: {least:.2f}")
+
+
+def _row(server: str, runs: Sequence[Run], ratio: float) -> tuple[str, ...]:
     def middle(field: str) -> float:
         return float(median(getattr(run, field) for run in runs))
 
@@ -158,7 +162,7 @@ def _row(server: str, runs: Sequence[Run], better: float) -> tuple[str, ...]:
         server,
         spread([run.total for run in runs]),
         *(f"{middle(field):.2f}" for field in ("user", "system", "others")),
-        f"{middle('total') / better:.2f}",
+        f"{ratio:.2f}",
         f"{middle('busy'):.0%}",
         f"{middle('rate'):,.0f}",
         f"{middle('size'):.0f}",
@@ -169,18 +173,19 @@ def _row(server: str, runs: Sequence[Run], better: float) -> tuple[str, ...]:
 def _measure_kinds(running: Sequence[Server], path: Path) -> None:
     """Say where the time goes; one short run each."""
     rows = []
-    for kind, questions in _KINDS.items():
-        _write(path, questions)
-        used = [_measure(server, (), path, 1).total for server in running]
-        rows.append((kind, *(f"{value:.2f}" for value in used), f"{used[0] / min(used[1:]):.2f}"))
-    say("\nby kind of query, plain, one run of 1 s each: CPU in microseconds per answered query")
-    table(("", *(server.name for server in running), "ratio"), rows)
+    for kind, questions in mixes.KINDS.items():
+        mixes.write(path, questions)
+        used = {server.name: _measure(server, path, _RUN_OF_A_KIND).total for server in running}
+        ratio = used["dnslb"] / min(used[rival] for rival in _FAST)
+        rows.append((kind, *(f"{value:.2f}" for value in used.values()), f"{ratio:.2f}"))
+    say(f"\nby kind of query, plain, one run of {_RUN_OF_A_KIND} s each: CPU in microseconds per answered query")
+    table(("", *(server.name for server in running), "dnslb / best"), rows)
 
 
-def _measure(server: Server, options: Sequence[str], mix: Path, seconds: float) -> Run:
+def _measure(server: Server, mix: Path, seconds: float) -> Run:
     before = server.cpu()
     command = ["taskset", "-c", servers.CLIENT_CORE, "dnsperf", "-s", "127.0.0.1", "-p", str(server.port)]
-    command += ["-d", str(mix), "-l", str(seconds), "-c", "1", "-T", "1", "-q", "100", *options]
+    command += ["-B", "-d", str(mix), "-l", str(seconds), "-c", "1", "-T", "1", "-q", "100"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     spent = {pid: used - before[pid] for pid, used in server.cpu().items() if pid in before}
     return _read(f"{server.name}: {output}", spent)

@@ -63,10 +63,10 @@ def facts() -> list[str]:
     return [
         f"CPU: {len(os.sched_getaffinity(0))} x {model}; load at the start {one:.1f} (1 min), {five:.1f} (5 min)",
         f"kernel: {platform.release()}; Python {platform.python_version()}; dnslb {__version__}",
-        "Debian packages: " + ", ".join(f"{name} {_package(name)}" for name in ("gdnsd", "nsd", "dnsperf")),
     ]
 
 
-def _package(name: str) -> str:
+def package(name: str) -> str:
+    """Return the version of an installed Debian package."""
     command = ["dpkg-query", "--show", "--showformat=${Version}", name]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout or "(not installed)"
