@@ -48,6 +48,7 @@ options {{
   port {upstream};
   listen-on port {port} {{ 127.0.0.1; }};
   listen-on-v6 {{ none; }};
+  query-source address {source};
   recursion yes;
   dnssec-validation no;
   managed-keys-directory "{directory}";
@@ -100,15 +101,22 @@ def _resolver(stage: Stage, name: str, template: str, command: list[str], upstre
     return Resolver(port, resolv_conf)
 
 
-def unbound(stage: Stage, upstream: int, source: str = "127.0.0.1") -> Resolver:
-    """Start an unbound that asks 127.0.0.1 port `upstream` from a source for lb.test, and nobody for anything else."""
-    template = UNBOUND.replace("{source}", source)
+def unbound(
+    stage: Stage, upstream: int, source: str = "127.0.0.1", *, modules: str = "iterator", more: str = ""
+) -> Resolver:
+    """Start an unbound that asks 127.0.0.1 port `upstream` from a source for lb.test, and nobody for anything else.
+
+    `more` is more lines of its server clause, such as its `modules` understand.
+    """
+    template = UNBOUND.replace("{source}", source).replace('"iterator"', f'"{modules}"')
+    template = template.replace("stub-zone:", f"{more}stub-zone:", 1)
     return _resolver(stage, f"unbound-{source}", template, [program("unbound"), "-d", "-c"], upstream)
 
 
-def bind(stage: Stage, upstream: int) -> Resolver:
-    """Start a BIND that asks port `upstream` for lb.test, and for what is delegated below it."""
-    resolver = _resolver(stage, "named", BIND, [program("named"), "-g", "-c"], upstream)
+def bind(stage: Stage, upstream: int, source: str = "127.0.0.1") -> Resolver:
+    """Start a BIND that asks port `upstream` from a source for lb.test, and for what is delegated below it."""
+    template = BIND.replace("{source}", source)
+    resolver = _resolver(stage, f"named-{source}", template, [program("named"), "-g", "-c"], upstream)
     address = resolver.resolv_conf.read_text().split()[-1]
     stage.start("front", [sys.executable, str(Path(__file__).with_name("front.py")), address, str(resolver.port)])
     until(lambda: not is_free(address, 53), "the front listens")
