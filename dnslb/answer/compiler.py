@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dnslb.answer.frame import Frame
 from dnslb.answer.service import Service, ServiceType
-from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Template
+from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Template
 from dnslb.answer.variants import address_ring, mx_ring, srv_listing
 from dnslb.answer.views import views_of
 from dnslb.answer.world import Contents, World, chain_from, host_of, target_of
@@ -192,13 +192,15 @@ def compile_zone(world: World, zone: Zone, serial: int) -> CompiledZone:
     owned = {owner for owner, contents in world.names.items() if contents.zone == zone.apex}
     # A cut is there to be asked for its DS, and has none unless it is owned.
     empty = (_empty_non_terminals(zone.apex, owned | cuts) | cuts) - owned
+    redirects = {owner: _redirect(dname) for owner in owned if (dname := world.names[owner].rrsets.get(rrtype.DNAME))}
     return CompiledZone(
         apex=zone.apex,
         soa=compile_soa(zone, serial),
         cuts={cut: _compile_referral(zone, cut) for cut in cuts},
         empty=empty,
         aliases=dict(_compile_aliases(world, owned, empty)),
-        plain=not cuts and not any(there.startswith(name.WILDCARD) for there in owned | empty),
+        redirects=redirects,
+        plain=not cuts and not redirects and not any(there.startswith(name.WILDCARD) for there in owned | empty),
     )
 
 
@@ -244,37 +246,48 @@ def _template(rrsets: Iterable[RRset], cut: bytes) -> Template:
     return tuple(parts)
 
 
+def _redirect(dname: RRset) -> Redirect:
+    target = dname.rdata[0]
+    return Redirect(target, dname.ttl, record(b"", rrtype.DNAME, dname.ttl, target))
+
+
 def _compile_aliases(world: World, owned: Iterable[bytes], empty: frozenset[bytes]) -> Iterator[tuple[bytes, Alias]]:
     for owner in owned:
         chain = tuple(chain_from(owner, world.names))
         if chain:
-            frame = Frame.of(owner)
-            links = chain[:1] if frame.any_length else chain
-            yield owner, _alias(world, frame, links, empty)
+            yield owner, _alias(world, Frame.of(owner), chain, empty)
 
 
 def _alias(world: World, frame: Frame, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> Alias:
-    rcode, with_soa = (Rcode.NOERROR, False) if frame.any_length else _end_of(world, chain, empty)
-    return Alias(frame.behind(chain).variant([], 0), rcode, with_soa=with_soa)
+    # Nothing is compiled behind an alias that is a wildcard.
+    links = chain[:1] if frame.any_length else chain
+    variant = frame.behind(links).variant([], 0)
+    target = links[-1].rdata[0].lower()
+    apex = world.names[chain[0].owner].zone
+    # A chain that leaves the zone, or goes round, ends with an alias: the type may be behind that.
+    if _zone_above(world, target) != apex or target in {link.owner for link in links}:
+        return Alias(variant, Rcode.NOERROR, with_soa=False)
+    if frame.any_length or _is_found_by_asking(world, target, apex, empty):
+        return Alias(variant, Rcode.NOERROR, with_soa=False, onward=target)
+    exists = target in world.names or target in empty
+    return Alias(variant, Rcode.NOERROR if exists else Rcode.NXDOMAIN, with_soa=True)
 
 
-def _end_of(world: World, chain: tuple[RRset, ...], empty: frozenset[bytes]) -> tuple[Rcode, bool]:
-    """Return the response code at the end of the chain, and whether the zone's SOA denies the type there."""
-    target = chain[-1].rdata[0].lower()
+def _zone_above(world: World, target: bytes) -> bytes | None:
+    """Return the apex of the zone that knows of the name, None if no zone of ours does."""
+    return next((suffix for suffix in name.ancestors(target) if suffix in world.zones), None)
+
+
+def _is_found_by_asking(world: World, target: bytes, apex: bytes, empty: frozenset[bytes]) -> bool:
+    """Return whether a delegation, a wildcard or a DNAME may answer for the end of a chain, or it is an alias again."""
+    if any(suffix in world.cuts[apex] for suffix in name.ancestors(target)):
+        return True
     there = world.names.get(target)
-    # A chain that goes round, or is too long to follow, ends at an alias: the type may be behind that.
-    goes_on = there is not None and rrtype.CNAME in there.rrsets
-    if goes_on or not _is_ours(world, target, world.names[chain[0].owner].zone):
-        return Rcode.NOERROR, False
     if there is not None or target in empty:
-        return Rcode.NOERROR, True
-    wildcards = (name.WILDCARD + above for above in name.ancestors(name.parent(target)))
-    if any(wildcard in world.names or wildcard in empty for wildcard in wildcards):
-        return Rcode.NOERROR, False
-    return Rcode.NXDOMAIN, True
-
-
-def _is_ours(world: World, target: bytes, apex: bytes) -> bool:
-    """Return whether this zone, and not one that it delegates, knows all about the name."""
-    closest = next((suffix for suffix in name.ancestors(target) if suffix in world.zones), None)
-    return closest == apex and not any(suffix in world.cuts[apex] for suffix in name.ancestors(target))
+        return there is not None and rrtype.CNAME in there.rrsets
+    return any(
+        name.WILDCARD + above in world.names
+        or name.WILDCARD + above in empty
+        or (above in world.names and rrtype.DNAME in world.names[above].rrsets)
+        for above in name.ancestors(name.parent(target))
+    )

@@ -10,11 +10,11 @@ from functools import partial
 from typing import NamedTuple
 
 from dnslb.answer.compiler import Pools, compile_names, compile_zone
-from dnslb.answer.responder import respond, wildcard_for
+from dnslb.answer.responder import redirected_by, respond, wildcard_for
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Answers, CompiledZone, Rotation, Snapshot
 from dnslb.answer.turns import Turns
-from dnslb.answer.world import World, chain_from, host_of
+from dnslb.answer.world import World, host_of
 from dnslb.wire import header, name, rdata, rrtype
 from dnslb.wire.header import Rcode
 from dnslb.wire.rdata import Line, Sections
@@ -24,6 +24,7 @@ _TYPES = {
     ServiceType.MX: (rrtype.MX,),
     ServiceType.SRV: (rrtype.SRV,),
 }
+_LINKS = {"CNAME", "DNAME"}
 _FAMILIES = {rrtype.A: "IPv4", rrtype.AAAA: "IPv6"}
 
 
@@ -77,7 +78,7 @@ def explain(world: World, pools: Pools, qname: bytes, rtype: int | None, client:
     return Explanation(
         shown,
         _why(world, qname, owner, shown, service),
-        next((suffix for suffix in name.ancestors(qname) if suffix in world.zones), None),
+        _apex_above(world, qname),
         service,
         tuple(sorted(_types_at(world, owner) - set(rtypes))),
     )
@@ -156,13 +157,31 @@ def _number(rotation: Rotation) -> int:
 
 def _owner(world: World, snapshot: Snapshot, qname: bytes) -> bytes:
     """Return the name whose data answer for this one: its own, a wildcard's, or those at the end of its aliases."""
-    owner = qname
-    zone = next((suffix for suffix in name.ancestors(qname) if suffix in world.zones), None)
-    if qname not in world.names and zone is not None:
-        owner = wildcard_for(qname, snapshot, snapshot.zones[zone]) or qname
-    for alias in chain_from(owner, world.names):
-        owner = alias.rdata[0].lower()
-    return owner
+    apex = _apex_above(world, qname)
+    passed: list[bytes] = []
+    following: bytes | None = qname
+    while following is not None and following not in passed:
+        passed.append(following)
+        if apex is None or _apex_above(world, following) != apex:
+            break
+        following = _following(world, snapshot, snapshot.zones[apex], following)
+    return passed[-1]
+
+
+def _apex_above(world: World, qname: bytes) -> bytes | None:
+    return next((suffix for suffix in name.ancestors(qname) if suffix in world.zones), None)
+
+
+def _following(world: World, snapshot: Snapshot, zone: CompiledZone, owner: bytes) -> bytes | None:
+    """Return the name that a question for this one leads on to, None if this is the last."""
+    contents = world.names.get(owner)
+    if contents is not None:
+        alias = contents.rrsets.get(rrtype.CNAME)
+        return alias.rdata[0].lower() if alias is not None else None
+    above = redirected_by(owner, zone)
+    if above is not None:
+        return owner[: -len(above)] + zone.redirects[above].target.lower()
+    return wildcard_for(owner, snapshot, zone) if owner not in zone.empty else None
 
 
 def _services(world: World, owner: bytes) -> tuple[Service, ...]:
@@ -204,12 +223,14 @@ def _why(world: World, qname: bytes, owner: bytes, shown: tuple[Shown, ...], ser
 def _told(world: World, owner: bytes, shown: Shown, service: Service | None) -> str:
     if shown.rcode is Rcode.NXDOMAIN:
         return f"there is no such name (NXDOMAIN){_remembered(shown)}"
+    if shown.rcode is Rcode.YXDOMAIN:
+        return "the name would become longer than any may be (YXDOMAIN)"
     if shown.rcode is Rcode.SERVFAIL:
         pool = f"pool {service.pool}" if service is not None else "the pool"
         return f"{pool} publishes nobody, because no member takes mail and all_down is servfail: SERVFAIL"
-    if not all(line.type == "CNAME" for line in shown.sections.answer):
+    if not all(line.type in _LINKS for line in shown.sections.answer):
         return _data(world, owner, service)
-    if shown.rtype == rrtype.CNAME and shown.sections.answer:
+    if shown.rtype in {rrtype.CNAME, rrtype.DNAME} and shown.sections.answer:
         return "a static record of the zone file"
     if owner not in world.names and shown.sections.answer:
         return "resolvers look for that themselves, since this zone does not hold it"
@@ -239,11 +260,14 @@ def _remembered(denied: Shown) -> str:
 
 def _ways(qname: bytes, owner: bytes, shown: Shown) -> Iterator[str]:
     """Yield how the question came to data that stand at another name."""
-    if owner.startswith(name.WILDCARD):
-        yield f"there is no such name, but {name.to_text(owner)} answers for it: "
+    for line in shown.sections.answer:
+        if line.type == "DNAME" and shown.rtype != rrtype.DNAME:
+            yield f"names below {line.owner.rstrip('.')} are those below {line.data.rstrip('.') or '.'} (DNAME): "
     links = [line for line in shown.sections.answer if line.type == "CNAME"]
     if links and owner != qname and shown.rtype != rrtype.CNAME:
         yield f"an alias (CNAME) of {links[-1].data.rstrip('.')}: "
+    if owner.startswith(name.WILDCARD):
+        yield f"there is no such name, but {name.to_text(owner)} answers for it: "
 
 
 def _data(world: World, owner: bytes, service: Service | None) -> str:

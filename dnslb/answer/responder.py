@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dnslb.answer import tally
-from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Referral, Rotation, Snapshot, Variant
+from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Leaf, Views
@@ -16,12 +16,14 @@ from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
-from dnslb.wire.record import pointer
+from dnslb.wire.record import QNAME_POINTER, pointer, record, rewritten, suffixes
 from dnslb.wire.subnet import Alone, Subnet, alone_in, subnet_of
 
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
 _ALIAS = rrtype.question_tail(rrtype.CNAME)
+_MOST_STEPS = 8
+"""Names at most that an answer goes on to, each with a compiled chain; then the resolver has to ask again."""
 _HIGHEST_PLAIN = 15
 """The highest response code that the header alone can say."""
 
@@ -195,7 +197,8 @@ class _Outcome(NamedTuple):
     """What the lookup found: the response code, the flags but for those copied, and the sections.
 
     Each section is octets with their number of records. `needed` marks glue, without which a referral may not be sent
-    (RFC 9471). `scope` is the number of bits of the client's address that decided it.
+    (RFC 9471). `scope` is the number of bits of the client's address that decided it. `onward` is the name at the end
+    of an alias that has to be looked up too, b"" if there is none.
     """
 
     rcode: Rcode
@@ -208,6 +211,7 @@ class _Outcome(NamedTuple):
     additional: bytes = b""
     needed: bool = False
     scope: int = 0
+    onward: bytes = b""
 
 
 _OURS = header.QR | header.AA
@@ -264,6 +268,14 @@ def _look_up(query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
     zone = _zone_of(query, snapshot)
     if zone is None:
         return _REFUSED
+    outcome = _look_up_in(zone, query, snapshot, asker)
+    return _follow(query, outcome, zone, snapshot, asker) if outcome.onward else outcome
+
+
+def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
+    owner = redirected_by(query.qname, zone)
+    if owner is not None:
+        return _redirect(query, owner, zone.redirects[owner])
     cut = _cut_above(query, zone)
     if cut is not None:
         return _refer(query, cut, zone.cuts[cut])
@@ -368,7 +380,7 @@ def _take(rotation: Rotation, asker: _Asker) -> _Outcome:
 
 def _deny_at(query: Query, owner: bytes, zone: CompiledZone) -> _Outcome:
     """Answer for a name that is there, and has no such data."""
-    alias = zone.aliases.get(owner)
+    alias = zone.aliases.get(owner) if query.qtype not in rrtype.BESIDE_CNAME else None
     return _deny(query, zone, Rcode.NOERROR) if alias is None else _dangling(query, zone, alias)
 
 
@@ -382,9 +394,65 @@ def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
     """Answer with a CNAME chain that ends where the type is not, or outside the zone."""
     found = _data(alias.chain, b"")
     if not alias.with_soa:
-        return found
+        return found._replace(onward=alias.onward)
     denied = _deny(query, zone, alias.rcode)
     return denied._replace(answers=found.answers, answer=found.answer)
+
+
+def redirected_by(qname: bytes, zone: CompiledZone) -> bytes | None:
+    """Return the owner of the DNAME that the name lies below (RFC 6672 section 2.4: there is one at most), or None."""
+    if zone.redirects:
+        while len(qname) > len(zone.apex):
+            qname = name.parent(qname)
+            if qname in zone.redirects:
+                return qname
+    return None
+
+
+def _redirect(query: Query, owner: bytes, redirect: Redirect) -> _Outcome:
+    """Answer for a name below a DNAME: with that, and the CNAME that it makes of the name (RFC 6672 section 3.1)."""
+    dname = _pointer_to(query, owner) + redirect.record
+    target = query.question[: len(query.qname) - len(owner)] + redirect.target
+    if len(target) > name.MAX_NAME:
+        return _Outcome(Rcode.YXDOMAIN, _OURS | Rcode.YXDOMAIN, answers=1, answer=dname)
+    cname = record(QNAME_POINTER, rrtype.CNAME, redirect.ttl, target)
+    onward = target.lower() if query.qtype != rrtype.CNAME else b""
+    return _Outcome(Rcode.NOERROR, _OURS, answers=2, answer=dname + cname, onward=onward)
+
+
+def _follow(query: Query, outcome: _Outcome, zone: CompiledZone, snapshot: Snapshot, asker: _Asker) -> _Outcome:
+    """Go on with the name that an answer leads to, and the next ones, within the zone (RFC 1034 section 4.3.2, 3a).
+
+    What can be known before is compiled behind an alias; this is for names that only a question brings up: below a
+    DNAME, and at or behind a wildcard.
+    """
+    passed = {query.qname}
+    while outcome.onward and outcome.onward not in passed and len(passed) <= _MOST_STEPS:
+        there = query._replace(qname=outcome.onward, question=outcome.onward + query.question[-4:])
+        if _zone_of(there, snapshot) is not zone:
+            break
+        passed.add(there.qname)
+        outcome = _joined(query, outcome, there, _look_up_in(zone, there, snapshot, asker))
+    return outcome
+
+
+def _joined(query: Query, before: _Outcome, there: Query, found: _Outcome) -> _Outcome:
+    """Return what was found at the end of an alias, behind the alias. The first name's data are ours (AA)."""
+    scope = max(before.scope, found.scope)
+    if found.rcode is Rcode.SERVFAIL:
+        return found._replace(scope=scope)
+    places = suffixes(query.qname)
+    # A chain that comes round brings the same records again.
+    answer = dict.fromkeys(rewritten(query.question, before.answer, places))
+    answer |= dict.fromkeys(rewritten(there.question, found.answer, places))
+    return found._replace(
+        flags=_OURS | found.rcode,
+        answers=len(answer),
+        answer=b"".join(answer),
+        authority=b"".join(rewritten(there.question, found.authority, places)),
+        additional=b"".join(rewritten(there.question, found.additional, places)),
+        scope=scope,
+    )
 
 
 def _deny(query: Query, zone: CompiledZone, rcode: Rcode) -> _Outcome:
@@ -408,7 +476,7 @@ def _compose(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, limit
 
 
 def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes) -> bytes:
-    _, flags, answers, authorities, additionals, answer, authority, additional, _, _ = outcome
+    _, flags, answers, authorities, additionals, answer, authority, additional, *_ = outcome
     flags |= query.flags & header.COPIED
     counts = header.counts(answers, authorities, additionals + bool(opt))
     return b"".join((identity, flags.to_bytes(2, "big"), counts, query.question, answer, authority, additional, opt))

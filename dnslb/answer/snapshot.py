@@ -58,11 +58,23 @@ class Referral(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """A CNAME chain and where it ends: what a type that is not there gets (RFC 6604 section 3)."""
+    """A CNAME chain and where it ends: what a type that is not there gets (RFC 6604 section 3).
+
+    The chain goes on at the name `onward`, b"" if it does not: only when it is asked can be told what is there.
+    """
 
     chain: Variant
     rcode: Rcode
     with_soa: bool
+    onward: bytes = b""
+
+
+class Redirect(NamedTuple):
+    """A DNAME (RFC 6672): its target and TTL, and the record without its owner."""
+
+    target: bytes
+    ttl: int
+    record: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,8 @@ class CompiledZone:
 
     `soa` is the negative answer's SOA record, its holes pointing at the apex. `empty` are the names that exist without
     data: empty non-terminals, and cuts without a DS. `aliases` says what a type gets that is not at the end of a chain.
-    A `plain` zone has no cut and no wildcard: what is not there does not exist.
+    `redirects` are the owners of a DNAME. A `plain` zone has none, no cut and no wildcard: what is not there does not
+    exist.
     """
 
     apex: bytes
@@ -79,6 +92,7 @@ class CompiledZone:
     cuts: Mapping[bytes, Referral]
     empty: frozenset[bytes]
     aliases: Mapping[bytes, Alias]
+    redirects: Mapping[bytes, Redirect]
     plain: bool
 
 

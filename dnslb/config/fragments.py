@@ -11,7 +11,7 @@ from dnslb.config.spf import MAX_LOOKUPS, SpfRecord, spf_records
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.wire import rdata
 from dnslb.wire.name import from_text, to_text
-from dnslb.wire.rrtype import CNAME, NS, TXT
+from dnslb.wire.rrtype import CNAME, DNAME, NS, TXT
 from dnslb.zone.rrset import RRset
 from dnslb.zone.zone import Zone
 
@@ -91,6 +91,8 @@ def _check_place(name: bytes, path: KeyPath, zones: Mapping[bytes, ServedZone], 
         return
     if cut := zone.shape.cut_above(name):
         report.error(path, f"{to_text(cut)} is delegated away ({zone.places[cut, NS]})")
+    if above := zone.shape.dname_above(name):
+        report.error(path, f"it lies below the DNAME of {to_text(above)} ({zone.places[above, DNAME]})")
     for rtype, word in _COLLIDING.items():
         if rtype in zone.records.nodes.get(name, {}):
             place = zone.places[name, rtype]

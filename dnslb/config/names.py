@@ -14,7 +14,7 @@ from dnslb.config.schema import MemberTable, ServiceTable
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.pool.member import Address
 from dnslb.wire.name import from_text, to_text
-from dnslb.wire.rrtype import AAAA, CNAME, MX, NS, SOA, SRV, A
+from dnslb.wire.rrtype import AAAA, CNAME, DNAME, MX, NS, RRSIG, SOA, SRV, A
 from dnslb.zone.checks import targets_without_address
 
 LONG_TTL = 300
@@ -38,6 +38,7 @@ def check_names(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report)
     """Note every name that two things claim, and every static target that has no address."""
     for zone in zones.values():
         _warn_of_negatives(zone, report)
+        _warn_of_signatures(zone, report)
     for index, table in draft.services.items():
         _check_table(table, ("service", index), draft, report)
     named = _named(draft, report)
@@ -61,6 +62,16 @@ def _warn_of_negatives(zone: ServedZone, report: Report) -> None:
         report.warn(
             ("zone", zone.written),
             f"the SOA ({place}) lets resolvers keep a negative answer for {seconds} s; use a minimum of 30",
+        )
+
+
+def _warn_of_signatures(zone: ServedZone, report: Report) -> None:
+    """Note a zone that was signed before it came here: its signatures would not be where validators look for them."""
+    place = next((place for (_, rtype), place in zone.places.items() if rtype == RRSIG), None)
+    if place is not None:
+        report.warn(
+            ("zone", zone.written),
+            f"RRSIG records ({place}) sign nothing here: answers go out without them, so the parent must have no DS",
         )
 
 
@@ -150,6 +161,10 @@ def _check_place(claim: Claim, zones: Mapping[bytes, ServedZone], report: Report
         return
     if cut := zone.shape.cut_above(name):
         report.error(claim.path, f"{to_text(cut)} is delegated away ({zone.places[cut, NS]})")
+    if above := zone.shape.dname_above(name):
+        report.error(
+            claim.path, f"{claim.subject}lies below the DNAME of {to_text(above)} ({zone.places[above, DNAME]})"
+        )
     for rtype, word in _COLLIDING[claim.type].items():
         if rtype in zone.records.nodes.get(name, {}):
             report.error(claim.path, f"{claim.subject}collides with the {word} record in {zone.places[name, rtype]}")
@@ -196,6 +211,8 @@ def _check_host(host: _Host, zone: ServedZone, report: Report) -> None:
     text, places = to_text(host.name), zone.places
     if cut := zone.shape.cut_above(host.name):
         report.error(host.path, f"host {text} is in {to_text(cut)}, which is delegated away ({places[cut, NS]})")
+    if above := zone.shape.dname_above(host.name):
+        report.error(host.path, f"host {text} lies below the DNAME of {to_text(above)} ({places[above, DNAME]})")
     static = zone.records.nodes.get(host.name, {})
     if CNAME in static:
         place = places[host.name, CNAME]

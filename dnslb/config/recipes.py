@@ -8,7 +8,7 @@ from dnslb.config.schema import MemberTable, ProbeTable
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.probe.recipe import PORTS, Auth, Kind, Recipe, StartTls, Tlsa
 from dnslb.wire.name import WILDCARD, ancestors, from_text, to_text
-from dnslb.wire.rrtype import CNAME, TLSA
+from dnslb.wire.rrtype import CNAME, DNAME, TLSA
 from dnslb.zone.rrset import RRset
 
 _MAX_ALIASES = 8
@@ -108,6 +108,9 @@ def tlsa_of(host: str, port: int, zones: Mapping[bytes, ServedZone]) -> tuple[Tl
         zone = zone_of(name, zones)
         if zone is None or zone.shape.cut_above(name):
             return None
+        if above := zone.shape.dname_above(name):
+            name = name[: -len(above)] + zone.records.nodes[above][DNAME].rdata[0].lower()
+            continue
         records = _records_at(name, zone, owner)
         if CNAME not in records:
             return tuple(map(_tlsa, records[TLSA].rdata)) if TLSA in records else ()

@@ -15,6 +15,9 @@ from dnslb.wire import name, rrtype
 _MAX_TYPE = 65_535
 _MAX_STRING = 255
 
+# dnslib reads most types; this one it would show as octets
+dnslib.RDMAP.setdefault("DNAME", dnslib.CNAME)
+
 
 def address(value: IPv4Address | IPv6Address) -> tuple[int, bytes]:
     """Return the record type, A or AAAA, and the record data: the address (RFC 1035 3.4.1, RFC 3596 2.2)."""

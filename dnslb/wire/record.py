@@ -4,20 +4,22 @@ The question stands at octet 12 and has a fixed length for a given name, so a re
 depend on its own position: an answer is a join of such records, in any order (RFC 1035 section 4.1.4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from struct import Struct
 
 from dnslb.wire import header, name, rrtype
 
 QNAME_POINTER = b"\xc0\x0c"
 _FIXED = Struct("!HHIH")
+_POINTER = 0xC0
+"""The first octet of a name that is a pointer is at least this."""
 _NAME_OFFSETS = {rrtype.NS: 0, rrtype.CNAME: 0, rrtype.PTR: 0, rrtype.MX: 2}
 """Where the single name in the record data begins, for the types whose names may be compressed (RFC 3597 section 4)."""
 
 
 def pointer(offset: int) -> bytes:
     """Return a compression pointer to an offset below 16384."""
-    return (0xC000 | offset).to_bytes(2, "big")
+    return (_POINTER << 8 | offset).to_bytes(2, "big")
 
 
 def suffixes(question_name: bytes) -> dict[bytes, bytes]:
@@ -52,3 +54,39 @@ def compress_rdata(rtype: int, rdata: bytes, places: Mapping[bytes, bytes]) -> b
 def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
     """Return one record of class IN. The owner is a name or a pointer."""
     return owner + _FIXED.pack(rtype, rrtype.CLASS_IN, ttl, len(rdata)) + rdata
+
+
+def rewritten(question: bytes, section: bytes, places: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """Yield the records of a section that stood behind one question so that they may stand behind another one.
+
+    `section` is octets of ours that point into the question or into themselves; `places` are those of the other
+    question (see `suffixes`). Owners come out in lower case, so that equal records are equal octets.
+    """
+    message = bytes(header.SIZE) + question + section
+    position = header.SIZE + len(question)
+    while position < len(message):
+        owner, position = _name_at(message, position)
+        rtype, _, ttl, length = _FIXED.unpack_from(message, position)
+        position += _FIXED.size
+        data = _written_out(message, position, length, rtype)
+        position += length
+        yield record(compress(owner.lower(), places), rtype, ttl, compress_rdata(rtype, data, places))
+
+
+def _written_out(message: bytes, start: int, length: int, rtype: int) -> bytes:
+    """Return record data without pointers."""
+    offset = _NAME_OFFSETS.get(rtype)
+    if offset is None:
+        return message[start : start + length]
+    return message[start : start + offset] + _name_at(message, start + offset)[0]
+
+
+def _name_at(message: bytes, start: int) -> tuple[bytes, int]:
+    """Return a name without pointers, and where it ends."""
+    position = start
+    while 0 < (length := message[position]) < _POINTER:
+        position += 1 + length
+    if not length:
+        return message[start : position + 1], position + 1
+    target = int.from_bytes(message[position : position + 2], "big") - (_POINTER << 8)
+    return message[start:position] + _name_at(message, target)[0], position + 2

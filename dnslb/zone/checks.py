@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from dnslb.wire.name import is_within, to_text
-from dnslb.wire.rrtype import AAAA, CNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A
+from dnslb.wire.name import WILDCARD, is_within, to_text
+from dnslb.wire.rrtype import AAAA, BESIDE_CNAME, CNAME, DNAME, DS, MX, NS, NSEC, RRSIG, SOA, SRV, A
 from dnslb.zone.problem import Place, Places, ZoneProblem
 from dnslb.zone.rrset import RRset
 from dnslb.zone.shape import ADDRESS_TYPES, Shape, pointers
@@ -18,11 +18,11 @@ _WORDS = {
     MX: "MX",
     AAAA: "AAAA",
     SRV: "SRV",
+    DNAME: "DNAME",
     DS: "DS",
     16: "TXT",
     52: "TLSA",
 }
-_BESIDE_CNAME = frozenset({CNAME, RRSIG, NSEC})
 _AT_CUT = frozenset({NS, DS, RRSIG, NSEC})
 _RULE = {NS: "RFC 2181 10.3", MX: "RFC 2181 10.3", SRV: "RFC 2782"}
 
@@ -55,7 +55,7 @@ def targets_without_address(shape: Shape, places: Places, elsewhere: Callable[[b
     `elsewhere` tells the names that get their addresses from other places: from pools, for example.
     """
     for owner, rtype, host in pointers(shape.zone):
-        if not shape.holds(host) or shape.cut_above(host) or elsewhere(host):
+        if not shape.holds(host) or shape.cut_above(host) or shape.dname_above(host) or elsewhere(host):
             continue
         found = shape.types_at(host)
         if found & ADDRESS_TYPES or CNAME in found:
@@ -84,10 +84,22 @@ def _rrset_faults(rrset: RRset, shape: Shape) -> Iterator[str]:
         yield f"SOA of {to_text(owner)} is not at the apex {to_text(shape.zone.apex)}"
     if rtype == SOA and owner == shape.zone.apex and len(rrset.rdata) > 1:
         yield f"zone {to_text(owner)} has {len(rrset.rdata)} SOA records"
-    if rtype == CNAME and not shape.zone.nodes[owner].keys() <= _BESIDE_CNAME:
+    if rtype == CNAME and not shape.zone.nodes[owner].keys() <= BESIDE_CNAME:
         yield f"{to_text(owner)} has a CNAME and other records (RFC 1034 3.6.2)"
     if rtype == CNAME and len(rrset.rdata) > 1:
         yield f"{to_text(owner)} has {len(rrset.rdata)} CNAME records, at most one is possible (RFC 2181 10.1)"
+    if rtype == DNAME:
+        yield from _dname_faults(rrset)
+    if above := shape.dname_above(owner):
+        yield f"{_words(owner, rtype)} is below the DNAME of {to_text(above)}: nothing can be (RFC 6672 2.4)"
+
+
+def _dname_faults(rrset: RRset) -> Iterator[str]:
+    owner = rrset.owner
+    if len(rrset.rdata) > 1:
+        yield f"{to_text(owner)} has {len(rrset.rdata)} DNAME records, at most one is possible (RFC 6672 2.4)"
+    if owner.startswith(WILDCARD):
+        yield f"DNAME of {to_text(owner)}: a wildcard cannot own one (RFC 4592 4.4)"
 
 
 def _response_size(rrset: RRset) -> int:
@@ -108,9 +120,14 @@ def _occluded(rrset: RRset, shape: Shape) -> str:
 
 def _alias_targets(shape: Shape, places: Places) -> Iterator[ZoneProblem]:
     for owner, rtype, host in pointers(shape.zone):
-        if shape.holds(host) and not shape.cut_above(host) and CNAME in shape.types_at(host):
+        if not shape.holds(host) or shape.cut_above(host):
+            continue
+        if CNAME in shape.types_at(host):
             message = f"{_words(owner, rtype)} names {to_text(host)}, which is a CNAME ({_RULE[rtype]})"
             yield _problem(places[owner, rtype], message)
+        elif above := shape.dname_above(host):
+            message = f"{_words(owner, rtype)} names {to_text(host)}, which is below the DNAME of {to_text(above)}"
+            yield _problem(places[owner, rtype], f"{message} ({_RULE[rtype]})")
 
 
 def _missing_glue(shape: Shape, places: Places) -> Iterator[ZoneProblem]:

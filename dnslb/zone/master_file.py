@@ -48,7 +48,8 @@ _SYNTAX = {
     "SOA": "expected a server, a mailbox as a name, serial, refresh, retry, expire and minimum",
     "TXT": "expected strings of at most 255 octets",
 }
-_META_TYPES = frozenset({0, 41, *range(249, 256)})
+_META_TYPES = frozenset({0, 41, *range(128, 256)})
+"""Types of messages, and of questions (RFC 6895 section 3.1)."""
 
 dns.rdata.load_all_types()  # type: ignore[no-untyped-call]  # dnspython left this one untyped
 
@@ -281,10 +282,7 @@ def _rtype(word: str) -> dns.rdatatype.RdataType:
     except (dns.exception.DNSException, ValueError):
         raise _EntryError(f"unknown record type {word!r}") from None
     if int(rtype) in _META_TYPES:
-        raise _EntryError(f"type {word} is for questions, no zone holds it")
-    if rtype == dns.rdatatype.DNAME:
-        # Served as plain data it would turn every name below it into NXDOMAIN.
-        raise _EntryError("DNAME is not available in this version")
+        raise _EntryError(f"type {word} is for messages only, no zone holds it")
     return rtype
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dnslb.wire.name import ROOT, WILDCARD, ancestors, is_within
-from dnslb.wire.rrtype import AAAA, MX, NS, SRV, A
+from dnslb.wire.name import ROOT, WILDCARD, ancestors, is_within, parent
+from dnslb.wire.rrtype import AAAA, DNAME, MX, NS, SRV, A
 from dnslb.zone.zone import Zone
 
 ADDRESS_TYPES = frozenset({A, AAAA})
@@ -14,13 +14,14 @@ ADDRESS_TYPES = frozenset({A, AAAA})
 class Shape:
     """What follows from a zone's owners.
 
-    `cuts` are the delegated names, `glue` the hosts that they are delegated to, `names` all names that exist, with or
-    without data.
+    `cuts` are the delegated names, `glue` the hosts that they are delegated to, `dnames` the owners of a DNAME, `names`
+    all names that exist, with or without data.
     """
 
     zone: Zone
     cuts: frozenset[bytes]
     glue: frozenset[bytes]
+    dnames: frozenset[bytes]
     names: frozenset[bytes]
 
     def holds(self, name: bytes) -> bool:
@@ -33,6 +34,15 @@ class Shape:
         for ancestor in ancestors(name):
             if ancestor in self.cuts:
                 found = ancestor
+        return found
+
+    def dname_above(self, name: bytes) -> bytes | None:
+        """Return the owner of the DNAME that the name lies below, the topmost one, or None."""
+        found = None
+        if self.dnames and self.holds(name) and name != self.zone.apex:
+            for ancestor in ancestors(parent(name)):
+                if ancestor in self.dnames:
+                    found = ancestor
         return found
 
     def types_at(self, name: bytes) -> frozenset[int]:
@@ -55,13 +65,14 @@ def shape_of(zone: Zone) -> Shape:
     """Work out the shape of a zone, in time linear in its owners."""
     cuts = cuts_of(zone)
     glue = frozenset(host.lower() for cut in cuts for host in zone.nodes[cut][NS].rdata)
+    dnames = frozenset(owner for owner, sets in zone.nodes.items() if DNAME in sets)
     names: set[bytes] = {zone.apex}
     for owner in zone.nodes:
         for name in ancestors(owner):
             if name in names:
                 break
             names.add(name)
-    return Shape(zone, cuts, glue, frozenset(names))
+    return Shape(zone, cuts, glue, dnames, frozenset(names))
 
 
 def targets(rtype: int, rdata: bytes) -> bytes | None:

@@ -30,6 +30,10 @@ class MX(RD):
 class SRV(RD):
     def __init__(self, priority: int, weight: int, port: int, target: DNSLabel) -> None: ...
 
+class CNAME(RD): ...
+
+RDMAP: dict[str, type[RD]]
+
 class DNSRecord:
     q: object
     rr: list[RR]

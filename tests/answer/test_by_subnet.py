@@ -21,6 +21,7 @@ _RESOLVER, _OTHER, _INSIDE = b"\xc0\x00\x02\x35", b"\xcb\x00\x71\x07", b"\x0a\x0
 _FILE = zone("""
     static A 192.0.2.9
     smtp CNAME mx
+    old DNAME @
     down CNAME host
     sub NS ns.sub
     ns.sub A 192.0.2.53
@@ -270,3 +271,12 @@ def test_all_of_the_scope_get_the_same(text: str, address: object, data: st.Data
     for in_full in (False, True):
         again = _asked(text, f"{other}/{network.max_prefixlen}", in_full=in_full)
         assert (again.answer, _scope(again)) == (response.answer, scope)
+
+
+@pytest.mark.parametrize("subnet", ["10.1.0.0/16", "198.51.100.0/24"])
+@pytest.mark.parametrize("name", ["mx", "smtp", "hash"])
+def test_a_name_below_a_dname_depends_on_as_much_as_the_one_that_it_leads_to(name: str, subnet: str) -> None:
+    """The scope is that of the data, though the alias before it is the same for all."""
+    direct, behind = _asked(f"{name}.lb.test A", subnet), _asked(f"{name}.old.lb.test A", subnet)
+    assert _scope(behind) == _scope(direct)
+    assert lines(behind.answer)[:1] == ["old.lb.test. 300 DNAME lb.test."]

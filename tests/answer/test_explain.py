@@ -25,6 +25,10 @@ lost CNAME nowhere
 sub  NS    ns.sub
 ns.sub A   192.0.2.99
 a.b.c A    192.0.2.1
+old  DNAME new
+b.new CNAME al2
+*.any.new TXT "x"
+toold CNAME x.any.old
 """)
 _POOL = pool(
     member("mx1", "192.0.2.11", "2001:db8::11", weight=50),
@@ -70,6 +74,19 @@ REASONS = {
     "lost.lb.test A": f"an alias (CNAME) of nowhere.lb.test: there is no such name (NXDOMAIN), {_KEPT}",
     "far.lb.test MX": (
         "an alias (CNAME) of elsewhere.test: resolvers look for that themselves, since this zone does not hold it"
+    ),
+    "b.old.lb.test A": (
+        "names below old.lb.test are those below new.lb.test (DNAME): an alias (CNAME) of mx.lb.test:"
+        " a service of type address, answered from pool inbound"
+    ),
+    "toold.lb.test TXT": (
+        "names below old.lb.test are those below new.lb.test (DNAME): an alias (CNAME) of x.any.new.lb.test:"
+        " there is no such name, but *.any.new.lb.test answers for it: static records of the zone file"
+    ),
+    "old.lb.test DNAME": "a static record of the zone file",
+    "x.old.lb.test A": (
+        "names below old.lb.test are those below new.lb.test (DNAME): an alias (CNAME) of x.new.lb.test:"
+        f" there is no such name (NXDOMAIN), {_KEPT}"
     ),
     "x.sub.lb.test A": "sub.lb.test is delegated: resolvers are sent to its own name servers (ns.sub.lb.test)",
     "nope.test A": "no zone of this server holds it: the answer is REFUSED, and resolvers ask the next name server",

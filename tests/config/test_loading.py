@@ -497,6 +497,16 @@ def test_what_works_but_may_surprise_is_a_warning(write: Write, old: str, new: s
     assert list(settings.warnings) == [f"dnslb.toml:{line}" for line in expected]
 
 
+def test_a_zone_that_comes_signed_is_a_warning(write: Write) -> None:
+    """Its records are served as they are asked for, and validators get none of them."""
+    rrsig = "www RRSIG A 13 4 60 20300101000000 20200101000000 1 lb.example.org. AAAA"
+    (warning,) = load(write(CONFIG, f"{ZONE}{rrsig}\n")).warnings
+    assert warning == (
+        'dnslb.toml:5: zone."lb.example.org": RRSIG records (lb.zone:5) sign nothing here: answers go out without '
+        "them, so the parent must have no DS"
+    )
+
+
 def test_a_zone_that_keeps_negative_answers_long_is_a_warning(write: Write) -> None:
     """The SOA minimum bounds how long an accidental "no such name" lasts (RFC 2308 section 5)."""
     zone = changed(changed(ZONE, "604800 30", "604800 3600"), "$TTL 60", "$TTL 3600")

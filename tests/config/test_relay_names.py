@@ -147,6 +147,7 @@ SPF_NAME = 'service[_spf.lb.test].name = "_spf.lb.test"'
     [
         ("_spf TXT x", 0, "the SPF record of _spf.lb.test collides with the TXT record in lb.zone:5"),
         ("_spf CNAME ns1", 0, "the SPF record of _spf.lb.test collides with the CNAME record in lb.zone:5"),
+        ("_spf DNAME x.example.", 20, "it lies below the DNAME of _spf.lb.test (lb.zone:5)"),
         ("_spf NS ns.example.", 0, "_spf.lb.test is delegated away (lb.zone:5)"),
         ("_spf1._spf TXT x", 0, ""),
         ("_spf1._spf TXT x", 20, "the SPF record of _spf1._spf.lb.test collides with the TXT record in lb.zone:5"),

@@ -80,6 +80,7 @@ def with_host(host: str) -> str:
         f"*._tcp.mx1 TLSA 3 1 1 {DIGEST}",
         f"*.mx1 TLSA 3 1 1 {DIGEST}",
         f"_25._tcp.mx1 CNAME _dane\n_dane TLSA 3 1 1 {DIGEST}",
+        f"mx1 DNAME _dane\n*._tcp._dane TLSA 3 1 1 {DIGEST}",
         f"_25._tcp.mx1 CNAME a.w\n*.w TLSA 3 1 1 {DIGEST}",
     ],
 )

@@ -11,6 +11,8 @@ from dnslb.zone.shape import shape_of
 
 APEX = from_text("lb.example.org")
 HEAD = "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 604800 30\n@ NS ns1\nns1 A 192.0.2.1\n"
+BELOW = " is below the DNAME of x.lb.example.org: nothing can be (RFC 6672 2.4)"
+THERE = " below the DNAME of x.lb.example.org (RFC 2181 10.3)"
 GLUE = ": only its glue belongs here"
 SOA_WORDS = "expected a server, a mailbox as a name, serial, refresh, retry, expire and minimum"
 DS = "DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -47,6 +49,16 @@ def problems(text: str) -> list[str]:
             "*.w CNAME ns1\n@ MX 1 x.w",
             ["6: MX of lb.example.org names x.w.lb.example.org, which is a CNAME (RFC 2181 10.3)"],
         ),
+        ("x DNAME y\nx CNAME z", ["6: x.lb.example.org has a CNAME and other records (RFC 1034 3.6.2)"]),
+        ("x DNAME y\nx DNAME z", ["5: x.lb.example.org has 2 DNAME records, at most one is possible (RFC 6672 2.4)"]),
+        ("*.x DNAME y", ["5: DNAME of *.x.lb.example.org: a wildcard cannot own one (RFC 4592 4.4)"]),
+        ("x DNAME y\nx MX 1 ns1\nx TXT x\nax TXT x", []),
+        ("a.x A 192.0.2.2\nx DNAME y", ["5: A of a.x.lb.example.org" + BELOW]),
+        ("x DNAME y\n*.a.x TXT x", ["6: TXT of *.a.x.lb.example.org" + BELOW]),
+        ("x DNAME y\na.x DNAME y", ["6: DNAME of a.x.lb.example.org" + BELOW]),
+        ("x DNAME y\nx NS ns1", [f"5: DNAME of x.lb.example.org is at the delegation of x.lb.example.org{GLUE}"]),
+        ("x DNAME y\n@ MX 1 a.x", ["6: MX of lb.example.org names a.x.lb.example.org, which is" + THERE]),
+        ("x DNAME y\ns NS a.x", ["6: NS of s.lb.example.org names a.x.lb.example.org, which is" + THERE]),
         (f"s NS ns.s\ns {DS}\nns.s A 192.0.2.2\nns.s AAAA ::2", []),
         ("s NS s\ns A 192.0.2.2", []),
         ("s NS elsewhere.example.\nt NS x.s", []),
