@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,40 +81,39 @@ class Operations:
             before = entry.standing.admin
             since = before.since if before.state is state else now
             admin = replace(before, state=state, reason=reason, who=who, since=since)
-            text = f"{member} set to {state} by {who}" + (f": {reason}" if reason else "")
-            details = {"before": before.state, "after": state, "reason": reason}
-            said = Event(now, EventKind.ADMIN, text, who=who, details=details)
             left = None if state is AdminState.READY else self._remains(pool, member, state)
-            old = self._wishes.window((pool, member))
+            window = self._wishes.window((pool, member))
             # Who says maintenance may still mean the end of the window: it only keeps the member out in another way.
-            kept = old if state is AdminState.MAINT else None
-            gone = None if kept else old
-            ends = [] if gone is None else [windows.cancelled(gone, who, now)]
-            done = await self._change(entry, pool, admin, kept, said, *ends)
-            worries = [] if left is None else [warning(left)]
-            remains = None if left is None else report.remains_json(left)
-            told = {"remains": remains, "cancelled": gone and report.window_json(gone)}
-            return done | {"warnings": _said(worries), **told}
+            kept, gone = (window, None) if state is AdminState.MAINT else (None, window)
+            cancelled = [windows.cancelled(gone, who, now)] if gone else []
+            done = await self._change(entry, pool, admin, kept, _admin_event(member, before, admin, now), *cancelled)
+            return done | {
+                "remains": left and report.remains_json(left),
+                "cancelled": gone and report.window_json(gone),
+                "warnings": _said(warning(left)) if left else [],
+            }
 
     async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
         """Plan a drain, or begin one that has an end, and return when answers have changed."""
         async with self._changing:
             entry, now = self._entry(pool, member), self._wall()
             begin, end = _times(span, now)
-            admin, old = entry.standing.admin, self._wishes.window((pool, member))
-            before = old.before if old is not None and old.begun else admin.state
+            old = self._wishes.window((pool, member))
+            before = old.before if old and old.begun else entry.standing.admin.state
             window = Window(pool, member, begin, end, reason, who, span.forced, before)
             left = self._remains_during(window)
             if not left.enough and not span.forced:
                 raise await self._refused(window, left)
+            admin = entry.standing.admin
             if begin <= now:
                 window, admin = begun(window, admin, now)
-            said = windows.announced(window, old, left, now)
-            done = await self._change(entry, pool, admin, window, said)
-            worries = [warning(left), _lasting(window)]
-            remains = report.remains_json(left)
-            told = {"remains": remains, "replaced": old and report.window_json(old)}
-            return done | {"warnings": _said(worries), **told, "ttls_shorten_at": self._ttls_shorten_at(window, now)}
+            done = await self._change(entry, pool, admin, window, windows.announced(window, old, left, now))
+            return done | {
+                "remains": report.remains_json(left),
+                "replaced": old and report.window_json(old),
+                "ttls_shorten_at": self._ttls_shorten_at(window, now),
+                "warnings": _said(warning(left), _lasting(window)),
+            }
 
     def _remains(self, pool: str, member: str, state: AdminState) -> Remains:
         """Return what is left of a pool when a member goes to an admin state now."""
@@ -246,6 +245,12 @@ class Operations:
         return {"version": __version__, "python": platform.python_version(), "parts": self._parts()}
 
 
+def _admin_event(member: str, before: Admin, after: Admin, now: float) -> Event:
+    text = f"{member} set to {after.state} by {after.who}" + (f": {after.reason}" if after.reason else "")
+    details = {"before": before.state, "after": after.state, "reason": after.reason}
+    return Event(now, EventKind.ADMIN, text, who=after.who, details=details)
+
+
 def _times(span: Span, now: float) -> tuple[float, float | None]:
     """Return the Unix times of a window's beginning and end. Raise Refused if they make no sense at `now`."""
     if span.begin is None and span.seconds is None:
@@ -268,5 +273,5 @@ def _lasting(window: Window) -> str:
     return f"{window.member} is set to {window.before} already, and stays so when the window is over"
 
 
-def _said(worries: Iterable[str]) -> list[str]:
+def _said(*worries: str) -> list[str]:
     return [worry for worry in worries if worry]
