@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from dnslb.control import client
-from tests.bench.parts import ROOT, Sinks, Stage, start_daemon
+from tests.bench.parts import ROOT, Sinks, Stage, start_daemon, write_config
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port, until
 
@@ -49,13 +49,6 @@ pool = "inbound"
 records = "all"
 """
 _MEMBER = '[[pool.inbound.member]]\nname = "{name}"\naddresses = ["{address}"]\n'
-_ZONE = """
-$ORIGIN lb.example.org.
-$TTL 30
-@ SOA ns1 hostmaster 1 3600 600 86400 30
-@ NS ns1
-ns1 A 127.0.0.1
-"""
 
 
 class Asking:
@@ -134,11 +127,8 @@ def _print(drains: dict[str, list[Drain]], queries: Iterable[int]) -> None:
 
 
 def _write(directory: Path, port: int, members: int) -> Path:
-    config = directory / "dnslb.toml"
     pool = "".join(_MEMBER.format(name=name, address=address) for name, address in _MEMBERS.items())
-    config.write_text(_CONFIG.format(port=port, members=members) + pool)
-    (directory / "zone").write_text(_ZONE)
-    return config
+    return write_config(directory, _CONFIG.format(port=port, members=members) + pool)
 
 
 def _socket(config: Path) -> Path:

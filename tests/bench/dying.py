@@ -10,7 +10,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.bench.parts import Sinks, Stage, start_daemon
+from tests.bench.parts import Sinks, Stage, start_daemon, write_config
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port
 
@@ -52,13 +52,6 @@ records = "all"
 ttl = 0
 """
 _MEMBER = '[[pool.inbound.member]]\nname = "{name}"\naddresses = ["{address}"]\n'
-_ZONE = """
-$ORIGIN lb.example.org.
-$TTL 30
-@ SOA ns1 hostmaster 1 3600 600 86400 30
-@ NS ns1
-ns1 A 127.0.0.1
-"""
 
 
 def main() -> None:
@@ -90,11 +83,8 @@ def _print(seconds: list[float]) -> None:
 
 
 def _write(directory: Path, port: int, members: int) -> Path:
-    config = directory / "dnslb.toml"
     pool = "".join(_MEMBER.format(name=name, address=address) for name, address in _MEMBERS.items())
-    config.write_text(_CONFIG.format(port=port, members=members) + pool)
-    (directory / "zone").write_text(_ZONE)
-    return config
+    return write_config(directory, _CONFIG.format(port=port, members=members) + pool)
 
 
 def _round(sinks: Sinks, port: int) -> list[float]:

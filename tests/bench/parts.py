@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
+_ZONE = """
+$ORIGIN lb.example.org.
+$TTL 30
+@ SOA ns1 hostmaster 1 3600 600 86400 30
+@ NS ns1
+ns1 A 127.0.0.1
+"""
+
+
 class Stage(processes.Stage):
     """All that one benchmark has started; what its programs logged is shown only if it fails."""
 
@@ -59,6 +68,14 @@ class Sinks:
         self._process.wait()
         self._orders.close()
         self._answers.close()
+
+
+def write_config(directory: Path, text: str) -> Path:
+    """Write a configuration, and beside it the file `zone` of lb.example.org; return the configuration's path."""
+    config = directory / "dnslb.toml"
+    config.write_text(text)
+    (directory / "zone").write_text(_ZONE)
+    return config
 
 
 def start_daemon(stage: Stage, config: Path, prefix: Sequence[str] = (), *, seconds: float = 60) -> Process:

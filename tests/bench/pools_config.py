@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from tests.bench.parts import write_config
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,13 +41,6 @@ name = "mail{number}.lb.example.org"
 type = "MX"
 pool = "p{number}"
 """
-_ZONE = """
-$ORIGIN lb.example.org.
-$TTL 300
-@ SOA ns1 hostmaster.example.org. 1 3600 600 604800 30
-@ NS ns1
-ns1 A 127.0.0.1
-"""
 
 
 def write(directory: Path, *, port: int = 5300, http: int = 8053, members: int = 25, with_mx: bool) -> Path:
@@ -58,10 +53,7 @@ def write(directory: Path, *, port: int = 5300, http: int = 8053, members: int =
         text.append(_ADDRESS.format(number=number))
         if with_mx:
             text.append(_MX.format(number=number))
-    config = directory / "dnslb.toml"
-    config.write_text("".join(text))
-    (directory / "zone").write_text(_ZONE)
-    return config
+    return write_config(directory, "".join(text))
 
 
 def _member(pool: int, place: int, weight: int) -> str:

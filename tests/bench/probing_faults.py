@@ -11,7 +11,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.bench.parts import Stage, start_daemon
+from tests.bench.parts import Stage, start_daemon, write_config
 from tests.bench.probing_servers import Certificates, Responder
 from tests.bench.report import say, table
 from tests.e2e.processes import free_port
@@ -58,13 +58,6 @@ records = "all"
 ttl = 0
 """
 _MEMBER = '[[pool.{pool}.member]]\nname = "{name}"\naddresses = ["{address}"]\n'
-_ZONE = """
-$ORIGIN lb.example.org.
-$TTL 30
-@ SOA ns1 hostmaster 1 3600 600 86400 30
-@ NS ns1
-ns1 A 127.0.0.1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +130,12 @@ def _serve(stage: Stage, port: int, pools: Iterable[Pool], certificates: Certifi
 
 
 def _write(directory: Path, port: int, members: int, pools: Iterable[Pool], certificates: Certificates) -> Path:
-    config = directory / "dnslb.toml"
     text = _CONFIG.format(port=port, members=members, authority=certificates.authority)
     for pool in pools:
         text += _POOL.format(pool=pool.name, probe=pool.fault.probe)
         for number, address in enumerate(pool.addresses):
             text += _MEMBER.format(pool=pool.name, name=f"{pool.name}-{number}", address=address)
-    config.write_text(text)
-    (directory / "zone").write_text(_ZONE)
-    return config
+    return write_config(directory, text)
 
 
 def _break(servers: Servers, pool: Pool, certificates: Certificates) -> None:

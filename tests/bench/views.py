@@ -23,7 +23,7 @@ from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State
 from dnslb.pool.selection import Candidate, select
 from dnslb.publisher import compile_all
-from tests.bench.parts import Stage
+from tests.bench.parts import Stage, write_config
 from tests.bench.report import figure, say, table, title
 
 if TYPE_CHECKING:
@@ -75,13 +75,6 @@ records = 2
 views = {views}
 """
 _MEMBER = '[[pool.{pool}.member]]\nname = "{pool}{number}"\naddresses = ["192.0.{third}.{number}"]\n'
-_ZONE = """
-$ORIGIN lb.example.org.
-$TTL 300
-@ SOA ns1 hostmaster.example.org. 1 3600 600 604800 30
-@ NS ns1
-ns1 A 127.0.0.1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +134,7 @@ def _members(pool: str, third: int) -> str:
 
 def _snapshot(directory: Path, text: str) -> Snapshot:
     """Compile the answers of a configuration while all members are up."""
-    path = directory / "dnslb.toml"
-    path.write_text(text)
-    (directory / "zone").write_text(_ZONE)
-    settings = config.load(path)
+    settings = config.load(write_config(directory, text))
     world = build(settings.zones, settings.pools, settings.services, settings.audience)
     selections = {name: select(pool, list(map(_up, pool.members)), frozenset()) for name, pool in world.pools.items()}
     return compile_all(world, Pools(selections, dict.fromkeys(world.zones, 1)), 1)
