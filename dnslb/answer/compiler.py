@@ -20,7 +20,6 @@ from dnslb.wire.record import record
 from dnslb.zone.rrset import RRset
 from dnslb.zone.zone import Zone
 
-_ADDRESS_TYPES = (rrtype.A, rrtype.AAAA)
 _SERIAL_END = -16
 _PREFERENCE = 12
 """Where the preference begins in an MX record whose owner is a pointer."""
@@ -126,7 +125,7 @@ def _addresses(world: World, frame: Frame, hosts: Iterable[bytes]) -> list[bytes
         frame.foreign(host, rrset, octets)
         for host in dict.fromkeys(hosts)
         if (there := world.names.get(host)) is not None
-        for rtype in _ADDRESS_TYPES
+        for rtype in rrtype.ADDRESSES
         if (rrset := there.rrsets.get(rtype)) is not None
         for octets in rrset.rdata
     ]
@@ -149,7 +148,7 @@ def _compile_service(
 def _compile_addresses(frame: Frame, service: Service, selection: Selection) -> Iterator[tuple[bytes, Rotation]]:
     """Yield A and AAAA; a family that no published member has is NODATA, and both fail together."""
     ttl = service.ttl_now(selection)
-    for rtype in _ADDRESS_TYPES:
+    for rtype in rrtype.ADDRESSES:
         addresses, ring = address_ring(service, selection, rtype)
         if ring or not selection.published:
             records = [frame.own(rtype, ttl, octets) for octets in addresses]
@@ -221,7 +220,7 @@ def _compile_referral(zone: Zone, cut: bytes) -> Referral:
     glue = [
         rrset
         for target in dict.fromkeys(octets.lower() for octets in ns.rdata)
-        for rtype in _ADDRESS_TYPES
+        for rtype in rrtype.ADDRESSES
         if (rrset := zone.nodes.get(target, {}).get(rtype)) is not None
     ]
     return Referral(

@@ -20,7 +20,7 @@ from dnslb.wire.header import Rcode
 from dnslb.wire.rdata import Line, Sections
 
 _TYPES = {
-    ServiceType.ADDRESS: (rrtype.A, rrtype.AAAA),
+    ServiceType.ADDRESS: rrtype.ADDRESSES,
     ServiceType.MX: (rrtype.MX,),
     ServiceType.SRV: (rrtype.SRV,),
 }

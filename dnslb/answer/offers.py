@@ -2,23 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address
 from math import lcm
 from typing import NamedTuple
 
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.sources import bucket_of
 from dnslb.answer.variants import Listing, address_ring, mx_ring, srv_listing
-from dnslb.pool.member import Member
+from dnslb.pool.member import Address, Member
 from dnslb.pool.rendezvous import BUCKETS
 from dnslb.pool.selection import Selection
 from dnslb.wire import rdata, rrtype
 
-FAMILIES = (rrtype.A, rrtype.AAAA)
 _MOST = 4096
 """More pairs of an A and an AAAA answer need not be looked at: two rings of 64 have at most as many."""
-
-Address = IPv4Address | IPv6Address
 
 
 class Place(NamedTuple):
@@ -50,7 +46,7 @@ class Offer(NamedTuple):
 
 
 def offers(
-    service: Service, selection: Selection, families: Sequence[int] = FAMILIES, client: bytes = b""
+    service: Service, selection: Selection, families: Sequence[int] = rrtype.ADDRESSES, client: bytes = b""
 ) -> tuple[Offer, ...]:
     """Return what clients are offered, addresses of the given families (record types) only.
 

@@ -12,8 +12,9 @@ from fractions import Fraction
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, IPv6Network, ip_interface
 from types import MappingProxyType
 
-from dnslb.answer.offers import Address, Host, Offer, Place
+from dnslb.answer.offers import Host, Offer, Place
 from dnslb.answer.service import ServiceType
+from dnslb.pool.member import Address
 
 Client = IPv4Interface | IPv6Interface
 """A client's address with the length of its subnet's prefix."""

@@ -1,6 +1,6 @@
 """Which clients count as one: those of one network, for they may be one sender behind several addresses."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from zlib import crc32
 
 from dnslb.pool.rendezvous import BUCKETS
@@ -23,10 +23,11 @@ def prefix_length_of(address: bytes) -> int:
     return V4_PREFIX if len(address) == _IPV4_OCTETS else V6_PREFIX
 
 
-def network_of(address: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
-    """Return the client's network, for people."""
-    bits = V4_PREFIX if isinstance(address, IPv4Address) else V6_PREFIX
-    return ip_network((address, bits), strict=False)
+def network_of(prefix: bytes) -> IPv4Network | IPv6Network:
+    """Return the network of a `prefix_of` some address, for people."""
+    if len(prefix) == _V4_OCTETS:
+        return IPv4Network((prefix.ljust(4, b"\0"), V4_PREFIX))
+    return IPv6Network((prefix.ljust(16, b"\0"), V6_PREFIX))
 
 
 def bucket_of(address: bytes) -> int:

@@ -18,7 +18,6 @@ from dnslb.zone.rrset import RRset
 from dnslb.zone.shape import cuts_of
 from dnslb.zone.zone import Zone
 
-_ADDRESS_TYPES = (rrtype.A, rrtype.AAAA)
 _LONGEST_CHAIN = 8
 _wire = lru_cache(maxsize=1 << 16)(name.from_text)
 
@@ -164,7 +163,7 @@ def _add_host(
     if apex is None:
         return
     there = names.get(host) or Contents(apex, {})
-    rrsets = {rtype: rrset for rtype, rrset in there.rrsets.items() if rtype not in _ADDRESS_TYPES}
+    rrsets = {rtype: rrset for rtype, rrset in there.rrsets.items() if rtype not in rrtype.ADDRESSES}
     for rtype, octets in _by_family(addresses).items():
         known = there.rrsets.get(rtype)
         rrsets[rtype] = RRset(host, rtype, min(ttl, known.ttl) if known else ttl, octets)
@@ -194,7 +193,7 @@ def _apart(
 
 
 def _addresses(contents: Contents) -> list[RRset | None]:
-    return [contents.rrsets.get(rtype) for rtype in _ADDRESS_TYPES]
+    return [contents.rrsets.get(rtype) for rtype in rrtype.ADDRESSES]
 
 
 def _targets(contents: Contents) -> Iterator[bytes]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from dnslb.answer.sources import V4_PREFIX, V6_PREFIX
+from dnslb.answer.sources import network_of
 from dnslb.answer.views import Audience
 from dnslb.daemon.report import service_keys
 from dnslb.metrics import ResolversReading
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from dnslb.answer.service import Service
     from dnslb.answer.sketch import Summary
-    from dnslb.answer.views import Network
     from dnslb.daemon.report import View
     from dnslb.simulation.expectation import Asker
 
@@ -27,7 +25,6 @@ _MOST_SERVICES = 20
 _LISTED = 10
 _STILL_COUNTS = 0.5
 """Who asked once counts until the second halving, which is after ten minutes at the earliest."""
-_V4_OCTETS = V4_PREFIX // 8
 _ALL = Audience()
 
 
@@ -46,7 +43,7 @@ def resolvers_json(summary: Summary, view: View, audience: Audience = _ALL, walk
         "uncounted_at_most": round(summary.missed / summary.seen, 4) if summary.seen else 0.0,
         "largest": [
             {
-                "prefix": str(_network(entry.prefix)),
+                "prefix": str(network_of(entry.prefix)),
                 "share": round(entry.number / summary.seen, 4),
                 "at_most_off_by": round(entry.error / summary.seen, 4),
             }
@@ -77,7 +74,7 @@ def _expected(askers: Sequence[Asker], view: View, audience: Audience, walks: in
 
 def _view_of(prefix: bytes, audience: Audience) -> str:
     """Return the view that a network is in, by its first address; "" for none."""
-    source = audience.source_of(_network(prefix).network_address) if prefix and audience.sources else None
+    source = audience.source_of(network_of(prefix).network_address) if prefix and audience.sources else None
     return "" if source is None else source[0]
 
 
@@ -95,9 +92,3 @@ def resolvers_reading(summary: Summary) -> ResolversReading | None:
     if even is None:
         return None
     return ResolversReading(summary.entries[0].number / summary.seen, even)
-
-
-def _network(prefix: bytes) -> Network:
-    """Return the network of a prefix (see sources)."""
-    octets, length = (4, V4_PREFIX) if len(prefix) == _V4_OCTETS else (16, V6_PREFIX)
-    return ip_network((prefix.ljust(octets, b"\0"), length))

@@ -8,10 +8,10 @@ from typing import Any
 
 from dnslb.answer.compiler import Pools
 from dnslb.answer.explain import Explanation, Shown, explain
-from dnslb.answer.offers import FAMILIES, Offer, offers
+from dnslb.answer.offers import Offer, offers
 from dnslb.answer.senders import SENDERS, Client, Sender, behaviour
 from dnslb.answer.service import Service, ServiceType, Ttl
-from dnslb.answer.sources import bucket_of, network_of
+from dnslb.answer.sources import bucket_of, network_of, prefix_of
 from dnslb.answer.variants import NOBODY, Led, led_to, service_shares
 from dnslb.answer.views import Network
 from dnslb.answer.world import World
@@ -19,7 +19,7 @@ from dnslb.daemon import report
 from dnslb.daemon.report import View
 from dnslb.daemon.roster import Entry
 from dnslb.pool.selection import Selection, best_tier
-from dnslb.wire import name, rdata
+from dnslb.wire import name, rdata, rrtype
 from dnslb.wire.header import Rcode
 
 
@@ -70,7 +70,7 @@ def find(world: World, pools: Pools, question: Question) -> Found:
     everything = offers(service, selection, client=question.octets)
     clients = {key: _client_json(sender, service, everything, question.client) for key, sender in SENDERS.items()}
     asked = tuple(shown.rtype for shown in explanation.shown)
-    half = service.type is ServiceType.ADDRESS and asked != FAMILIES
+    half = service.type is ServiceType.ADDRESS and asked != rrtype.ADDRESSES
     offered = offers(service, selection, asked, question.octets) if half else everything
     rotations = {rtype: offers(service, selection, _families(rtype), question.octets) for rtype in asked}
     led = led_to(service, selection, bucket_of(question.octets)) if question.client else NOBODY
@@ -79,7 +79,7 @@ def find(world: World, pools: Pools, question: Question) -> Found:
 
 def _families(rtype: int) -> tuple[int, ...]:
     """Return the addresses that a record of the type leads to: those of its own family, or a host's."""
-    return (rtype,) if rtype in FAMILIES else FAMILIES
+    return (rtype,) if rtype in rrtype.ADDRESSES else rrtype.ADDRESSES
 
 
 def explanation_json(view: View, question: Question, found: Found) -> dict[str, Any]:
@@ -119,15 +119,16 @@ def _view(found: Found) -> str:
 
 
 def _client_is(client: Client, found: Found) -> dict[str, Any]:
-    led = found.led
-    source = {"network": str(network_of(client.ip)), "first": led.first, "then": led.then} if led.first else None
-    view_source = None if found.source is None else str(found.source[1])
     return {
         "address": str(client.ip),
         "subnet": str(client.network),
-        "view_source": view_source,
-        "source": source,
+        "view_source": None if found.source is None else str(found.source[1]),
+        "source": _led_json(client, found.led) if found.led.first else None,
     }
+
+
+def _led_json(client: Client, led: Led) -> dict[str, Any]:
+    return {"network": str(network_of(prefix_of(client.ip.packed))), "first": led.first, "then": led.then}
 
 
 def _ttl_why(ttl: Ttl, selection: Selection) -> str:

@@ -62,7 +62,7 @@ def addresses_of(member: Member) -> int:
 
 
 def _addresses(service: Service, selection: Selection) -> tuple[Answer, ...]:
-    for family in (rrtype.A, rrtype.AAAA):
+    for family in rrtype.ADDRESSES:
         octets, ring = address_ring(service, selection, family)
         if ring:
             # The same order in which `address_ring` lists them.

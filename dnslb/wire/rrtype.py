@@ -19,6 +19,9 @@ IXFR = 251
 AXFR = 252
 ANY = 255
 
+ADDRESSES = (A, AAAA)
+"""The types of the two families, IPv4 first."""
+
 BESIDE_CNAME = frozenset({CNAME, RRSIG, NSEC})
 """What an alias may own itself, so that no question for it is led on (RFC 4035 section 2.5, RFC 2181 section 10.1)."""
 

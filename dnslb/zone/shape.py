@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dnslb.wire.name import ROOT, WILDCARD, ancestors, is_within, parent
-from dnslb.wire.rrtype import AAAA, DNAME, MX, NS, SRV, A
+from dnslb.wire.rrtype import ADDRESSES, DNAME, MX, NS, SRV
 from dnslb.zone.zone import Zone
 
-ADDRESS_TYPES = frozenset({A, AAAA})
+ADDRESS_TYPES = frozenset(ADDRESSES)
 
 
 @dataclass(frozen=True, slots=True)
