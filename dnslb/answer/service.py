@@ -1,6 +1,6 @@
 """What the configuration says of a service: a DNS name that is answered from a pool."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,6 +79,14 @@ def default_records(kind: ServiceType, *, by_source: bool) -> int | None:
         return None
     # Senders go on to the second address when the first has just died. But they shuffle, and would take either.
     return 1 if by_source else 2
+
+
+def rivals(services: Iterable[Service]) -> Collection[Sequence[Service]]:
+    """Return services by name and type: those that answer the same questions, each to clients of another view."""
+    found: dict[tuple[bytes, ServiceType], list[Service]] = {}
+    for service in services:
+        found.setdefault((service.name, service.type), []).append(service)
+    return found.values()
 
 
 def steps_of(services: Iterable[Service]) -> dict[str, tuple[int, ...]]:

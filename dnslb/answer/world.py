@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
 
-from dnslb.answer.service import Service, ServiceType, Ttl
+from dnslb.answer.service import Service, ServiceType, Ttl, rivals
 from dnslb.answer.views import Audience
 from dnslb.pool.member import Address, Member, Pool
 from dnslb.wire import name, rdata, rrtype
@@ -146,10 +146,7 @@ def _services_in(view: str, pools: Mapping[str, Pool], services: Iterable[Servic
 
     Where there is none for all others, no client is among them: any service then says which types the name has.
     """
-    rivals: defaultdict[tuple[bytes, ServiceType], list[Service]] = defaultdict(list)
-    for service in services:
-        rivals[service.name, service.type].append(service)
-    for those in rivals.values():
+    for those in rivals(services):
         chosen = min(those, key=lambda service: (service.view != view, service.view != ""))
         apart = any(known == view for member in pools[chosen.pool].members for known, _ in member.view_addresses)
         yield replace(chosen, view=view) if apart else chosen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnslb.answer.service import DEFAULT_TTL, Service, ServiceType, default_records
+from dnslb.answer.service import DEFAULT_TTL, Service, ServiceType, default_records, rivals
 from dnslb.cli.options import Misconfigured, find_config
 from dnslb.pool.health import Thresholds
 from dnslb.pool.member import Member, Policy, Pool
@@ -80,10 +80,7 @@ def of_configuration(config: Path | None, name: str | None, view: str | None, ch
 
 def _seen_from(view: str, services: Iterable[Service]) -> Iterator[Service]:
     """Yield for each name and type the service that clients of the view get; all of them where that is none."""
-    rivals: dict[tuple[bytes, ServiceType], list[Service]] = {}
-    for service in services:
-        rivals.setdefault((service.name, service.type), []).append(service)
-    for those in rivals.values():
+    for those in rivals(services):
         mine = [service for service in those if service.view == view] or [each for each in those if not each.view]
         yield from mine or those
 
