@@ -85,6 +85,18 @@ def test_the_first_configuration_is_right_as_pasted(tmp_path: Path) -> None:
     assert [member.name for member in settings.pools["inbound"].members] == ["mx1", "mx2"]
 
 
+def test_the_first_configuration_can_have_a_view(tmp_path: Path) -> None:
+    """What is to be added to it for that is right too."""
+    for name, text in _files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (added,) = re.findall(r"<!-- at the end of: dnslb.toml -->\n```toml\n(.*?)^```$", _README, re.DOTALL | re.MULTILINE)
+    text = _files()["dnslb.toml"].replace("[server]\n", '[server]\necs_resolvers = ["127.0.0.1"]\n')
+    (tmp_path / "dnslb.toml").write_text(text + added, encoding="utf-8")
+    settings = config.load(tmp_path / "dnslb.toml")
+    assert not settings.warnings
+    assert [service.view for service in settings.services] == ["", "", "internal"]
+
+
 def test_the_first_configuration_stays_on_this_machine(tmp_path: Path) -> None:
     """Whoever pastes the walk listens on and probes loopback addresses alone."""
     for name, text in _files().items():

@@ -87,7 +87,9 @@ def _lines(records: Iterable[dnslib.RR]) -> tuple[Line, ...]:
 
 def type_text(rtype: int) -> str:
     """Return a record type as a zone file has it: MX, or TYPE65280 (RFC 3597 section 5)."""
-    return dnslib.QTYPE[rtype]
+    text: str = dnslib.QTYPE[rtype]
+    # dnslib has two types of one name, HIP: 55, which is that, and 53 (SMIMEA).
+    return text if getattr(dnslib.QTYPE, text) == rtype else f"TYPE{rtype}"
 
 
 def type_number(text: str) -> int:
