@@ -13,7 +13,7 @@ from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Leaf, Views
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, opt_record, with_option
+from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in, opt_record, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
 from dnslb.wire.record import QNAME_POINTER, pointer, record, rewritten, suffixes
@@ -81,11 +81,14 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     end = len(query)
     limit = CLASSIC_PAYLOAD
     if counts == _ONE_ADDITIONAL:
-        common = COMMON.get(query[-BARE_SIZE:])
-        if common is None:
-            return _respond_to_options(query, snapshot, turns, client, stream=stream)
-        limit, opt, _, _, _ = common
         end -= BARE_SIZE
+        common = COMMON.get(query[end:])
+        if common is None:
+            if snapshot.believed is not None and snapshot.believed.find(client).view:
+                return _respond_to_options(query, snapshot, turns, client, stream=stream)
+            # Behind an end of 0 there is nothing to be found: a closer look follows.
+            end, common = found_in(query)
+        limit, opt, _, _, _ = common
     elif counts != _BARE_COUNTS:
         return _respond_to_options(query, snapshot, turns, client, stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])

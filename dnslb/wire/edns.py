@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from dnslb.wire import rrtype
+from dnslb.wire import header, rrtype
 
 OUR_PAYLOAD = 1232
 """Octets of UDP payload that no path fragments (DNS flag day 2020)."""
@@ -12,6 +12,12 @@ STREAM_PAYLOAD = 65535
 DO = 0x8000
 BARE_SIZE = 11
 """Octets of an OPT record without options: root, type, payload, extended flags, no rdata."""
+_FIXED = 9
+"""Octets before the length of the options."""
+_NO_OPTIONS = b"\x00\x00"
+_OPT = b"\x00\x00\x29"
+_SHORTEST = header.SIZE + 5
+"""Octets of a header and the shortest question."""
 
 
 class Edns(NamedTuple):
@@ -51,9 +57,34 @@ def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
     return b"\x00\x00\x29" + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + b"\x00\x00"
 
 
+_BARE = edns(OUR_PAYLOAD, 0, dnssec_ok=False)
 COMMON: dict[bytes, Edns] = {
     _bare(payload, dnssec_ok=dnssec_ok): edns(payload, 0, dnssec_ok=dnssec_ok)
     for payload in (512, 1024, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 1680, 2048, 4000, 4096, 8192, 65535)
     for dnssec_ok in (False, True)
 }
 """OPT records without options, as resolvers send them; others are parsed."""
+
+
+def found_in(octets: bytes) -> tuple[int, Edns]:
+    """Return where the OPT record begins that a query ends with, and what it asks for.
+
+    It is for records with options, such as a cookie or a client's subnet. The beginning is a guess: the first octets
+    that look like it. What stands before them must be known to be a whole question, then the guess is right. It is 0
+    where no record is found, or none that can be read so fast: nothing is a question that ends there.
+    """
+    begin = octets.find(_OPT, _SHORTEST)
+    common = COMMON.get(octets[begin : begin + _FIXED] + _NO_OPTIONS)
+    position = begin + BARE_SIZE
+    if common is None or position > len(octets):
+        return 0, _BARE
+    length = octets[position - 2] << 8 | octets[position - 1]
+    return (begin, common) if position + length == len(octets) and are_options(octets, position) else (0, _BARE)
+
+
+def are_options(octets: bytes, position: int) -> bool:
+    """Return whether all that begins there is options, one after the other, each with its length."""
+    size = len(octets)
+    while position + 4 <= size:
+        position += 4 + (octets[position + 2] << 8 | octets[position + 3])
+    return position == size

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import BARE_SIZE, COMMON, DO, Edns, edns
+from dnslb.wire.edns import BARE_SIZE, COMMON, DO, Edns, are_options, edns
 from dnslb.wire.header import Rcode
 
 MAX_QUERY = 4096
@@ -124,18 +124,11 @@ def _walk_additional(octets: bytes, position: int, number: int) -> Edns | Reject
         if int.from_bytes(octets[after_name : after_name + 2], "big") == rrtype.OPT:
             # One OPT, owned by the root, of well-formed options (RFC 6891 section 6.1.1).
             options = octets[after_name + _OPT_FIXED : end]
-            if found is not None or after_name != position + 1 or not _are_options(options):
+            if found is not None or after_name != position + 1 or not are_options(options, 0):
                 return FORMERR
             found = _edns(octets, after_name, options)
         position = end
     return found if position == len(octets) else FORMERR
-
-
-def _are_options(options: bytes) -> bool:
-    position = 0
-    while position + 4 <= len(options):
-        position += 4 + int.from_bytes(options[position + 2 : position + 4], "big")
-    return position == len(options)
 
 
 def _edns(octets: bytes, position: int, options: bytes) -> Edns:

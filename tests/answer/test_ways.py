@@ -71,6 +71,7 @@ _TYPES = (
     "DS",
     "CAA",
     "TLSA",
+    "TYPE41",
     "TYPE65280",
     "HTTPS",
     "ANY",
@@ -79,7 +80,9 @@ _NAMES = sorted(
     {to_text(owner) for owner in RICH.names}
     | {"x.wild.lb.test", "x.y.alias.lb.test", "b.c.lb.test", "no.lb.test", "no.www.lb.test", "www.child.lb.test"}
     | {"child.lb.test", "elsewhere.test", "wild.lb.test"}
+    | {r"\000\000\041.lb.test", r"\000\000\041\004\000\000\000\000\000.x.wild.lb.test"}
 )
+"""The last ones, and the type 41, hold what an OPT record begins with."""
 _COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
 
 

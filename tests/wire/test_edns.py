@@ -1,10 +1,11 @@
 """The OPT record: what a query's asks for, and ours."""
 
+import dns.edns
 import dns.message
 import dns.rcode
 import pytest
 
-from dnslb.wire.edns import BARE_SIZE, COMMON, edns, opt_record
+from dnslb.wire.edns import BARE_SIZE, COMMON, edns, found_in, opt_record
 from dnslb.wire.query import Query, parse
 from tests.conftest import question
 
@@ -47,3 +48,41 @@ def test_the_common_records_mean_what_the_parser_reads() -> None:
             query = parse(bare[:11] + number + bare[12:] + additional)
             assert isinstance(query, Query)
             assert query.edns == common
+
+
+_COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
+_SUBNET = dns.edns.ECSOption("192.0.2.0", 24)
+_NSID = dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")
+
+
+@pytest.mark.parametrize("options", [[_COOKIE], [_SUBNET], [_NSID], [_NSID, _COOKIE, _SUBNET]])
+@pytest.mark.parametrize("dnssec_ok", [False, True])
+def test_a_record_with_options_is_found_without_a_walk(options: list[dns.edns.Option], *, dnssec_ok: bool) -> None:
+    """It begins where the question ends, and means what the parser reads."""
+    octets = question("www.lb.test A", payload=4096, dnssec_ok=dnssec_ok, options=options)
+    query = parse(octets)
+    assert isinstance(query, Query)
+    assert query.edns is not None
+    assert found_in(octets) == (12 + len(query.question), query.edns._replace(options=b""))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(question("lb.test A", payload=1231, options=[_COOKIE]), id="payload"),
+        pytest.param(question("lb.test A", payload=1232, version=1, options=[_COOKIE]), id="version"),
+        pytest.param(question("lb.test A"), id="none"),
+        pytest.param(question("lb.test TYPE41"), id="only-a-type"),
+        pytest.param(question("lb.test A", payload=1232)[:-2], id="no-length"),
+        *(
+            pytest.param(question("lb.test A", payload=1232, options=[_COOKIE])[:-cut], id=f"cut-{cut}")
+            for cut in range(1, 14)
+        ),
+        pytest.param(question("lb.test A", payload=1232, options=[_COOKIE]) + b"\0", id="more"),
+        pytest.param(question("lb.test A", payload=1232)[:-2] + b"\0\5\0\12\0\2x", id="option-too-long"),
+        pytest.param(question("lb.test A", payload=1232)[:-2] + b"\0\3\0\12\0", id="half-an-option"),
+    ],
+)
+def test_what_takes_a_closer_look(octets: bytes) -> None:
+    """What is uncommon, cut short or not well-formed is not found: the parser says what it is."""
+    assert found_in(octets)[0] == 0
