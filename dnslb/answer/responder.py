@@ -97,10 +97,10 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if rotation is not None and rotation.views:
         rotation = _seen(rotation, snapshot.views.find(client))
     if flags is None or rotation is None or not rotation.ring:
-        if flags is not None and rotation is None and (answers is None or _ALIAS not in answers):
-            denied = _deny_at_once(query, end, flags, opt, snapshot)
-            if denied is not None and len(denied[0]) <= limit:
-                return denied
+        deniable = rotation is None and (answers is None or _ALIAS not in answers)
+        denied = _deny_at_once(query, end, flags, opt, snapshot) if flags is not None and deniable else None
+        if denied is not None and len(denied[0]) <= limit:
+            return denied
         return _respond_in_full(query, snapshot, _Asker(client, client, turns, snapshot.views), stream=stream)
     key, slot, ring, additional, by_source, _, _ = rotation
     turn = 0
