@@ -109,7 +109,7 @@ def _status(found: dict[str, Any]) -> list[str]:
         _members(members),
         table(_SERVICES, (_service(key, facts) for key, facts in found["services"].items())),
         _workers(found),
-        *([_resolvers(found["resolvers"])] if "resolvers" in found else []),
+        _resolvers(found["resolvers"]),
     ]
 
 
@@ -148,8 +148,8 @@ def _workers(found: dict[str, Any]) -> str:
 
 
 def _steering(found: dict[str, Any]) -> list[str]:
-    """Return whether resolvers keep their workers, if there are several; a daemon of an older version does not say."""
-    if len(found["workers"]) == 1 or "steering" not in found:
+    """Return whether resolvers keep their workers, if there are several."""
+    if len(found["workers"]) == 1:
         return []
     if found["steering"] == "source":
         return ["\nEach resolver keeps its worker."]

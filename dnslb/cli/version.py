@@ -34,8 +34,8 @@ def version(config: Path | None, control: Path | None, *, as_json: bool) -> None
 
 
 def _daemon(running: dict[str, Any]) -> str:
-    """Return what runs. A daemon of an older version names no parts."""
-    parts = [name for name, active in running.get("parts", {}).items() if active]
+    """Return what runs."""
+    parts = [name for name, active in running["parts"].items() if active]
     return f"daemon: {running['version']} (Python {running['python']}; {', '.join(parts) or 'no optional parts'})"
 
 
