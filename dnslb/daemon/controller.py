@@ -209,7 +209,7 @@ class Controller:
         if left or server.workers > 1:
             # Those that were left behind stand before ours, and answer until ours can.
             self._steer(0, left or server.workers)
-        _log.info("steering", on=self._steering.by == steering.SOURCE, reason=self._steering.reason)
+        _log.info("steering", on=self._steering.by_source, reason=self._steering.reason)
 
     def _steer(self, first: int, number: int) -> None:
         self._steering = steering.steer(self._sockets[0], first, number)
@@ -277,7 +277,7 @@ class Controller:
             publisher=self._publisher,
             store=self._store,
             status=self._status,
-            parts=lambda: {"steering": self._steering.by == steering.SOURCE},
+            parts=lambda: {"steering": self._steering.by_source},
             probe=self._scheduler.probe_now,
             reload=self._reload,
             changing=self._changing,
@@ -357,14 +357,14 @@ class Controller:
             pool.name: select(pool, roster.candidates(pool.name), frozenset()) for pool in settings.pools.values()
         }
         return report.View(
-            settings.pools,
-            settings.services,
-            roster,
-            selections,
-            self._farewells,
-            self._observer.held_until,
-            self._wishes.window,
-            self._windows.held,
+            pools=settings.pools,
+            services=settings.services,
+            roster=roster,
+            selections=selections,
+            farewells=self._farewells,
+            held_until=self._observer.held_until,
+            window=self._wishes.window,
+            held_window=self._windows.held,
         )
 
     def _reading(self) -> Reading:
@@ -374,7 +374,7 @@ class Controller:
 
     def _walks(self) -> int:
         """Return how many workers go round a ring for one resolver."""
-        return 1 if self._steering.by == steering.SOURCE else len(self._workers())
+        return 1 if self._steering.by_source else len(self._workers())
 
     def _audience(self) -> Audience:
         return self._publisher.world.audience if self._publisher.generation else Audience()

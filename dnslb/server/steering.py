@@ -60,6 +60,11 @@ class Steering:
     by: str
     reason: str = ""
 
+    @property
+    def by_source(self) -> bool:
+        """Whether a resolver keeps its worker."""
+        return self.by == SOURCE
+
 
 ONE_WORKER = Steering(KERNEL, "there is one worker")
 
