@@ -1,0 +1,269 @@
+"""The same zone from dnslb, NSD, Knot and BIND: every difference in an answer is one that an RFC allows."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+from struct import pack
+from typing import TYPE_CHECKING, NamedTuple
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from tests.e2e import authorities
+from tests.e2e.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tests.e2e.processes import Stage
+
+ZONE = Path(__file__).with_name("differential.zone")
+LARGE = "".join(f'many TXT "{n:02} {"x" * 60}"\nsome A 192.0.2.{n}\nsome MX {n} mx1\n' for n in range(1, 26))
+CONFIG = """
+[server]
+listen = ["127.0.0.1:{port}"]
+workers = 1
+state = "state"
+control = "state/control.sock"
+http = ""
+
+[zone."lb.test"]
+file = "{zone}"
+"""
+TYPES = (
+    *("A", "NS", "CNAME", "SOA", "HINFO", "MX", "TXT", "RP", "AAAA", "LOC", "SRV", "NAPTR", "DNAME", "DS", "SSHFP"),
+    *("RRSIG", "NSEC", "DNSKEY", "TLSA", "SMIMEA", "OPENPGPKEY", "SVCB", "HTTPS", "URI", "CAA", "PTR", "TYPE65280"),
+    *("ANY", "MAILB", "TYPE0"),
+)
+MORE = ("nothing.", "*.nothing.", "x.y.nothing.", "WwW.", "*.*.wild.", "x.y.wild.", "X.y.old.", f"{'x' * 63}.long.")
+ELSEWHERE = ("test.", "example.net.", "xlb.test.", ".")
+WAYS: dict[str, tuple[int, int, bool]] = {
+    "plain": (0, 0, False),
+    "RD": (dns.flags.RD, 0, False),
+    "EDNS DO": (0, 1232, True),
+    "AD CD": (dns.flags.AD | dns.flags.CD, 4096, False),
+    "small": (0, 512, False),
+    "TCP": (0, 0, False),
+}
+"""How a question is asked: header flags, EDNS payload (0: without EDNS), and DO."""
+
+
+class Question(NamedTuple):
+    """What all are asked."""
+
+    name: str
+    type: str
+    way: str
+
+    @property
+    def label(self) -> str:
+        """The name without that of the zone."""
+        return self.name.removesuffix(".lb.test.")
+
+    def octets(self) -> bytes:
+        """Return the query, its id 0."""
+        flags, payload, dnssec_ok = WAYS[self.way]
+        name = dns.name.from_text(self.name).to_wire() or b""
+        opt = pack("!xHHxxHH", dns.rdatatype.OPT, payload, 0x8000 * dnssec_ok, 0) if payload else b""
+        header = pack("!6H", 0, flags, 1, 0, 0, bool(opt))
+        return header + name + pack("!HH", dns.rdatatype.from_text(self.type), 1) + opt
+
+
+Record = tuple[str, int, str, bytes]
+"""Owner, TTL, type and data, both without the difference that case makes."""
+
+
+class Facts(NamedTuple):
+    """What is compared of an answer; of one that is cut (TC) nothing but that, since nothing else counts."""
+
+    rcode: str
+    flags: str
+    answer: frozenset[Record] = frozenset()
+    authority: frozenset[Record] = frozenset()
+    glue: frozenset[Record] = frozenset()
+    edns: str = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the client has to ask again over TCP."""
+        return " TC" in self.flags
+
+
+def facts(wire: bytes) -> Facts:
+    """Return what an answer says."""
+    flags = int.from_bytes(wire[2:4], "big")
+    rcode, text = dns.rcode.to_text(dns.rcode.Rcode(flags & 0xF)), dns.flags.to_text(flags)
+    found = _sections(wire[4:])._replace(rcode=rcode, flags=text)
+    return Facts(rcode, text, edns=found.edns) if flags & dns.flags.TC else found
+
+
+@lru_cache(maxsize=100_000)
+def _sections(tail: bytes) -> Facts:
+    message = dns.message.from_wire(b"\0\0\x80\0" + tail, one_rr_per_rrset=True)
+    answer, authority, additional = (_records(part) for part in (message.answer, message.authority, message.additional))
+    referral = any(rtype == "NS" for _, _, rtype, _ in authority)
+    edns = f"version {message.edns} {dns.flags.edns_to_text(message.ednsflags)}" if message.edns >= 0 else "none"
+    return Facts("", "", answer, authority, additional if referral else frozenset(), edns)
+
+
+def _records(section: Iterable[dns.rrset.RRset]) -> frozenset[Record]:
+    return frozenset(
+        (str(one.name).lower(), one.ttl, dns.rdatatype.to_text(one.rdtype), one[0].to_digestable()) for one in section
+    )
+
+
+def names(text: str) -> list[str]:
+    """Return the names to ask for: each of the zone, one below each, and some that are not there."""
+    owners = {line.split()[0] for line in text.splitlines() if line and line[0] not in "$;"}
+    inside = sorted({"" if owner == "@" else f"{owner}." for owner in owners})
+    above = {owner.partition(".")[2] for owner in inside} - set(inside)
+    below = [f"x.{owner}" for owner in inside if owner]
+    return [*(f"{owner}lb.test." for owner in (*inside, *sorted(above), *below, *MORE)), *ELSEWHERE]
+
+
+class Allowed(NamedTuple):
+    """A difference that is right: the RFC that says so, the peers that have it, when, and what is different then."""
+
+    why: str
+    peers: tuple[str, ...]
+    applies: Callable[[Question, Facts, Facts], bool]
+    fields: tuple[str, ...]
+
+    def forgiven(self, question: Question, ours: Facts, theirs: Facts) -> Facts:
+        """Return the peer's answer without this difference."""
+        if not self.applies(question, ours, theirs):
+            return theirs
+        return theirs._replace(**{field: getattr(ours, field) for field in self.fields})
+
+
+LOOPS = {"loop1", "loop2", "self", "*.lwild", "x.lwild", "x.loop1", "x.round", "x.around"}
+ALL = ("rcode", "flags", "answer", "authority", "glue")
+ALLOWED = (
+    Allowed(
+        "RFC 4035 3.1.6: CD is copied into the response",
+        ("NSD", "Knot"),
+        lambda question, ours, theirs: question.way == "AD CD" and ours.flags.replace(" CD", "") == theirs.flags,
+        ("flags",),
+    ),
+    Allowed(
+        "RFC 8482 4.1: one RRset is enough for ANY, and any will do",
+        ("NSD", "Knot", "BIND"),
+        lambda question, ours, _: question.type == "ANY" and len({record[::2] for record in ours.answer}) == 1,
+        ("answer", "flags"),
+    ),
+    Allowed(
+        "RFC 2181 5.2: TTLs in an RRset must not differ, and the lowest is what no record outlives",
+        ("NSD", "BIND"),
+        lambda question, ours, theirs: question.name == "mixed.lb.test." and _but_ttl(ours) == _but_ttl(theirs),
+        ("answer",),
+    ),
+    Allowed(
+        "RFC 1035 4.1.4: a server need not compress; compressed against the question only, this is too long for 512",
+        ("NSD", "Knot", "BIND"),
+        lambda question, ours, theirs: question[:2] == ("some.lb.test.", "MX") and ours.is_cut > theirs.is_cut,
+        ("answer", "flags"),
+    ),
+    Allowed(
+        "RFC 4035 2.5: an alias may own RRSIG and NSEC, so that a question for these is not led on",
+        ("NSD",),
+        lambda question, _, theirs: question.type in {"RRSIG", "NSEC"} and "CNAME" in {one[2] for one in theirs.answer},
+        ("rcode", "answer", "authority", "glue"),
+    ),
+    Allowed(
+        "RFC 1034 3.6.2: software should not fail when presented with loops",
+        ("BIND",),
+        lambda question, _, theirs: question.label in LOOPS and theirs.rcode == "SERVFAIL",
+        ("rcode",),
+    ),
+    Allowed(
+        "RFC 6672 3.2: a DNAME leads on whatever the type",
+        ("BIND",),
+        lambda question, _, theirs: question.type == "ANY" and {one[2] for one in theirs.answer} == {"DNAME", "CNAME"},
+        ("rcode", "answer", "authority"),
+    ),
+    Allowed(
+        "RFC 6672 2.2: a name that becomes too long is YXDOMAIN",
+        ("Knot",),
+        lambda _, ours, theirs: (ours.rcode, theirs.rcode) == ("YXDOMAIN", "NXDOMAIN"),
+        ("rcode", "authority"),
+    ),
+    Allowed(
+        "RFC 8906 3.1.2: a type that is not known is one that is not there",
+        ("BIND",),
+        lambda question, _, theirs: question.type == "MAILB" and theirs.rcode == "NOTIMP",
+        ALL,
+    ),
+    Allowed(
+        "RFC 8906 3.1.2: a type that is not known is one that is not there",
+        ("Knot",),
+        lambda question, _, theirs: question.type == "TYPE0" and theirs.rcode == "NOTIMP",
+        ALL,
+    ),
+    Allowed(
+        "RFC 1034 4.3.2, 3b: whatever addresses are available go with a referral",
+        ("BIND",),
+        lambda question, *_: question.label in {"inside", "x.inside"},
+        ("glue",),
+    ),
+)
+
+
+def _but_ttl(found: Facts) -> set[tuple[str, str, bytes]]:
+    return {(owner, rtype, data) for owner, _, rtype, data in found.answer}
+
+
+def test_all_answer_alike(stage: Stage) -> None:
+    """All names and types in all ways: what differs is in the list above, and what is in the list does differ."""
+    zone = stage.path / "zone"
+    zone.write_text(ZONE.read_text() + LARGE)
+    ports = {**authorities.start(stage, zone), "dnslb": _start(stage, zone)}
+    questions = [Question(name, rtype, way) for way in WAYS for name in names(zone.read_text()) for rtype in TYPES]
+    authorities.wait_for(ports, Question("lb.test.", "SOA", "plain").octets())
+    found = {name: _asked(port, questions) for name, port in ports.items()}
+
+    unforgiven: dict[tuple[str, str], list[str]] = defaultdict(list)
+    needed = set()
+    for question, ours, *others in zip(questions, found.pop("dnslb"), *found.values(), strict=True):
+        for peer, theirs in zip(found, others, strict=True):
+            left, used = _compare(peer, question, ours, theirs)
+            needed |= used
+            if left != ours:
+                unforgiven[peer, question.type].append(f"{question}\n  ours:   {ours}\n  theirs: {theirs}")
+    assert not unforgiven, "\n".join(f"{peer}: {len(all_)}, as {all_[0]}" for (peer, _), all_ in unforgiven.items())
+    assert needed == {(peer, allowed.why) for allowed in ALLOWED for peer in allowed.peers}
+
+
+def _compare(peer: str, question: Question, ours: Facts, theirs: Facts) -> tuple[Facts, set[tuple[str, str]]]:
+    """Return a peer's answer without what is allowed, and which differences there were."""
+    used = set()
+    for allowed in ALLOWED:
+        if peer in allowed.peers and theirs != ours:
+            forgiven = allowed.forgiven(question, ours, theirs)
+            if forgiven != theirs:
+                used.add((peer, allowed.why))
+            theirs = forgiven
+    return theirs, used
+
+
+def _start(stage: Stage, zone: Path) -> int:
+    """Start dnslb with the zone; return its port."""
+    port = free_port()
+    config = stage.directory("dnslb") / "dnslb.toml"
+    config.write_text(CONFIG.format(port=port, zone=zone))
+    stage.start("dnslb", [sys.executable, "-m", "dnslb", "run", "-c", str(config)])
+    return port
+
+
+def _asked(port: int, questions: list[Question]) -> list[Facts]:
+    """Return what a server says to each question."""
+    by_stream = [question.way == "TCP" for question in questions].index(True)
+    queries = [question.octets() for question in questions]
+    answers = authorities.exchange(port, queries[:by_stream])
+    return [*map(facts, answers), *map(facts, authorities.exchange_by_stream(port, queries[by_stream:]))]
