@@ -5,6 +5,7 @@ ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the f
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from dnslb.answer import tally
@@ -13,11 +14,11 @@ from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Leaf, Views
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in, opt_record, with_option
+from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in, opt_record, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
 from dnslb.wire.record import QNAME_POINTER, pointer, record, rewritten, suffixes
-from dnslb.wire.subnet import Alone, Subnet, alone_in, subnet_of
+from dnslb.wire.subnet import Subnet, subnet_of, told_by
 
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
@@ -26,6 +27,9 @@ _MOST_STEPS = 8
 """Names at most that an answer goes on to, each with a compiled chain; then the resolver has to ask again."""
 _HIGHEST_PLAIN = 15
 """The highest response code that the header alone can say."""
+
+_REMEMBERED = 4096
+"""So many OPT records for networks are kept ready: a resolver asks for the same ones again and again."""
 
 Reply = tuple[bytes | None, int]
 """The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
@@ -49,18 +53,8 @@ class _Asker(NamedTuple):
         return self._replace(source=subnet.address) if subnet.address else self
 
     def look_at(self, rotation: Rotation) -> tuple[Rotation | None, int]:
-        """Return what it gets of a rotation, None if there is no such data for it, and for how much of its source.
-
-        That is the number of leading bits with which any address gets the same.
-        """
-        seen: Rotation | None = rotation
-        bits = 0
-        if rotation.views:
-            leaf = self.views.find(self.source)
-            seen, bits = _seen(rotation, leaf), leaf.length
-        if seen is not None and seen.by_source and len(seen.ring) > 1:
-            bits = max(bits, prefix_length_of(self.source))
-        return seen, bits
+        """Return what it gets of a rotation (see `_look_at`)."""
+        return _look_at(rotation, self.views, self.source)
 
     def turn_at(self, rotation: Rotation) -> int:
         """Return whose turn it is at the rotation, and move it on unless that was done before."""
@@ -84,70 +78,99 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
         end -= BARE_SIZE
         common = COMMON.get(query[end:])
         if common is None:
-            if snapshot.believed is not None and snapshot.believed.find(client).view:
-                return _respond_to_options(query, snapshot, turns, client, stream=stream)
-            # Behind an end of 0 there is nothing to be found: a closer look follows.
-            end, common = found_in(query)
+            if _is_believed(client, snapshot):
+                return _respond_to_believed(query, snapshot, turns, client, stream=stream)
+            found = found_in(query)
+            if found is None:
+                return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+            end, common = found
         limit, opt, _, _, _ = common
     elif counts != _BARE_COUNTS:
-        return _respond_to_options(query, snapshot, turns, client, stream=stream)
+        return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
     if rotation is not None and rotation.views:
         rotation = _seen(rotation, snapshot.views.find(client))
     if flags is None or rotation is None or not rotation.ring:
-        deniable = rotation is None and (answers is None or _ALIAS not in answers)
-        denied = _deny_at_once(query, end, flags, opt, snapshot) if flags is not None and deniable else None
-        if denied is not None and len(denied[0]) <= limit:
-            return denied
-        return _respond_in_full(query, snapshot, _Asker(client, client, turns, snapshot.views), stream=stream)
+        denied = (
+            _deny_at_once(query, end, flags, opt, snapshot)
+            if flags is not None and rotation is None and (answers is None or _ALIAS not in answers)
+            else None
+        )
+        if denied is None or len(denied[0]) > limit:
+            return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+        return denied
     key, slot, ring, additional, by_source, _, _ = rotation
-    turn = 0
-    if len(ring) > 1:
-        turn = (bucket_of(client) if by_source else turns.take(client, key, len(ring))) % len(ring)
+    size = len(ring)
+    turn = (bucket_of(client) if by_source else turns.take(client, key, size)) % size if size > 1 else 0
     variant = ring[turn]
     numbers = variant[1] if opt else variant[0]
     response = b"".join((query[:2], flags, numbers, query[12:end], variant[2], additional, opt))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
-        asker = _Asker(client, client, turns, snapshot.views, taken=turn)
+        asker = _asker(client, snapshot, turns)._replace(taken=turn)
         return _respond_in_full(query, snapshot, asker, stream=stream)
     return response, slot
 
 
-def _respond_to_options(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
-    """Answer a query that has more than a bare OPT record."""
-    # What others say is not even looked at: anybody could ask for the answers of a view that he is not in.
-    believed = snapshot.believed is not None and bool(snapshot.believed.find(client).view)
-    asker = _Asker(client, client, turns, snapshot.views, believed)
-    alone = alone_in(query) if believed and query[4:12] == _ONE_ADDITIONAL else None
-    if alone is None:
-        return _respond_in_full(query, snapshot, asker, stream=stream)
-    return _respond_for_subnet(query, snapshot, asker.standing_for(alone.subnet), alone, stream=stream)
+def _is_believed(client: bytes, snapshot: Snapshot) -> bool:
+    """Return whether the client may say for whom it asks.
+
+    What others say is not even looked at: anybody could ask for the answers of a view that he is not in.
+    """
+    return snapshot.believed is not None and bool(snapshot.believed.find(client).view)
 
 
-def _respond_for_subnet(query: bytes, snapshot: Snapshot, asker: _Asker, alone: Alone, *, stream: bool) -> Reply:
-    """Do what `respond` does for a resolver that asks for a network: only the OPT record of the response differs."""
-    edns, subnet, end = alone
+def _asker(client: bytes, snapshot: Snapshot, turns: Turns) -> _Asker:
+    return _Asker(client, client, turns, snapshot.views, _is_believed(client, snapshot))
+
+
+def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
+    """Do what `respond` does for a resolver that may ask for a network: only the OPT record differs."""
+    end = query.find(BEGIN, header.SIZE)
+    told = told_by(query[end:])
+    if told is None:
+        return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+    edns, subnet = told
+    source = client if subnet is None else subnet.address or client
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
-    seen, scope = asker.look_at(rotation) if rotation is not None else (None, 0)
-    opt = with_option(edns.reply, subnet.option(scope))
+    seen, scope = _look_at(rotation, snapshot.views, source) if rotation is not None else (None, 0)
+    opt = _opt_with(edns.reply, subnet, scope)
     if flags is None or seen is None or not seen.ring:
-        if flags is not None and seen is None and (answers is None or _ALIAS not in answers):
-            denied = _deny_at_once(query, end, flags, opt, snapshot)
-            if denied is not None and len(denied[0]) <= edns.limit:
-                return denied
-        return _respond_in_full(query, snapshot, asker, stream=stream)
-    turn = asker.turn_at(seen) % len(seen.ring)
-    variant = seen.ring[turn]
-    sections = (query[:2], flags, variant.counts_with_opt, query[12:end], variant.answer, seen.additional, opt)
-    response = b"".join(sections)
+        denied = (
+            _deny_at_once(query, end, flags, opt, snapshot)
+            if flags is not None and seen is None and (answers is None or _ALIAS not in answers)
+            else None
+        )
+        if denied is None or len(denied[0]) > edns.limit:
+            return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+        return denied
+    key, slot, ring, additional, by_source, _, _ = seen
+    size = len(ring)
+    turn = (bucket_of(source) if by_source else turns.take(client, key, size)) % size if size > 1 else 0
+    variant = ring[turn]
+    response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
     if len(response) > edns.limit and (not stream or len(response) > STREAM_PAYLOAD):
-        return _respond_in_full(query, snapshot, asker._replace(taken=turn), stream=stream)
-    return response, seen.tally
+        asker = _asker(client, snapshot, turns)._replace(taken=turn)
+        return _respond_in_full(query, snapshot, asker, stream=stream)
+    return response, slot
+
+
+def _look_at(rotation: Rotation, views: Views, source: bytes) -> tuple[Rotation | None, int]:
+    """Return what a source gets of a rotation, None if there is no such data for it, and for how much of the source.
+
+    That is the number of leading bits with which any address gets the same.
+    """
+    seen, bits = rotation, 0
+    if rotation.views:
+        view, bits = views.find(source)
+        seen = rotation.views.get(view, rotation)
+        if seen.missing:
+            return None, bits
+    return seen, (max(bits, prefix_length_of(source)) if seen.by_source and len(seen.ring) > 1 else bits)
 
 
 def _seen(rotation: Rotation, leaf: Leaf) -> Rotation | None:
@@ -247,7 +270,13 @@ def _opt_of(query: Query, outcome: _Outcome, subnet: Subnet | None) -> bytes:
         return b""
     if outcome.rcode > _HIGHEST_PLAIN:
         return opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
-    return query.edns.reply if subnet is None else with_option(query.edns.reply, subnet.option(outcome.scope))
+    return _opt_with(query.edns.reply, subnet, outcome.scope)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _opt_with(opt: bytes, subnet: Subnet | None, scope: int) -> bytes:
+    """Return the OPT record with the network that was asked for, if one was, and for how much of that it holds."""
+    return opt if subnet is None else with_option(opt, subnet.option(scope))
 
 
 def _limit(query: Query, *, stream: bool) -> int:

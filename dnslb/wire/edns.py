@@ -15,9 +15,8 @@ BARE_SIZE = 11
 _FIXED = 9
 """Octets before the length of the options."""
 _NO_OPTIONS = b"\x00\x00"
-_OPT = b"\x00\x00\x29"
-_SHORTEST = header.SIZE + 5
-"""Octets of a header and the shortest question."""
+BEGIN = b"\x00" + rrtype.OPT.to_bytes(2, "big")
+"""What an OPT record begins with: the root, and its type."""
 
 
 class Edns(NamedTuple):
@@ -57,7 +56,6 @@ def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
     return b"\x00\x00\x29" + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + b"\x00\x00"
 
 
-_BARE = edns(OUR_PAYLOAD, 0, dnssec_ok=False)
 COMMON: dict[bytes, Edns] = {
     _bare(payload, dnssec_ok=dnssec_ok): edns(payload, 0, dnssec_ok=dnssec_ok)
     for payload in (512, 1024, 1220, 1232, 1280, 1400, 1410, 1432, 1452, 1472, 1680, 2048, 4000, 4096, 8192, 65535)
@@ -66,20 +64,19 @@ COMMON: dict[bytes, Edns] = {
 """OPT records without options, as resolvers send them; others are parsed."""
 
 
-def found_in(octets: bytes) -> tuple[int, Edns]:
-    """Return where the OPT record begins that a query ends with, and what it asks for.
+def found_in(octets: bytes, start: int = header.SIZE) -> tuple[int, Edns] | None:
+    """Return where the OPT record begins that a query ends with, and what it asks for; None takes a closer look.
 
     It is for records with options, such as a cookie or a client's subnet. The beginning is a guess: the first octets
-    that look like it. What stands before them must be known to be a whole question, then the guess is right. It is 0
-    where no record is found, or none that can be read so fast: nothing is a question that ends there.
+    from `start` on that look like it. What stands before them must be known to be a whole question: then it is right.
     """
-    begin = octets.find(_OPT, _SHORTEST)
+    begin = octets.find(BEGIN, start)
     common = COMMON.get(octets[begin : begin + _FIXED] + _NO_OPTIONS)
     position = begin + BARE_SIZE
     if common is None or position > len(octets):
-        return 0, _BARE
+        return None
     length = octets[position - 2] << 8 | octets[position - 1]
-    return (begin, common) if position + length == len(octets) and are_options(octets, position) else (0, _BARE)
+    return (begin, common) if position + length == len(octets) and are_options(octets, position) else None
 
 
 def are_options(octets: bytes, position: int) -> bool:

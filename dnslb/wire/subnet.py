@@ -1,15 +1,17 @@
 """The Client Subnet option of EDNS (RFC 7871): for which network a resolver asks, and for which one an answer holds."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from dnslb.wire import header, rrtype
-from dnslb.wire.edns import BARE_SIZE, COMMON, Edns
+from dnslb.wire.edns import BARE_SIZE, Edns, found_in
 
 _CODE = b"\0\x08"
 _HEAD = 4
 _FIXED = 4
 _BITS = {b"\0\0": 0, b"\0\x01": 32, b"\0\x02": 128}
 """The bits of an address by FAMILY: IPv4 and IPv6, and of the unknown family, which goes with no address at all."""
+_REMEMBERED = 4096
+"""So many OPT records are read once: a resolver asks for the same networks again and again."""
 
 
 class Subnet(NamedTuple):
@@ -31,6 +33,16 @@ class Subnet(NamedTuple):
         """
         length = (_FIXED + len(self.octets)).to_bytes(2, "big")
         return b"".join((_CODE, length, self.told, bytes((scope if self.address else 0,)), self.octets))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def told_by(record: bytes) -> tuple[Edns, Subnet | None] | None:
+    """Return what an OPT record asks for, and for whom if it says that; None takes a closer look."""
+    found = found_in(record, 0)
+    try:
+        return (found[1], subnet_of(record[BARE_SIZE:])) if found is not None and not found[0] else None
+    except ValueError:
+        return None
 
 
 def subnet_of(options: bytes) -> Subnet | None:
@@ -61,35 +73,3 @@ def _read(data: bytes) -> Subnet:
     if len(octets) != (source + 7) // 8 or (source % 8 and octets[-1] & 0xFF >> source % 8):
         raise ValueError("an address that is not that of its prefix")
     return Subnet(octets.ljust(bits // 8, b"\0") if source else b"", data[:3], octets)
-
-
-class Alone(NamedTuple):
-    """A query's OPT record that has no other option than a Client Subnet, and the offset where it begins."""
-
-    edns: Edns
-    subnet: Subnet
-    begin: int
-
-
-def alone_in(message: bytes) -> Alone | None:
-    """Return what a message ends with if that is an OPT record as resolvers send it, with a Client Subnet alone.
-
-    That it begins where the question ends is for the caller to find out: here it is only looked for.
-    """
-    begin = message.find(_BEGIN_OF_OPT, header.SIZE)
-    rest = begin + BARE_SIZE
-    edns = COMMON.get(message[begin : rest - 2] + b"\0\0")
-    if edns is None or _SIZES.get(message[rest - 2 : rest + _HEAD]) != len(message) - rest:
-        return None
-    try:
-        return Alone(edns, _read(message[rest + _HEAD :]), begin)
-    except ValueError:
-        return None
-
-
-_BEGIN_OF_OPT = b"\0" + rrtype.OPT.to_bytes(2, "big")
-_SIZES = {
-    (_HEAD + size).to_bytes(2, "big") + _CODE + size.to_bytes(2, "big"): _HEAD + size
-    for size in range(_FIXED, _FIXED + 16 + 1)
-}
-"""The length of an OPT record's data, with the head of the one option in it, to that length."""

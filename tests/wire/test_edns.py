@@ -4,6 +4,8 @@ import dns.edns
 import dns.message
 import dns.rcode
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnslb.wire.edns import BARE_SIZE, COMMON, edns, found_in, opt_record
 from dnslb.wire.query import Query, parse
@@ -85,4 +87,11 @@ def test_a_record_with_options_is_found_without_a_walk(options: list[dns.edns.Op
 )
 def test_what_takes_a_closer_look(octets: bytes) -> None:
     """What is uncommon, cut short or not well-formed is not found: the parser says what it is."""
-    assert found_in(octets)[0] == 0
+    assert found_in(octets) is None
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"", question("lb.test A", payload=1232)]))
+def test_any_octets_can_be_looked_at(octets: bytes, before: bytes) -> None:
+    """They are a record or they are not; nothing is raised for what was never checked."""
+    found = found_in(before + octets)
+    assert found is None or (before + octets)[found[0] :].startswith(b"\0\0\x29")

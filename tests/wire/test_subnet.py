@@ -2,12 +2,9 @@
 
 import dns.edns
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dnslb.wire.edns import COMMON, edns
-from dnslb.wire.subnet import Alone, Subnet, alone_in, subnet_of
-from tests.conftest import question
+from dnslb.wire.edns import edns, opt_record
+from dnslb.wire.subnet import Subnet, subnet_of, told_by
 
 _SUBNETS = {
     "192.0.2.0/24": (b"\0\x08\0\x07\0\x01\x18\0\xc0\0\x02", b"\xc0\0\x02\0"),
@@ -22,6 +19,10 @@ _SUBNETS = {
     ),
     "::1/128": (b"\0\x08\0\x14\0\x02\x80\0" + bytes(15) + b"\x01", bytes(15) + b"\x01"),
 }
+
+
+def _opt(options: bytes) -> bytes:
+    return opt_record(dnssec_ok=True)[:-2] + len(options).to_bytes(2, "big") + options
 
 
 @pytest.mark.parametrize("text", _SUBNETS)
@@ -67,8 +68,7 @@ def test_what_is_malformed(data: bytes) -> None:
     option = b"\0\x08" + len(data).to_bytes(2, "big") + data
     with pytest.raises(ValueError, match=r"\w"):
         subnet_of(option)
-    query = question("lb.test A", payload=1232, options=[dns.edns.GenericOption(dns.edns.OptionType.ECS, data)])
-    assert alone_in(query) is None
+    assert told_by(_opt(option)) is None
 
 
 def test_other_options_are_stepped_over() -> None:
@@ -84,34 +84,9 @@ def test_other_options_are_stepped_over() -> None:
         subnet_of(option + option)
 
 
-@pytest.mark.parametrize("text", _SUBNETS)
-@pytest.mark.parametrize("payload", [512, 1232, 4096])
-def test_the_short_cut_finds_what_the_parser_finds(text: str, payload: int) -> None:
-    """The OPT record, its one option, and where it begins."""
-    written, _, length = text.partition("/")
-    bare = question("mx.lb.test A", payload=payload)
-    query = question("mx.lb.test A", payload=payload, options=[dns.edns.ECSOption(written, int(length))])
-    found, subnet = alone_in(query), subnet_of(_SUBNETS[text][0])
-    assert subnet is not None
-    assert found == Alone(edns(payload, 0, dnssec_ok=False), subnet, len(bare) - 11)
-    assert found.edns is COMMON[bare[-11:]]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678"), dns.edns.ECSOption("192.0.2.0", 24)],
-        [dns.edns.ECSOption("192.0.2.0", 24), dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")],
-        [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"\0\x01\x18\0\xc0\0\x02")],
-    ],
-)
-def test_the_short_cut_leaves_other_options_alone(options: list[dns.edns.Option]) -> None:
-    """One option too many, or another one, is for the parser."""
-    assert alone_in(question("mx.lb.test A", payload=1232, options=options)) is None
-
-
-@given(st.binary(max_size=80))
-def test_any_octets_can_be_looked_at(octets: bytes) -> None:
-    """They are a record or they are not; nothing is raised for what was never checked."""
-    found = alone_in(octets)
-    assert found is None or octets[found.begin :].startswith(b"\0\0\x29")
+def test_a_record_is_read_as_a_whole() -> None:
+    """What it asks for, and for whom if it says that; what is behind it or in front of it is not of it."""
+    option, cookie, asked = _SUBNETS["192.0.2.0/24"][0], b"\0\x0a\0\x08" + bytes(8), edns(1232, 0, dnssec_ok=True)
+    assert told_by(_opt(option)) == told_by(_opt(cookie + option)) == (asked, subnet_of(option))
+    assert told_by(_opt(cookie)) == (asked, None)
+    assert told_by(_opt(option) + b"\0") is told_by(b"\0" + _opt(option)) is told_by(b"\0") is told_by(b"") is None
