@@ -43,6 +43,8 @@ TABLE = snapshot(
     service("both.lb.test", of="inner", records=1, view="internal"),
     audience("192.0.2.53", "2001:db8:53::/48", internal="10.0.0.0/8 172.16.0.0/12 fd00::/8"),
 )
+_UNCOMMON = 1233
+"""A payload size that takes the long way, and means the same as 1232."""
 _COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
 
 
@@ -50,10 +52,8 @@ def _asked(
     text: str, subnet: str, *, of: Snapshot = TABLE, client: bytes = _RESOLVER, in_full: bool = False
 ) -> dns.message.Message:
     address, _, length = subnet.partition("/")
-    options: list[dns.edns.Option] = [dns.edns.ECSOption(address, int(length))]
-    if in_full:
-        options.append(_COOKIE)
-    return ask(of, text, client=client, payload=1232, options=options)
+    options = [dns.edns.ECSOption(address, int(length))]
+    return ask(of, text, client=client, payload=_UNCOMMON if in_full else 1232, options=options)
 
 
 def _scope(response: dns.message.Message) -> int | None:
@@ -165,14 +165,24 @@ def test_a_resolver_that_says_nothing_is_itself_the_client(*, in_full: bool) -> 
         service(of="inner", view="internal"),
         audience("10.1.2.3", internal="10.0.0.0/8"),
     )
-    behind: list[dns.edns.Option] = [_COOKIE] if in_full else []
     for family in (b"\0\0", b"\0\x01", b"\0\x02"):
         option = dns.edns.GenericOption(dns.edns.OptionType.ECS, family + b"\0\0")
-        query = question("mx.lb.test A", payload=1232, options=[option, *behind])
+        query = question("mx.lb.test A", payload=_UNCOMMON if in_full else 1232, options=[option])
         response, _ = respond(query, inside, Turns(0), _INSIDE)
         assert response is not None
         assert response.endswith(b"\0\0\0\0\0\x08\0\x08\0\x04" + family + b"\0\0")
         assert b"\0\x04\x0a\0\0" in response  # the address of an inner relay
+
+
+@pytest.mark.parametrize("payload", [1232, _UNCOMMON])
+@pytest.mark.parametrize("text", ["mx.lb.test A", "hash.lb.test A", "static.lb.test AAAA", "none.lb.test A"])
+def test_other_options_make_no_difference(text: str, payload: int) -> None:
+    """Whether a believed resolver sends a cookie before or behind the network that it asks for, or instead of it."""
+    subnet = dns.edns.ECSOption("10.1.2.0", 24)
+    several: list[list[list[dns.edns.Option]]] = [[[subnet], [subnet, _COOKIE], [_COOKIE, subnet]], [[], [_COOKIE]]]
+    for alike in several:
+        responses = [ask(TABLE, text, client=_RESOLVER, payload=payload, options=options) for options in alike]
+        assert len({response.to_wire()[2:] for response in responses}) == 1
 
 
 _MALFORMED = [
