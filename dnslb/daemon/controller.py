@@ -18,7 +18,6 @@ import structlog
 
 from dnslb import __version__, config, logs
 from dnslb.answer.service import steps_of
-from dnslb.answer.sketch import Summary, merge
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
@@ -34,6 +33,7 @@ from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
 from dnslb.daemon.windows import Windows
 from dnslb.daemon.wishes import Wishes
+from dnslb.daemon.workers import Workers
 from dnslb.metrics import Metrics, Reading
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
@@ -42,10 +42,8 @@ from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
-from dnslb.server import orphans, sockets, steering
-from dnslb.server.counters import Counters
-from dnslb.server.sockets import ListenError, WorkerSockets
-from dnslb.server.supervisor import Death, Supervisor
+from dnslb.server.sockets import ListenError
+from dnslb.server.supervisor import Death
 from dnslb.store import Remembered, Store, StoreError
 from dnslb.wire import name
 
@@ -106,17 +104,12 @@ class Controller:
         self._journal = Journal(store)
         self._metrics = Metrics(self._reading)
         self._farewells = Farewells()
-        self._listening: list[str] = []
         self._started = time.monotonic()
         self._stop = asyncio.Event()
         self._changing = asyncio.Lock()
         """Held by whoever changes what is configured or wanted: the start, a reload, an operator's word."""
-        self._left_behind: list[int] = []
-        self._sockets: list[WorkerSockets] = []
-        """What each worker serves."""
-        self._steering = steering.ONE_WORKER
+        self._opened: Workers | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._supervisor: Supervisor | None = None
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
         self._publisher = Publisher(self._distribute, self._on_published)
@@ -167,7 +160,8 @@ class Controller:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             _log.info("stopping")
-            orphans.end(self._left_behind)
+            if self._opened is not None:
+                self._opened.end_left_behind()
         _log.info("stopped")
 
     # Start and stop
@@ -178,16 +172,15 @@ class Controller:
         for warning in (*self._settings.warnings, *self._shortage(self._settings)):
             _log.warning("configuration", text=warning)
         async with self._changing:
-            self._left_behind = orphans.find(self._settings.server.state)
             self._listen()
             await self._open_doors(stack)
             await self._start_answering(stack)
             # Not before: until now they are the ones who answer.
-            self._spawn(self._replace_left_behind())
+            self._spawn(self._workers.replace_left_behind())
             # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat
             # it. A reload that waits for the start is told of behind it.
             await self._journal.settle()
-            self._journal.started(self._listening, self._publisher.generation)
+            self._journal.started(self._workers.listening, self._publisher.generation)
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.tick())
         self._spawn(self._windows.run())
@@ -198,21 +191,16 @@ class Controller:
         return descriptors.shortage(self._descriptor_limit, len(settings.targets), listeners)
 
     def _listen(self) -> None:
-        server = self._settings.server
-        addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
-        left = len(self._left_behind)
-        bound, rows = sockets.open_all(addresses, server.workers, shared=left > 0)
-        self._sockets = steering.in_places(rows, left)
-        self._listening = [str(Endpoint(host, port)) for host, port in bound]
-        self._supervisor = Supervisor(self._sockets, self._on_worker_death, self._on_worker_start)
-        _log.info("listening", addresses=self._listening, workers=server.workers, descriptors=self._descriptor_limit)
-        if left or server.workers > 1:
-            # Those that were left behind stand before ours, and answer until ours can.
-            self._steer(0, left or server.workers)
-        _log.info("steering", on=self._steering.by_source, reason=self._steering.reason)
+        workers = self._opened = Workers(self._settings.server, self._on_worker_death)
+        number = self._settings.server.workers
+        _log.info("listening", addresses=workers.listening, workers=number, descriptors=self._descriptor_limit)
+        _log.info("steering", on=workers.steering.by_source, reason=workers.steering.reason)
 
-    def _steer(self, first: int, number: int) -> None:
-        self._steering = steering.steer(self._sockets[0], first, number)
+    @property
+    def _workers(self) -> Workers:
+        """Those that answer, from when they listen on."""
+        assert self._opened is not None  # noqa: S101 - nobody asks for them before
+        return self._opened
 
     async def _start_answering(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._stop_workers)
@@ -227,29 +215,12 @@ class Controller:
         # What an earlier run knew may be near: not even the first answer should outlive it.
         self._observer.follow_clock()
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
-        if not any(counters.generation for _, counters in self._workers()):
+        if not any(counters.generation for _, counters in self._workers.counters()):
             raise StartError("no worker process answers; the log above says why")
 
     async def _stop_workers(self) -> None:
         await self._publisher.settle()
-        if self._supervisor is not None:
-            await self._supervisor.stop()
-
-    async def _replace_left_behind(self) -> None:
-        """Have those go that answered until now, one after the other, the last one in the order of places first.
-
-        So all of ours stand behind those that still answer, and no query comes to one that is going.
-        """
-        if not self._left_behind:
-            return
-        _log.info("replaced_workers_left_behind", pids=self._left_behind)
-        workers = self._settings.server.workers
-        self._steer(len(self._left_behind), workers)
-        for place in reversed(range(len(self._left_behind))):
-            await orphans.end_and_wait(self._left_behind[place])
-            self._steer(place, workers)
-        self._left_behind = []
-        self._on_worker_start()
+        await self._workers.stop()
 
     async def _probe_first(self, stack: AsyncExitStack) -> None:
         """Probe all members; wait for those of which nothing is known, so that the first answer is already right.
@@ -277,7 +248,7 @@ class Controller:
             publisher=self._publisher,
             store=self._store,
             status=self._status,
-            parts=lambda: {"steering": self._steering.by_source},
+            parts=lambda: {"steering": self._workers.steering.by_source},
             probe=self._scheduler.probe_now,
             reload=self._reload,
             changing=self._changing,
@@ -323,8 +294,7 @@ class Controller:
     # Publishing
 
     async def _distribute(self, message: Snapshot | Change) -> None:
-        assert self._supervisor is not None  # noqa: S101 - made before anything is published
-        await self._supervisor.distribute(message)
+        await self._workers.distribute(message)
 
     def _on_published(self, publication: Publication) -> None:
         if publication.serials and publication.found_at is not None:
@@ -334,19 +304,9 @@ class Controller:
 
     # Workers
 
-    def _on_worker_start(self) -> None:
-        assert self._supervisor is not None  # noqa: S101 - it is the one who calls
-        try:
-            orphans.write(self._settings.server.state, [*self._left_behind, *self._supervisor.pids])
-        except OSError as error:
-            _log.error("workers_not_written_down", reason=str(error))
-
     def _on_worker_death(self, death: Death) -> None:
         self._metrics.worker_restarted()
         self._journal.worker_died(death)
-
-    def _workers(self) -> list[tuple[int, Counters]]:
-        return self._supervisor.counters() if self._supervisor is not None else []
 
     # Operators
 
@@ -368,36 +328,29 @@ class Controller:
         )
 
     def _reading(self) -> Reading:
-        counted = [counters.by_protocol() for _, counters in self._workers()]
+        counted = [counters.by_protocol() for _, counters in self._workers.counters()]
         found = report.reading(self._view(), self._publisher.generation, counted)
-        return replace(found, resolvers=concentration.resolvers_reading(self._askers()))
-
-    def _walks(self) -> int:
-        """Return how many workers go round a ring for one resolver."""
-        return 1 if self._steering.by_source else len(self._workers())
+        return replace(found, resolvers=concentration.resolvers_reading(self._workers.askers()))
 
     def _audience(self) -> Audience:
         return self._publisher.world.audience if self._publisher.generation else Audience()
 
-    def _askers(self) -> Summary:
-        return merge([counters.board.read() for _, counters in self._workers()])
-
     def _status(self) -> dict[str, Any]:
-        view = self._view()
+        view, workers = self._view(), self._workers
         return {
             "version": __version__,
             "generation": self._publisher.generation,
             "uptime_s": round(time.monotonic() - self._started, 3),
-            "listen": list(self._listening),
+            "listen": workers.listening,
             "workers": [
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
-                for pid, counters in self._workers()
+                for pid, counters in workers.counters()
             ],
-            "steering": self._steering.by,
-            "steering_reason": self._steering.reason,
+            "steering": workers.steering.by,
+            "steering_reason": workers.steering.reason,
             "pools": report.pools_json(view),
             "services": report.services_json(view),
-            "resolvers": concentration.resolvers_json(self._askers(), view, self._audience(), self._walks()),
+            "resolvers": concentration.resolvers_json(workers.askers(), view, self._audience(), workers.walks),
         }
 
     def _on_hangup(self) -> None:
