@@ -99,12 +99,13 @@ class Operations:
             entry, now = self._entry(pool, member), self._wall()
             begin, end = _times(span, now)
             old = self._wishes.window((pool, member))
-            before = old.before if old and old.begun else entry.standing.admin.state
+            admin = entry.standing.admin
+            # Who is out by a window goes back to what was before it, however often that window is corrected.
+            before = old.before if old and admin.state is AdminState.DRAIN else admin.state
             window = Window(pool, member, begin, end, reason, who, span.forced, before)
             left = self._remains_during(window)
             if not left.enough and not span.forced:
                 raise await self._refused(window, left)
-            admin = entry.standing.admin
             if begin <= now:
                 window, admin = begun(window, admin, now)
             done = await self._change(entry, pool, admin, window, windows.announced(window, old, left, now))

@@ -262,6 +262,27 @@ async def test_a_member_that_is_out_stays_out_until_the_next_window() -> None:
     assert await stage.at(NOW + 310) == ["mx1", "mx2", "mx3"]
 
 
+async def test_a_window_may_be_corrected_twice() -> None:
+    """While it runs: the member goes back to what was before the first of them, and nobody is told otherwise."""
+    stage = await opened(PLANNED)
+    await stage.at(NOW + 150)
+    await planned(stage, NOW + 300, 10)
+    done = await planned(stage, NOW + 200, 10)
+    assert done["warnings"] == []
+    assert await stage.at(NOW + 205) == ["mx2", "mx3"]
+    assert await stage.at(NOW + 210) == ["mx1", "mx2", "mx3"]
+
+
+async def test_who_is_in_maintenance_is_told_that_the_end_brings_nobody_back() -> None:
+    """Also in a window that is corrected: the last word of a person stays."""
+    stage = await opened(PLANNED)
+    await stage.at(NOW + 150)
+    await stage.operations.set_admin("inbound", "mx1", AdminState.MAINT, "", "bob")
+    done = await planned(stage, NOW + 300, 10)
+    assert done["warnings"] == ["mx1 is set to maint already, and stays so when the window is over"]
+    assert await stage.at(NOW + 310) == ["mx2", "mx3"]
+
+
 @pytest.mark.parametrize("jump", [False, True])
 async def test_a_member_that_is_out_comes_back_whatever_becomes_of_the_next_window(*, jump: bool) -> None:
     """It takes nothing from the pool by beginning, so it need not wait; and if the clock jumps over it, it ends too."""
