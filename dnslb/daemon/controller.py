@@ -124,7 +124,6 @@ class Controller:
         self._windows = Windows(
             wishes=self._wishes,
             view=self._view,
-            last_good=self._publisher.last_good,
             journal=self._journal,
             changing=self._changing,
         )
@@ -321,6 +320,7 @@ class Controller:
             services=settings.services,
             roster=roster,
             selections=selections,
+            last_good=self._publisher.last_good,
             farewells=self._farewells,
             held_until=self._observer.held_until,
             window=self._wishes.window,

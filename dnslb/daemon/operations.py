@@ -81,7 +81,8 @@ class Operations:
             before = entry.standing.admin
             since = before.since if before.state is state else now
             admin = replace(before, state=state, reason=reason, who=who, since=since)
-            left = None if state is AdminState.READY else self._remains(pool, member, state)
+            ready = state is AdminState.READY
+            left = None if ready else remains(*report.to_select(self._view(), pool), member, state)
             window = self._wishes.window((pool, member))
             # Who says maintenance may still mean the end of the window: it only keeps the member out in another way.
             kept, gone = (window, None) if state is AdminState.MAINT else (None, window)
@@ -116,17 +117,10 @@ class Operations:
                 "warnings": _said(warning(left), _lasting(window)),
             }
 
-    def _remains(self, pool: str, member: str, state: AdminState) -> Remains:
-        """Return what is left of a pool when a member goes to an admin state now."""
-        view = self._view()
-        candidates = view.roster.candidates(pool)
-        return remains(view.pools[pool], candidates, self._publisher.last_good(pool), member, state)
-
     def _remains_during(self, window: Window) -> Remains:
-        view, pool = self._view(), window.pool
+        pool = window.pool
         others = [each for each in self._wishes.windows() if each.pool == pool and each.member != window.member]
-        candidates = view.roster.candidates(pool)
-        return remains_during(view.pools[pool], candidates, self._publisher.last_good(pool), window, others)
+        return remains_during(*report.to_select(self._view(), pool), window, others)
 
     def _ttls_shorten_at(self, window: Window, now: float) -> str | None:
         """Return when answers begin to have shorter TTLs because of a window, None if they do not."""
@@ -227,7 +221,7 @@ class Operations:
         """Tell what changes would do, and make none of them."""
         for change in changes:
             self._check_planned(change, changes)
-        return plan_json(self._view(), changes, self._publisher.last_good)
+        return plan_json(self._view(), changes)
 
     def _check_planned(self, change: Planned, changes: Sequence[Planned]) -> None:
         key = (change.pool, change.member)

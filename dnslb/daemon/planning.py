@@ -1,6 +1,6 @@
 """What a plan would change: the facts of status now, and after changes that are made to copies only. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -15,16 +15,15 @@ from dnslb.pool.selection import Candidate, select
 _Candidates = Mapping[str, Sequence[Candidate]]
 
 
-def plan_json(view: View, changes: Sequence[Planned], last_good: Callable[[str], frozenset[str]]) -> dict[str, Any]:
+def plan_json(view: View, changes: Sequence[Planned]) -> dict[str, Any]:
     """Return the object of `dnslb plan --json`.
 
-    The changes are of pools and members that there are, or that they add. `last_good` says who was published in a pool
-    when it last was not in panic.
+    The changes are of pools and members that there are, or that they add.
     """
     now: _Candidates = {pool: view.roster.candidates(pool) for pool in view.pools}
     then: _Candidates = {**now, **{pool: changed(now[pool], theirs) for pool, theirs in _by_pool(changes)}}
     touched = [pool for pool in view.pools if then[pool] is not now[pool]]
-    selections = {pool: select(view.pools[pool], then[pool], last_good(pool)) for pool in touched}
+    selections = {pool: select(view.pools[pool], then[pool], view.last_good(pool)) for pool in touched}
     after = replace(view, selections={**view.selections, **selections})
     return {
         "changes": [_change_json(change) for change in changes],

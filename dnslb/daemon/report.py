@@ -16,7 +16,7 @@ from dnslb.pool.admin import AdminState
 from dnslb.pool.health import State, Verdict
 from dnslb.pool.member import Pool
 from dnslb.pool.remains import Remains
-from dnslb.pool.selection import Selection
+from dnslb.pool.selection import Candidate, Selection
 from dnslb.pool.window import Window
 from dnslb.probe.transcript import TlsFacts
 from dnslb.rfc3339 import rfc3339
@@ -27,18 +27,25 @@ from dnslb.wire import name
 class View:
     """What a report is made from: the configuration, the states and what is published of them.
 
-    `held_until` says until when (Unix time) the falls in a pool are held, because too many came at once. `window` is a
-    member's planned drain; `held_window` says what keeps a window from beginning, "" if nothing does.
+    `last_good` returns who was published in a pool when it last was not in panic. `held_until` says until when (Unix
+    time) the falls in a pool are held, because too many came at once. `window` is a member's planned drain;
+    `held_window` says what keeps a window from beginning, "" if nothing does.
     """
 
     pools: Mapping[str, Pool]
     services: Sequence[Service]
     roster: Roster
     selections: Mapping[str, Selection]
+    last_good: Callable[[str], frozenset[str]] = lambda _pool: frozenset()
     farewells: Farewells = field(default_factory=Farewells)
     held_until: Callable[[str], float | None] = lambda _pool: None
     window: Callable[[Key], Window | None] = lambda _key: None
     held_window: Callable[[Window], str] = lambda _window: ""
+
+
+def to_select(view: View, pool: str) -> tuple[Pool, Sequence[Candidate], frozenset[str]]:
+    """Return what is known of a pool now, as the arguments of `select` and of all that counts like it."""
+    return view.pools[pool], view.roster.candidates(pool), view.last_good(pool)
 
 
 def pools_json(view: View) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from dnslb.daemon.journal import Journal
-from dnslb.daemon.report import View, window_json
+from dnslb.daemon.report import View, to_select, window_json
 from dnslb.daemon.wishes import Wishes
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.remains import Remains, in_words, remains
@@ -29,23 +29,20 @@ _log = structlog.get_logger()
 class Windows:
     """Takes the steps that are due.
 
-    `view` returns what is configured and known now, `last_good` is the publisher's. `changing` is held by whoever
-    changes what is wanted.
+    `view` returns what is configured and known now. `changing` is held by whoever changes what is wanted.
     """
 
-    def __init__(  # noqa: PLR0913 - all that it works with, by keyword
+    def __init__(
         self,
         *,
         wishes: Wishes,
         view: Callable[[], View],
-        last_good: Callable[[str], frozenset[str]],
         journal: Journal,
         changing: asyncio.Lock,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._wishes = wishes
         self._view = view
-        self._last_good = last_good
         self._journal = journal
         self._changing = changing
         self._wall = wall
@@ -123,10 +120,7 @@ class Windows:
 
     def _too_few_without(self, window: Window) -> str:
         """Return what would be left without the member now if that is too little, "" if it is enough."""
-        view = self._view()
-        candidates = view.roster.candidates(window.pool)
-        last_good = self._last_good(window.pool)
-        left = remains(view.pools[window.pool], candidates, last_good, window.member, AdminState.DRAIN)
+        left = remains(*to_select(self._view(), window.pool), window.member, AdminState.DRAIN)
         return "" if left.enough else in_words(left)
 
     def _hold(self, window: Window, why: str) -> None:

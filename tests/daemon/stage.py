@@ -78,7 +78,6 @@ class Stage:
         self.windows = Windows(
             wishes=self.wishes,
             view=self.view,
-            last_good=self.publisher.last_good,
             journal=self.journal,
             changing=self.changing,
             wall=lambda: self.now,
@@ -125,6 +124,7 @@ class Stage:
             (),
             self.roster,
             self.publisher.selections,
+            last_good=self.publisher.last_good,
             window=self.wishes.window,
             held_window=self.windows.held,
         )

@@ -38,7 +38,7 @@ def view_of(*pools: Pool, services: Sequence[Service] = ()) -> View:
 
 def planned(view: View, *changes: Planned, last_good: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the plan."""
-    return plan_json(view, changes, lambda _pool: last_good)
+    return plan_json(replace(view, last_good=lambda _pool: last_good), changes)
 
 
 def shares(facts: dict[str, Any]) -> dict[str, float]:
