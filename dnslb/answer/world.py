@@ -3,7 +3,7 @@
 Built once for each configuration. All names are in wire format, lower case.
 """
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -55,7 +55,12 @@ class World:
 
     def seen_from(self, view: str) -> "World":
         """Return what clients of the view are answered from, as a world without other views."""
-        return replace(self, names={**self.names, **self.overlays.get(view, {})}, overlays={}, view=view)
+        # Not a copy: each change of a member asks for this, and there may be names without number.
+        names: Mapping[bytes, Contents] = ChainMap(
+            self.overlays.get(view, {}),  # type: ignore[arg-type]  # nobody writes to a world
+            self.names,  # type: ignore[arg-type]  # as above
+        )
+        return replace(self, names=names, overlays={}, view=view)
 
 
 def build(

@@ -16,7 +16,7 @@ from dnslb.pool.member import AllDown, Pool
 from dnslb.pool.selection import Candidate
 from dnslb.publisher import Publication, Publisher
 from dnslb.wire.name import from_text
-from tests.conftest import ask, audience, lines, member, pool, service, world, zone
+from tests.conftest import ask, audience, lines, member, pool, service, snapshot, world, zone
 
 _ZONES = (
     zone("""
@@ -174,3 +174,13 @@ def test_what_depends_on_a_pool_in_some_view_only() -> None:
     assert _IN_VIEWS.dependents["first"] == WORLD.dependents["first"]
     internal = {"mx.lb.test", "smtp.lb.test", "relay.lb.test", "*.wild.lb.test"}
     assert _IN_VIEWS.dependents["second"] == WORLD.dependents["second"] | {from_text(text) for text in internal}
+
+
+def test_a_change_moves_no_more_than_it_brings() -> None:
+    """The table goes on as it is, not as a copy: what one member costs must not grow with all that is served."""
+    before = snapshot(_ZONES[0], _POOLS[0], service(of="first"))
+    names, others = before.names, dict(before.names)
+    mx = from_text("mx.lb.test")
+    after = apply(before, Change(2, {mx: {}}, {}))
+    assert after.names is names
+    assert dict(names) == others | {mx: {}}
