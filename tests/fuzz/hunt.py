@@ -66,7 +66,7 @@ class Hunt:
         return self._try(self._message(), client, stream=self.random.random() < 0.3)
 
     def _message(self) -> bytes:
-        if not self.kept or self.random.random() < 0.3:
+        if not self.kept or self.random.random() < 0.5:
             return query(self.random)
         return changed(self.random, self.random.choice(self.kept), self.random.choice(self.kept))
 

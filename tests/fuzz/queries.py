@@ -38,7 +38,7 @@ def query(random: Random) -> bytes:
 def changed(random: Random, octets: bytes, other: bytes) -> bytes:
     """Return a message with some changes, a piece of another one among them perhaps."""
     message = bytearray(octets)
-    for _ in range(random.randint(1, 4)):
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
         random.choice(_CHANGES)(random, message, other)
     return bytes(message[:_LONGEST])
 
@@ -117,4 +117,15 @@ def _splice(random: Random, message: bytearray, other: bytes) -> None:
     message[random.randint(0, len(message)) :] = other[random.randint(0, len(other)) :]
 
 
-_CHANGES = (_flip, _set, _count, _cut, _remove, _insert, _repeat, _splice)
+def _ask_else(random: Random, message: bytearray, _: bytes) -> None:
+    end = message.find(0, 12) + 1
+    if end:
+        message[end : end + 4] = _octets(random.choice(_TYPES), random.choice(_CLASSES))
+
+
+def _deepen(random: Random, message: bytearray, _: bytes) -> None:
+    size = random.choice((1, 3, 20, 63))
+    message[12:12] = bytes((size,)) + random.choice((b"*", b"x", b"W", b"\xff")) * size
+
+
+_CHANGES = (_flip, _set, _count, _cut, _remove, _insert, _repeat, _splice, *(_ask_else, _deepen) * 3)
