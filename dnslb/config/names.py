@@ -13,7 +13,7 @@ from dnslb.config.report import Report
 from dnslb.config.schema import MemberTable, ServiceTable
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.pool.member import Address
-from dnslb.wire.name import from_text, to_text
+from dnslb.wire.name import from_text, parent, to_text
 from dnslb.wire.rrtype import AAAA, CNAME, DNAME, MX, NS, RRSIG, SOA, SRV, A
 from dnslb.zone.checks import targets_without_address
 
@@ -39,6 +39,7 @@ def check_names(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report)
     for zone in zones.values():
         _warn_of_negatives(zone, report)
         _warn_of_signatures(zone, report)
+        _check_zone(zone, zones, report)
     for index, table in draft.services.items():
         _check_table(table, ("service", index), draft, report)
     named = _named(draft, report)
@@ -73,6 +74,14 @@ def _warn_of_signatures(zone: ServedZone, report: Report) -> None:
             ("zone", zone.written),
             f"RRSIG records ({place}) sign nothing here: answers go out without them, so the parent must have no DS",
         )
+
+
+def _check_zone(zone: ServedZone, zones: Mapping[bytes, ServedZone], report: Report) -> None:
+    """Note a zone that no resolver would come to, since a DNAME of the zone above leads it elsewhere."""
+    above = zone_of(parent(zone.apex), zones)
+    if above and (dname := above.shape.dname_above(zone.apex)):
+        place = above.places[dname, DNAME]
+        report.error(("zone", zone.written), f"lies below the DNAME of {to_text(dname)} ({place})")
 
 
 def _check_table(table: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:

@@ -37,7 +37,7 @@ MAX_RDATA = 65535
 _IN = dns.rdataclass.RdataClass.IN
 _CLASS = re.compile(r"(?i)(IN|CH|CHAOS|CS|HS|HESIOD|NONE|ANY|CLASS\d+)\Z")
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
-_DOLLAR = re.compile(r"\\.|\$\$|\$\{([+-]?\d+)(?:,(\d{1,2})(?:,([doxX]))?)?\}|\$\{|\$")
+_DOLLAR = re.compile(r"\\.|\$\$|\$\{([+-]?\d+)(?:,(\d{1,2})(?:,([doxXnN]))?)?\}|\$\{|\$")
 _SYNTAX = {
     "A": "expected an IPv4 address",
     "AAAA": "expected an IPv6 address",
@@ -320,9 +320,20 @@ def _numbered(template: str, index: int) -> str:
                 f"{_short(template)!r}: expected $, or ${{offset}}, ${{offset,width}}, ${{offset,width,base}}"
             )
         offset, width, base = match.groups()
-        return format(index + int(offset or 0), base or "d").zfill(int(width or 0))
+        number = index + int(offset or 0)
+        if base not in {"n", "N"}:
+            return format(number, base or "d").zfill(int(width or 0))
+        if number < 0:
+            raise _EntryError(f"{_short(template)!r}: {number} has no nibbles")
+        return _nibbles(number, int(width or 0), "x" if base == "n" else "X")
 
     return _DOLLAR.sub(replacement, template)
+
+
+def _nibbles(number: int, width: int, base: str) -> str:
+    """Return the hexadecimal digits of a number, the last one first, as names below ip6.arpa have them."""
+    digits = format(number, base).zfill((width + 1) // 2)
+    return ".".join(reversed(digits)).ljust(width, ".")
 
 
 def _name(text: str, origin: dns.name.Name) -> dns.name.Name:

@@ -246,3 +246,12 @@ def test_a_target_in_another_zone_of_ours() -> None:
     """A name in a zone below is answered from there."""
     Path("sub.zone").write_text(ZONE)
     assert errors("@ MX 10 ns1.sub\n", config='[zone."sub.lb.example.org"]\nfile = "sub.zone"\n') == []
+
+
+def test_a_zone_below_a_dname_is_an_error() -> None:
+    """The zone above leads each name of it elsewhere, and resolvers believe that (RFC 6672 section 2.4)."""
+    Path("sub.zone").write_text(ZONE)
+    config = '[zone."x.sub.lb.example.org"]\nfile = "sub.zone"\n'
+    (error,) = errors("sub DNAME elsewhere.example.\n", config=config)
+    assert error.endswith('zone."x.sub.lb.example.org": lies below the DNAME of sub.lb.example.org (lb.zone:5)')
+    assert errors("subx DNAME elsewhere.example.\n", config=config) == []

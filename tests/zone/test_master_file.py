@@ -131,6 +131,19 @@ def test_a_missing_ttl(text: str, ttl: int) -> None:
     assert load(Path("lb.zone"), APEX).nodes[APEX][2].ttl == ttl
 
 
+@pytest.mark.parametrize(
+    ("modifier", "expected"),
+    [("0,1,n", "f.1"), ("0,0,N", "F.1"), ("0,7,n", "f.1.0.0"), ("-16,3,n", "f.0"), ("-30,2,n", "1.")],
+)
+def test_generate_counts_in_nibbles(modifier: str, expected: str) -> None:
+    """As BIND and dnspython do for names below ip6.arpa; the width counts the dots."""
+    Path("lb.zone").write_text(HEAD + f"$GENERATE 31-31 x TXT ${{{modifier}}}\n")
+    (text,) = load(Path("lb.zone"), APEX).nodes[from_text("x.lb.example.org")][16].rdata
+    assert text[1:].decode() == expected
+    theirs = dns.zone.from_text(HEAD + f"$GENERATE 31-31 x TXT ${{{modifier}}}\n", "lb.example.org")
+    assert str(theirs.find_rdataset("x", "TXT")[0]) == f'"{expected}"'
+
+
 def test_include_is_relative_to_the_including_file() -> None:
     """Files are found beside the file that names them, and origin, owner and TTL come back afterwards."""
     Path("parts/more").mkdir(parents=True)
@@ -184,6 +197,7 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
         ("$GENERATE a-b x$ A 192.0.2.$", "$GENERATE range 'a-b': expected start-stop or start-stop/step"),
         ("$GENERATE 0-65536 x$ A 192.0.2.1", "$GENERATE range '0-65536': more than 65536 records"),
         ("$GENERATE 1-2 x${y} A 192.0.2.1", "'x${y}': expected $, or ${offset}, ${offset,width}, ${offset,width,base}"),
+        ("$GENERATE 1-2 x${-2,0,n} A 192.0.2.1", "'x${-2,0,n}': -1 has no nibbles"),
         ("$GENERATE 1-2 x$ IN 300", "$GENERATE has no record type"),
         ("x", "the record has no type"),
         ("x IN", "the record has no type"),
