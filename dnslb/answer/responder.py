@@ -93,11 +93,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if rotation is not None and rotation.views:
         rotation = _seen(rotation, snapshot.views.find(client))
     if flags is None or rotation is None or not rotation.ring:
-        denied = (
-            _deny_at_once(query, end, flags, opt, snapshot)
-            if flags is not None and rotation is None and (answers is None or _ALIAS not in answers)
-            else None
-        )
+        denied = _deny_at_once(query, end, flags, opt, snapshot) if rotation is None else None
         if denied is None or len(denied[0]) > limit:
             return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
@@ -140,11 +136,7 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
     seen, scope = _look_at(rotation, snapshot.views, source) if rotation is not None else (None, 0)
     opt = _opt_with(edns.reply, subnet, scope)
     if flags is None or seen is None or not seen.ring:
-        denied = (
-            _deny_at_once(query, end, flags, opt, snapshot)
-            if flags is not None and seen is None and (answers is None or _ALIAS not in answers)
-            else None
-        )
+        denied = _deny_at_once(query, end, flags, opt, snapshot) if seen is None else None
         if denied is None or len(denied[0]) > edns.limit:
             return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
@@ -190,24 +182,29 @@ _ONE_AUTHORITY_AND_OPT = header.counts(0, 1, 1)
 _NXDOMAIN_FLAGS = {flags: flags[:1] + bytes([flags[1] | Rcode.NXDOMAIN]) for flags in AUTHORITATIVE.values()}
 
 
-def _deny_at_once(query: bytes, end: int, flags: bytes, opt: bytes, snapshot: Snapshot) -> tuple[bytes, int] | None:
-    """Answer NODATA, or NXDOMAIN in a plain zone; None for what takes a closer look.
+def _deny_at_once(
+    query: bytes, end: int, flags: bytes | None, opt: bytes, snapshot: Snapshot
+) -> tuple[bytes, int] | None:
+    """Answer NODATA, or NXDOMAIN in a plain zone; None for what takes a closer look: aliases, and unusual `flags`.
 
     This is `_deny` without what it may have to think of, at a fifth of its price: resolvers ask for the AAAA of hosts
     that have none, and anybody asks for anything.
     """
     slots = _DENIABLE.get(query[end - 4 : end])
-    if slots is None:
+    if slots is None or flags is None:
         return None
     zones = snapshot.zones
     qname = suffix = query[12 : end - 4].lower()
+    answers = snapshot.names.get(qname)
+    if answers is not None and _ALIAS in answers:
+        return None
     # Label by label up to an apex, which is a name: so the whole is one, if it is not too long.
     while (zone := zones.get(suffix)) is None:
         length = suffix[0] if suffix else 0
         if not 0 < length <= name.MAX_LABEL:
             return None
         suffix = suffix[length + 1 :]
-    missing = qname not in snapshot.names and qname not in zone.empty
+    missing = answers is None and qname not in zone.empty
     if missing:
         if not zone.plain or len(qname) > name.MAX_NAME:
             return None
