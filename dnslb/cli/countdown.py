@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dnslb.cli.options import Daemon, Failed
-from dnslb.cli.output import duration
+from dnslb.cli.output import remaining
 from dnslb.cli.window import words as window_words
 
 _POLL = 1.0
@@ -38,7 +38,7 @@ def words(drain: Mapping[str, Any], now: datetime | None = None) -> str:
 def _left(until: str, now: datetime) -> str:
     """Return how long it is until an RFC 3339 time, "" for no time at all."""
     seconds = (datetime.fromisoformat(until) - now).total_seconds()
-    return duration(seconds) if seconds > 0 else ""
+    return remaining(seconds) if seconds > 0 else ""
 
 
 def wait_for_end(

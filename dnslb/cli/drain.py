@@ -20,7 +20,7 @@ from dnslb.cli.member import (
 )
 from dnslb.cli.moment import WhenType, full
 from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
-from dnslb.cli.output import duration, emit, emit_json
+from dnslb.cli.output import emit, emit_json, remaining
 from dnslb.cli.window import span as span_words
 
 
@@ -109,7 +109,7 @@ def _say(daemon: Daemon, target: Target, plan: _Plan, result: dict[str, Any]) ->
     begin, end = datetime.fromisoformat(window["begin"]), window["end"] and datetime.fromisoformat(window["end"])
     until = f"until {full(end)}" if end else "until it is set to ready"
     if window["state"] == "announced":
-        ahead = duration((begin - datetime.now(UTC)).total_seconds())
+        ahead = remaining((begin - datetime.now(UTC)).total_seconds())
         emit(f"{target} drains from {full(begin)}, in {ahead}, {until}.")
     else:
         emit(f"{sentence(target, result)}\nIts window lasts {until}.")

@@ -1,6 +1,7 @@
 """Facts as text for people: aligned columns, colours on a terminal, ages and shares."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,11 +116,20 @@ def bar(fraction: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in its largest unit: 12s, 3m, 5h, 2d."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(0, int(seconds))}s"
+    """Return how long something has lasted, in its two largest units: 12s, 9m59s, 5h, 2d3h; the rest is left out."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+    return "".join(parts[:2]) or "0s"
+
+
+def remaining(seconds: float) -> str:
+    """Return how long something will last, like `duration` but rounded up: nobody should act too early."""
+    step = next((part for size, part in ((86_400, 3_600), (3_600, 60)) if seconds >= size), 1)
+    return duration(math.ceil(seconds / step) * step)
 
 
 def age(moment: str | None, now: datetime | None = None) -> str:

@@ -59,7 +59,7 @@ def test_a_drain_that_is_announced_is_told_in_full(dnslb: "Dnslb", daemon: "Fake
     """When by both clocks, until when, what is left meanwhile, and when TTLs begin to get shorter."""
     daemon.operator.windowed["ttls_shorten_at"] = (BEGIN - timedelta(seconds=60)).isoformat()
     first, *rest = dnslb("drain", "inbound/mx1", "--at", WHEN, "--for", "2h").output.splitlines()
-    assert first == f"inbound/mx1 drains from {full(BEGIN)}, in 1d, until {full(BEGIN + timedelta(hours=2))}."
+    assert first == f"inbound/mx1 drains from {full(BEGIN)}, in 1d12h, until {full(BEGIN + timedelta(hours=2))}."
     assert rest == [
         "Meanwhile 2 of 3 members are left, with 50 of the pool's weight of 100: 50 %, and the pool panics below 30 %.",
         f"TTLs get shorter from {full(BEGIN - timedelta(seconds=60))} on.",

@@ -19,7 +19,7 @@ def squeezed(text: str) -> list[str]:
 def test_status_shows_pools_members_services_and_workers(dnslb: "Dnslb") -> None:
     """Each has a table, each fact its column."""
     lines = squeezed(dnslb("status").output)
-    assert lines[0] == "dnslb 0.1.0, generation 7, up for 1h, listens on 127.0.0.1:5300"
+    assert lines[0] == "dnslb 0.1.0, generation 7, up for 1h1m, listens on 127.0.0.1:5300"
     assert "inbound 2 2 100 of 100 no" in lines
     assert any(line.startswith("inbound/mx2 ready up ok yes 50% ") for line in lines)
     assert "mx.lb.example.org address inbound 2 30 s" in lines
