@@ -66,7 +66,8 @@ def wait_for_end(
         planned = window is not None
         if timeout is not None and time.monotonic() - began >= timeout:
             _show("")
-            raise NotYet(f"{pool}/{member} {progress}", facts)
+            stays = "it stays drained" if window is None else "its window stays"
+            raise NotYet(f"gave up waiting: {pool}/{member} {progress}; {stays}", facts)
         _show(progress)
         pause(_POLL)
 
@@ -80,7 +81,9 @@ def _progress(drain: Mapping[str, Any] | None, window: Mapping[str, Any] | None)
 
 def _no_more(facts: Mapping[str, Any], *, planned: bool) -> str:
     """Return why nobody need wait any more; `planned` says whether it had a window a moment ago."""
-    state = facts.get("admin", "be gone")
+    if not facts:
+        return "is configured no more: a reload has removed it (see `dnslb events`)"
+    state = facts["admin"]
     if planned:
         return f"drains no more: its window is over or cancelled before it was safe to stop, and it is set to {state}"
     return f"drains no more: somebody has set it to {state}"

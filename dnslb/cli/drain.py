@@ -20,8 +20,9 @@ from dnslb.cli.member import (
 )
 from dnslb.cli.moment import WhenType, full
 from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
-from dnslb.cli.output import emit, emit_json, remaining
+from dnslb.cli.output import emit, emit_json, plain, remaining
 from dnslb.cli.window import span as span_words
+from dnslb.cli.window import words as window_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ def drain(  # noqa: PLR0913 -- one for each option
     With --at or --for it is a window: announced, so that TTLs can be short by then, and undone at its end. It is
     refused if too little of the pool would be left. `dnslb ready` ends it before its time.
 
+    --wait without --reason, --at and --for changes nothing about a drain that is under way or announced: it waits for
+    the end of that one.
+
     \b
     Example: dnslb drain inbound/mx1 --reason "new kernel"
              dnslb drain inbound/mx1 --wait && ssh mx1 reboot
@@ -82,14 +86,32 @@ def drain(  # noqa: PLR0913 -- one for each option
         raise click.UsageError("--timeout is for --wait: without it this command does not wait")
     if seconds == 0:
         raise click.UsageError("--for is how long the drain lasts: more than 0s")
+    if force and at is None and seconds is None:
+        raise click.UsageError("--force is for --at and --for: without them a drain is never refused")
     plan = _Plan(at, seconds, force)
-    result = _ask(daemon, target, plan, reason)
-    if not as_json:
-        _say(daemon, target, plan, result)
-    elif not wait:
-        emit_json(result)
+    going = _going(daemon, target) if wait and not (plan.is_window or reason) else ""
+    if not going:
+        result = _ask(daemon, target, plan, reason)
+        if not as_json:
+            _say(daemon, target, plan, result)
+        elif not wait:
+            emit_json(result)
+    elif not as_json:
+        emit(f"{target} {going}: nothing is changed, and this waits for it.")
     if wait:
         _wait(daemon, target, timeout, as_json=as_json)
+
+
+def _going(daemon: Daemon, target: Target) -> str:
+    """Return what is known of a drain that is announced or under way, as a predicate, "" if there is none."""
+    facts = daemon.ask("status")["pools"].get(target.pool, {}).get("members", {}).get(target.member, {})
+    window = facts.get("window")
+    if window is not None and (window["state"] == "announced" or facts["admin"] == "drain"):
+        return window_words(window)
+    if facts.get("admin") != "drain":
+        return ""
+    said = ": ".join(plain(facts[part]) for part in ("admin_who", "admin_reason") if facts.get(part))
+    return f"is drained already{f' ({said})' if said else ''}"
 
 
 def _ask(daemon: Daemon, target: Target, plan: _Plan, reason: str) -> dict[str, Any]:
@@ -116,7 +138,7 @@ def _say(daemon: Daemon, target: Target, plan: _Plan, result: dict[str, Any]) ->
     if result["replaced"]:
         emit(f"The window at {span_words(result['replaced'])} gives way to this one.")
     emit(_left(result["remains"]))
-    emit(_ttls(window, result.get("ttls_shorten_at"), caution(target, daemon.ask("status"))))
+    emit(_ttls(window, result.get("ttls_shorten_at"), caution(target, result, daemon.ask("status"))))
     warn(result)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli.countdown import words as countdown_words
 from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
 from dnslb.cli.window import span, words
@@ -120,14 +121,14 @@ def say_admin(daemon: Daemon, target: Target, result: dict[str, Any]) -> None:
         emit(f"Its window at {span(result['cancelled'])} is cancelled.")
     _say_window(result)
     if result["admin"] != "ready" and not result["published"]:
-        emit(caution(target, daemon.ask("status")))
+        emit(caution(target, result, daemon.ask("status")))
     warn(result)
 
 
 def _say_window(result: dict[str, Any]) -> None:
     """Tell of a window that is not changed by what was said."""
     if result.get("window"):
-        emit(f"Its window stays: {words(result['window'])}.")
+        emit(f"Its window stays: it {words(result['window'])}.")
 
 
 def warn(result: dict[str, Any]) -> None:
@@ -174,11 +175,14 @@ def _place(member: dict[str, Any], *, just_taken_out: bool = True) -> str:
     return f"in answers with a share of {share(member['share'])}{through}{although}{generation}"
 
 
-def caution(target: Target, status: dict[str, Any]) -> str:
-    """Return for how long the member may still be asked for mail."""
+def caution(target: Target, member: dict[str, Any], status: dict[str, Any]) -> str:
+    """Return for how long the member may still be asked for mail: what is counted down, or all that TTLs allow."""
     ttls = [service["ttl_max"] for service in status["services"].values() if service["pool"] == target.pool]
     if not ttls:
         return "No service uses its pool: no answer of dnslb names it."
+    if member["drain"] is not None:
+        keep = "" if member["drain"]["safe_to_stop"] else " Keep it running: mail in flight may take longer."
+        return f"It is {countdown_words(member['drain'])}.{keep}"
     return (
         f"Resolvers may send to it for up to {max(ttls)} s more, and mail in flight may take longer: keep it running."
     )

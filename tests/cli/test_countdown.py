@@ -74,6 +74,13 @@ def test_waiting_ends_when_somebody_wants_the_member_back() -> None:
         progress.wait()
 
 
+def test_a_reload_may_remove_the_member() -> None:
+    """Nobody has set it to anything then."""
+    progress = Progress({"drain": a_drain()}, {})
+    with pytest.raises(Failed, match="inbound/mx1 is configured no more: a reload has removed it"):
+        progress.wait()
+
+
 def a_window(state: str = "announced") -> dict[str, Any]:
     """Return a window of a member that does not drain yet."""
     facts = {"begin": "2026-01-01T22:00:00Z", "end": "2026-01-02T00:00:00Z", "who": "ann", "reason": "disks"}
@@ -89,7 +96,7 @@ def test_a_drain_that_is_announced_is_waited_for() -> None:
     )
     assert progress.wait()["drain"]["safe_to_stop"] is True
     assert progress.pauses == 2
-    with pytest.raises(Failed, match=r"inbound/mx1 drains at .* for 2h \(ann: disks\)"):
+    with pytest.raises(Failed, match=r"gave up waiting: .* drains at .* for 2h \(ann: disks\); its window stays$"):
         Progress({"drain": None, "window": a_window()}).wait(timeout=0.0)
 
 
@@ -104,7 +111,7 @@ def test_a_window_may_be_over_too_soon() -> None:
 
 def test_patience_may_have_an_end() -> None:
     """Then the failure says how far it has come."""
-    with pytest.raises(Failed, match="inbound/mx1 is not safe to stop: it is still in answers"):
+    with pytest.raises(Failed, match=r"inbound/mx1 is not safe to stop: it is still in answers; it stays drained$"):
         Progress({"drain": a_drain()}).wait(timeout=0.0)
 
 
@@ -123,6 +130,42 @@ def test_a_program_reads_how_far_a_drain_has_come(dnslb: "Dnslb", daemon: "FakeD
     result = dnslb("drain", "inbound/mx1", "--wait", "--timeout", "0s", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["drain"]["safe_to_stop"] is False
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            {"admin": "drain", "admin_who": "ann", "admin_reason": "disks", "drain": a_drain(safe=True)},
+            "inbound/mx1 is drained already (ann: disks): nothing is changed, and this waits for it.",
+        ),
+        (
+            {"admin": "drain", "drain": a_drain(safe=True), "window": a_window("running") | {"end": None}},
+            "inbound/mx1 is in its window until it is set to ready (ann: disks): nothing is changed",
+        ),
+        ({"drain": a_drain(safe=True), "window": a_window()}, "inbound/mx1 drains at "),
+    ],
+)
+def test_who_only_waits_changes_nothing(dnslb: "Dnslb", daemon: "FakeDaemon", facts: dict[str, Any], told: str) -> None:
+    """The reason that somebody gave stays, and so does a window, running or announced."""
+    daemon.operator.member("inbound", "mx1").update(facts)
+    result = dnslb("drain", "inbound/mx1", "--wait")
+    assert (result.exit_code, daemon.operator.asked) == (0, [])
+    assert result.output.startswith(told)
+    assert json.loads(dnslb("drain", "inbound/mx1", "--wait", "--json").stdout)["admin"] == facts.get("admin", "ready")
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [(("--reason", "kernel"), {"admin": "drain"}), (("--for", "1h"), {"admin": "drain"}), ((), {"admin": "maint"})],
+)
+def test_who_says_more_than_to_wait_changes_something(
+    dnslb: "Dnslb", daemon: "FakeDaemon", words: tuple[str, ...], facts: dict[str, Any]
+) -> None:
+    """A reason, a time, or a drain of who is in maintenance."""
+    daemon.operator.member("inbound", "mx1").update(facts, drain=a_drain(safe=True))
+    dnslb("drain", "inbound/mx1", "--wait", "--json", *words)
+    assert len(daemon.operator.asked) == 1
 
 
 def test_a_timeout_without_waiting_is_a_mistake(dnslb: "Dnslb") -> None:

@@ -105,7 +105,7 @@ def test_who_leaves_a_window_is_told_that_it_is_there(
 ) -> None:
     """Maintenance and weights change nothing about it."""
     daemon.operator.member("inbound", "mx1")["window"] = a_window()
-    assert "Its window stays: drains at " in dnslb(*words).output
+    assert "Its window stays: it drains at " in dnslb(*words).output
 
 
 def test_json_is_what_the_daemon_says(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
@@ -125,6 +125,7 @@ def test_json_is_what_the_daemon_says(dnslb: "Dnslb", daemon: "FakeDaemon") -> N
         (("--for", "long"), "'long' is no time span"),
         (("--for", "1h 30m"), "is no time span"),
         (("--timeout", "5m"), "--timeout is for --wait"),
+        (("--force",), "--force is for --at and --for"),
     ],
 )
 def test_a_time_that_cannot_be_is_a_usage_error(

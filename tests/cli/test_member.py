@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,25 @@ def test_a_ttl_that_is_short_now_may_have_been_long_before(dnslb: "Dnslb", daemo
     """What resolvers were given a moment ago counts, not what they would be given now."""
     daemon.operator.now["services"]["mx.lb.example.org"].update(ttl=10, ttl_min=10, ttl_max=120)
     assert "for up to 120 s more" in dnslb("drain", "inbound/mx1").output
+
+
+@pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        ((-5, 299), "It is not safe to stop: no cache has it any more, clients may use it for 4m5"),
+        ((-305, -5), "It is safe to stop: no cache and no client has it any more."),
+    ],
+)
+def test_who_has_left_already_is_told_what_is_counted_down(
+    dnslb: "Dnslb", daemon: "FakeDaemon", until: tuple[float, float], told: str
+) -> None:
+    """And not the TTL of now, which may be another one than that of the last answers with the member."""
+    caches, clients = ((datetime.now(UTC) + timedelta(seconds=seconds)).isoformat() for seconds in until)
+    drain = {"caches_expire": caches, "clients_expire": clients, "safe_to_stop": until[1] < 0}
+    daemon.operator.admin_facts = {"drain": drain}
+    line = dnslb("drain", "inbound/mx1").output.splitlines()[-1]
+    assert line.startswith(told)
+    assert ("keep it running" in line.lower()) is (until[1] > 0)
 
 
 _SHARE = "a share of 50% through mx.lb.example.org"
