@@ -4,7 +4,7 @@ The reading order of this module is the order of a query: what resolvers send al
 ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the functions below it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in, opt_record, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
-from dnslb.wire.record import QNAME_POINTER, pointer, record, rewritten, suffixes
+from dnslb.wire.record import QNAME_POINTER, SHORTEST, pointer, record, rewritten, suffixes
 from dnslb.wire.subnet import Subnet, subnet_of, told_by
 
 _BARE_COUNTS = header.counts(0, 0, 0)
@@ -254,11 +254,10 @@ def _respond_in_full(octets: bytes, snapshot: Snapshot, asker: _Asker, *, stream
         subnet = subnet_of(query.edns.options) if asker.believed and query.edns and not query.edns.version else None
     except ValueError:
         return _reject(octets, FORMERR), tally.answered(0, Rcode.FORMERR)
-    outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet))
+    limit = _limit(query, stream=stream)
+    outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet), limit)
     opt = _opt_of(query, outcome, subnet)
-    return _compose(octets[:2], query, outcome, opt, _limit(query, stream=stream)), tally.answered(
-        query.qtype, outcome.rcode
-    )
+    return _compose(octets[:2], query, outcome, opt, limit), tally.answered(query.qtype, outcome.rcode)
 
 
 def _opt_of(query: Query, outcome: _Outcome, subnet: Subnet | None) -> bytes:
@@ -289,7 +288,7 @@ def _reject(octets: bytes, rejection: Rejection) -> bytes:
     return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
 
 
-def _look_up(query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
+def _look_up(query: Query, snapshot: Snapshot, asker: _Asker, limit: int) -> _Outcome:
     if query.edns and query.edns.version:
         return _BADVERS
     if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
@@ -298,7 +297,9 @@ def _look_up(query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
     if zone is None:
         return _REFUSED
     outcome = _look_up_in(zone, query, snapshot, asker)
-    return _follow(query, outcome, zone, snapshot, asker) if outcome.onward else outcome
+    if not outcome.onward:
+        return outcome
+    return _follow(query, outcome, lambda there: _onward(there, zone, snapshot, asker), limit)
 
 
 def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
@@ -449,37 +450,42 @@ def _redirect(query: Query, owner: bytes, redirect: Redirect) -> _Outcome:
     return _Outcome(Rcode.NOERROR, _OURS, answers=2, answer=dname + cname, onward=onward)
 
 
-def _follow(query: Query, outcome: _Outcome, zone: CompiledZone, snapshot: Snapshot, asker: _Asker) -> _Outcome:
-    """Go on with the name that an answer leads to, and the next ones, within the zone (RFC 1034 section 4.3.2, 3a).
+def _onward(there: Query, zone: CompiledZone, snapshot: Snapshot, asker: _Asker) -> _Outcome | None:
+    """Look up where an alias leads to, None outside its zone."""
+    return _look_up_in(zone, there, snapshot, asker) if _zone_of(there, snapshot) is zone else None
+
+
+def _follow(query: Query, outcome: _Outcome, look_up: Callable[[Query], _Outcome | None], limit: int) -> _Outcome:
+    """Go on with the name that an answer leads to, and the next ones (RFC 1034 section 4.3.2, 3a).
 
     What can be known before is compiled behind an alias; this is for names that only a question brings up: below a
     DNAME, and at or behind a wildcard.
     """
-    passed = {query.qname}
-    while outcome.onward and outcome.onward not in passed and len(passed) <= _MOST_STEPS:
-        there = query._replace(qname=outcome.onward, question=outcome.onward + query.question[-4:])
-        if _zone_of(there, snapshot) is not zone:
-            break
-        passed.add(there.qname)
-        outcome = _joined(query, outcome, there, _look_up_in(zone, there, snapshot, asker))
-    return outcome
-
-
-def _joined(query: Query, before: _Outcome, there: Query, found: _Outcome) -> _Outcome:
-    """Return what was found at the end of an alias, behind the alias. The first name's data are ours (AA)."""
-    scope = max(before.scope, found.scope)
-    if found.rcode is Rcode.SERVFAIL:
-        return found._replace(scope=scope)
     places = suffixes(query.qname)
     # A chain that comes round brings the same records again.
-    answer = dict.fromkeys(rewritten(query.question, before.answer, places))
-    answer |= dict.fromkeys(rewritten(there.question, found.answer, places))
-    return found._replace(
-        flags=_OURS | found.rcode,
+    answer = dict.fromkeys(rewritten(query.question, outcome.answer, places))
+    passed, scope, there = {query.qname}, outcome.scope, query
+    while outcome.onward and outcome.onward not in passed and len(passed) <= _MOST_STEPS:
+        following = query._replace(qname=outcome.onward, question=outcome.onward + query.question[-4:])
+        found = look_up(following)
+        if found is None:
+            break
+        outcome, there = found, following
+        passed.add(there.qname)
+        scope = max(scope, outcome.scope)
+        if (len(answer) + outcome.answers) * SHORTEST > limit:
+            # Whoever asks for a large RRset by a long way does not make us write it for nothing.
+            return _Outcome(outcome.rcode, _OURS | outcome.rcode | header.TC, scope=scope)
+        answer |= dict.fromkeys(rewritten(there.question, outcome.answer, places))
+    if outcome.rcode is Rcode.SERVFAIL:
+        return outcome._replace(scope=scope)
+    # The first name's data are ours (AA), whatever is at the end.
+    return outcome._replace(
+        flags=_OURS | outcome.rcode,
         answers=len(answer),
         answer=b"".join(answer),
-        authority=b"".join(rewritten(there.question, found.authority, places)),
-        additional=b"".join(rewritten(there.question, found.additional, places)),
+        authority=b"".join(rewritten(there.question, outcome.authority, places)),
+        additional=b"".join(rewritten(there.question, outcome.additional, places)),
         scope=scope,
     )
 

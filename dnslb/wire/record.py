@@ -11,6 +11,8 @@ from dnslb.wire import header, name, rrtype
 
 QNAME_POINTER = b"\xc0\x0c"
 _FIXED = Struct("!HHIH")
+SHORTEST = 12
+"""Octets of the shortest record: a pointer as its owner, and no data."""
 _POINTER = 0xC0
 """The first octet of a name that is a pointer is at least this."""
 _NAME_OFFSETS = {rrtype.NS: 0, rrtype.CNAME: 0, rrtype.PTR: 0, rrtype.MX: 2}
@@ -64,13 +66,16 @@ def rewritten(question: bytes, section: bytes, places: Mapping[bytes, bytes]) ->
     """
     message = bytes(header.SIZE) + question + section
     position = header.SIZE + len(question)
+    # An RRset says its owner with each record.
+    known: dict[bytes, bytes] = {}
     while position < len(message):
-        owner, position = _name_at(message, position)
-        rtype, _, ttl, length = _FIXED.unpack_from(message, position)
-        position += _FIXED.size
-        data = _written_out(message, position, length, rtype)
-        position += length
-        yield record(compress(owner.lower(), places), rtype, ttl, compress_rdata(rtype, data, places))
+        name_at, start = _name_at(message, position)
+        said = message[position:start]
+        owner = known.get(said) or known.setdefault(said, compress(name_at.lower(), places))
+        rtype, _, ttl, length = _FIXED.unpack_from(message, start)
+        position = start + _FIXED.size + length
+        data = _written_out(message, start + _FIXED.size, length, rtype)
+        yield record(owner, rtype, ttl, compress_rdata(rtype, data, places))
 
 
 def _written_out(message: bytes, start: int, length: int, rtype: int) -> bytes:

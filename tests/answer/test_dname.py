@@ -210,3 +210,17 @@ def test_what_is_too_long_is_truncated() -> None:
     message = ask(of, "many.old.lb.test TXT", payload=1232)
     assert (message.flags & dns.flags.TC, message.answer) == (dns.flags.TC, [])
     assert len(lines(ask(of, "many.old.lb.test TXT", stream=True).answer)) == 32
+
+
+def test_a_large_rrset_is_cut_before_it_is_written() -> None:
+    """What can have no room is not written; over TCP it is."""
+    many = "\n".join(f"many.new A 10.0.0.{n}" for n in range(110))
+    of = snapshot(zone(f"old DNAME new\n{many}"))
+    for payload in (None, 1232):
+        message = ask(of, "many.old.lb.test A", payload=payload)
+        assert (message.flags & dns.flags.TC, message.flags & dns.flags.AA, message.answer) == (
+            dns.flags.TC,
+            dns.flags.AA,
+            [],
+        )
+    assert len(lines(ask(of, "many.old.lb.test A", stream=True).answer)) == 112

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dnslb.wire import rrtype
 from dnslb.wire.name import from_text
-from dnslb.wire.record import compress, compress_rdata, record, suffixes
+from dnslb.wire.record import compress, compress_rdata, record, rewritten, suffixes
 from tests.conftest import question
 
 _LABELS = st.sampled_from(["a", "b", "mx", "LB", "test", "Test"])
@@ -57,3 +57,28 @@ def test_a_record_is_laid_out_as_rfc_1035_has_it() -> None:
     query = question("lb.test A")
     message = dns.message.from_wire(query[:2] + b"\x80\x00" + query[4:6] + b"\x00\x01" + query[8:] + octets)
     assert message.answer[0].to_text() == "lb.test. 16909060 IN A 192.0.2.1"
+
+
+@given(_NAMES, _NAMES, st.lists(st.tuples(_NAMES, _NAMES), max_size=4))
+def test_rewritten_records_say_the_same(asked: str, other: str, pairs: list[tuple[str, str]]) -> None:
+    """Behind another question: MX, DNAME and A records, each owner in lower case."""
+    before, after = question(f"{asked} A"), question(f"{other} A")
+    places = suffixes(from_text(asked))
+    records = [
+        record(compress(_mixed(owner), places), rtype, 300, compress_rdata(rtype, data, places))
+        for owner, target in pairs
+        for rtype, data in (
+            (rrtype.MX, b"\0\x0a" + _mixed(target)),
+            (rrtype.DNAME, _mixed(target)),
+            (rrtype.A, b"\xc0\0\2\1"),
+        )
+    ]
+    anew = list(rewritten(before[12:], b"".join(records), suffixes(from_text(other))))
+    assert _read(after, anew) == _read(before, records)
+
+
+def _read(query: bytes, records: list[bytes]) -> list[str]:
+    counts = b"\0\1" + len(records).to_bytes(2, "big") + bytes(4)
+    response = query[:2] + b"\x80\0" + counts + query[12:] + b"".join(records)
+    message = dns.message.from_wire(response, one_rr_per_rrset=True)
+    return [f"{rrset.name} {rrset.ttl} {rrset.rdtype} {rrset[0]}".lower() for rrset in message.answer]
