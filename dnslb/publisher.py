@@ -35,14 +35,17 @@ class Publisher:
     """Holds what is published now.
 
     `distribute` brings a message to all workers and returns when they answer from it; then `on_published` is called.
+    `prepare` is awaited before, with the selections of the pools that are answered from in a new way.
     """
 
     def __init__(
         self,
         distribute: Callable[[Snapshot | Change], Awaitable[None]],
         on_published: Callable[[Publication], None],
+        prepare: Callable[[Mapping[str, Selection]], Awaitable[None]] | None = None,
     ) -> None:
         self._distribute = distribute
+        self._prepare = prepare
         self._on_published = on_published
         self._world: World | None = None
         self._candidates: Candidates = lambda _pool: ()
@@ -99,10 +102,15 @@ class Publisher:
             before, self.selections = self.selections, selections
             self.generation += 1
             adopt()
-            await self._distribute(snapshot)
+            await self._send(snapshot, selections)
             pools = {pool: (before.get(pool), selection) for pool, selection in selections.items()}
             self._on_published(Publication(self.generation, serials, pools, None))
             return True
+
+    async def _send(self, message: Snapshot | Change, selections: Mapping[str, Selection]) -> None:
+        if self._prepare is not None:
+            await self._prepare(selections)
+        await self._distribute(message)
 
     def touch(self, pool: str, *, found_at: float | None = None) -> None:
         """Note that a member of the pool has changed, and publish soon.
@@ -132,7 +140,7 @@ class Publisher:
             if reaching:
                 self._serials |= serials
                 self.generation = change.generation
-                await self._distribute(change)
+                await self._send(change, {pool: changed[pool][1] for pool in reaching})
             if changed:
                 found = [at for pool in changed if (at := touched[pool]) is not None]
                 self._on_published(Publication(self.generation, serials, changed, min(found, default=None)))

@@ -1,4 +1,4 @@
-"""What a restart takes up again: admin states, windows, last health, SOA serials and events, in one SQLite file.
+"""What a restart takes up again: admin states, windows, last health, who has left, serials, events: one SQLite file.
 
 The directory belongs to one dnslb at a time. A database that cannot be read is set aside under another name, never
 deleted, and a new one is begun: mail needs answers more than it needs history.
@@ -23,13 +23,14 @@ import structlog
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.pool.leaving import GivenOut, Instant, Leavings, Left
 from dnslb.pool.window import Window
 from dnslb.rfc3339 import rfc3339
 
 DATABASE = "state.db"
 LOCK = "lock"
 MAX_EVENTS = 100_000
-SCHEMA = 3
+SCHEMA = 4
 
 _Result = TypeVar("_Result")
 MemberKey = tuple[str, str]
@@ -64,6 +65,13 @@ ALTER TABLE health ADD COLUMN busy_since REAL;
 CREATE TABLE window (
     pool TEXT NOT NULL, member TEXT NOT NULL, "begin" REAL NOT NULL, "end" REAL, reason TEXT NOT NULL,
     who TEXT NOT NULL, forced INTEGER NOT NULL, "before" TEXT NOT NULL, begun INTEGER NOT NULL,
+    PRIMARY KEY (pool, member)) WITHOUT ROWID;
+""",
+    4: """
+CREATE TABLE moment (boot TEXT NOT NULL, steady REAL NOT NULL, wall REAL NOT NULL);
+CREATE TABLE given_out (pool TEXT PRIMARY KEY, ttl INTEGER NOT NULL, horizon REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE left_answers (
+    pool TEXT NOT NULL, member TEXT NOT NULL, at REAL NOT NULL, forgotten REAL NOT NULL,
     PRIMARY KEY (pool, member)) WITHOUT ROWID;
 """,
 }
@@ -139,12 +147,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the last run left: admin states, health and windows by (pool, member), SOA serials by zone name (text)."""
+    """What the last run left: admin states, health and windows by (pool, member), SOA serials by zone name (text).
+
+    `leavings` is by the clock of that run, None if it knew nothing of the kind.
+    """
 
     admins: Mapping[MemberKey, Admin]
     healths: Mapping[MemberKey, Health]
     serials: Mapping[str, int]
     windows: Mapping[MemberKey, Window] = field(default_factory=dict)
+    leavings: Leavings | None = None
 
 
 class Store:
@@ -195,6 +207,10 @@ class Store:
         rows = list(serials.items())
         await self._run(lambda: self._insert("REPLACE INTO serial VALUES (?, ?)", rows))
 
+    async def save_leavings(self, leavings: Leavings) -> None:
+        """Remember who has left the answers in place of all that was remembered of it."""
+        await self._run(lambda: self._save_leavings(leavings))
+
     async def add_events(self, events: Iterable[Event]) -> None:
         """Append events, and drop the oldest beyond the newest 100,000."""
         rows = [_event_row(event) for event in events]
@@ -235,6 +251,20 @@ class Store:
                 self._connection.execute("DELETE FROM window WHERE pool = ? AND member = ?", (pool, member))
             else:
                 self._connection.execute("REPLACE INTO window VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(window))
+
+    def _save_leavings(self, leavings: Leavings) -> None:
+        rows = {
+            "moment VALUES (?, ?, ?)": [astuple(leavings.moment)],
+            "given_out VALUES (?, ?, ?)": [(pool, each.ttl, each.horizon) for pool, each in leavings.pools.items()],
+            "left_answers VALUES (?, ?, ?, ?)": [
+                (*key, each.at, each.forgotten) for key, each in leavings.members.items()
+            ],
+        }
+        # Together: all of them are by the clock of the moment.
+        with self._connection:
+            for into, values in rows.items():
+                self._connection.execute(f"DELETE FROM {into.partition(' ')[0]}")  # noqa: S608 -- only constants
+                self._connection.executemany(f"INSERT INTO {into}", values)
 
     def _insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         with self._connection:
@@ -393,6 +423,20 @@ def _remembered(connection: sqlite3.Connection) -> Remembered:
         healths={(pool, member): health for pool, member, *row in healths if (health := _health(row)) is not None},
         serials=dict(connection.execute("SELECT zone, serial FROM serial")),
         windows={window.key: window for window in map(_window, connection.execute(f"SELECT {_WINDOW} FROM window"))},  # noqa: S608 -- only constants
+        leavings=_leavings(connection),
+    )
+
+
+def _leavings(connection: sqlite3.Connection) -> Leavings | None:
+    moment = connection.execute("SELECT boot, steady, wall FROM moment").fetchone()
+    if moment is None:
+        return None
+    given_out = connection.execute("SELECT pool, ttl, horizon FROM given_out")
+    left = connection.execute("SELECT pool, member, at, forgotten FROM left_answers")
+    return Leavings(
+        Instant(*moment),
+        {pool: GivenOut(ttl, horizon) for pool, ttl, horizon in given_out},
+        {(pool, member): Left(at, forgotten) for pool, member, at, forgotten in left},
     )
 
 

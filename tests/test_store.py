@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from dnslb import store as store_module
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, State, Verdict
+from dnslb.pool.leaving import GivenOut, Instant, Leavings, Left
 from dnslb.pool.window import Window
 from dnslb.store import Event, EventKind, Remembered, Store, StoreError
 
@@ -42,6 +43,11 @@ RETURNED = Health(
 """Each field differs from its default."""
 WINDOW = Window("inbound", "mx1", 10.5, 20.5, "disks", "ann", forced=True, before=AdminState.MAINT, begun=True)
 """The same."""
+LEAVINGS = Leavings(
+    Instant("a boot", 50.5, 1000.5),
+    {"inbound": GivenOut(600, 650.5)},
+    {("inbound", "mx1"): Left(20.5, 620.5), ("inbound", "mx2"): Left(30.5, 630.5)},
+)
 
 
 @pytest.fixture
@@ -73,6 +79,14 @@ async def test_a_new_directory_is_made_for_its_owner_alone(store: Store) -> None
     modes = {path.name: path.stat().st_mode & 0o777 for path in store.directory.iterdir()}
     assert modes == dict.fromkeys(("lock", "state.db", "state.db-shm", "state.db-wal"), 0o600)
     assert store.set_aside is None
+
+
+async def test_who_has_left_is_remembered_as_it_was_last(store: Store) -> None:
+    """Each time takes the place of the one before: all of it is by one clock."""
+    await store.save_leavings(LEAVINGS)
+    later = Leavings(Instant("another", 1.0, 2000.0), {"relay": GivenOut(5, 3.0)}, {("relay", "mx3"): Left(0.5, 5.5)})
+    await store.save_leavings(later)
+    assert store.load().leavings == later
 
 
 async def test_a_new_store_remembers_nothing(store: Store) -> None:
@@ -267,6 +281,19 @@ PRAGMA user_version = 2;
 """A database as it was made before windows."""
 
 
+SCHEMA_3 = SCHEMA_2.replace(
+    "PRAGMA user_version = 2;",
+    """
+CREATE TABLE window (
+    pool TEXT NOT NULL, member TEXT NOT NULL, "begin" REAL NOT NULL, "end" REAL, reason TEXT NOT NULL,
+    who TEXT NOT NULL, forced INTEGER NOT NULL, "before" TEXT NOT NULL, begun INTEGER NOT NULL,
+    PRIMARY KEY (pool, member)) WITHOUT ROWID;
+PRAGMA user_version = 3;
+""",
+)
+"""A database as it was made before it was remembered who has left the answers."""
+
+
 def written(path: Path, script: str) -> None:
     """Run SQL on a database, which is made if it is missing."""
     with sqlite3.connect(path) as connection:
@@ -274,7 +301,7 @@ def written(path: Path, script: str) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("script", [SCHEMA_1, SCHEMA_2])
+@pytest.mark.parametrize("script", [SCHEMA_1, SCHEMA_2, SCHEMA_3])
 async def test_an_older_database_is_taken_over(tmp_path: Path, script: str) -> None:
     """Nothing of it is lost, the event ids go on, and from then on it holds all that is known of a member."""
     written(tmp_path / "state.db", script)
@@ -286,9 +313,11 @@ async def test_an_older_database_is_taken_over(tmp_path: Path, script: str) -> N
     assert [(event.id, event.text) for event in await store.events()] == [(41, "old"), (42, "new")]
     await store.save_health({key: RETURNED})
     await store.save_admin(*key, DRAINED, WINDOW)
+    await store.save_leavings(LEAVINGS)
     await store.close()
     remembered = await reopened(tmp_path)
     assert (remembered.healths, remembered.windows) == ({key: RETURNED}, {key: WINDOW})
+    assert remembered.leavings == LEAVINGS
 
 
 async def test_an_older_database_that_cannot_be_taken_over_stays_as_it_was(tmp_path: Path) -> None:

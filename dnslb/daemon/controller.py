@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import concentration, descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
-from dnslb.daemon.farewell import Farewells
+from dnslb.daemon.farewell import Farewells, this_boot
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
@@ -39,7 +39,7 @@ from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
 from dnslb.pool.member import Member
 from dnslb.pool.portion import UNPACED, WHOLE, portion_of
-from dnslb.pool.selection import select
+from dnslb.pool.selection import Selection, select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher
 from dnslb.server.sockets import ListenError
@@ -52,6 +52,8 @@ _log = structlog.get_logger()
 FIRST_ROUND_SECONDS = 3.0
 """How long the start waits for members to answer their first probe; slower ones are published as unprobed."""
 _SAVE_HEALTH_SECONDS = 30.0
+_PATIENCE_WITH_DISK_SECONDS = 1.0
+"""How long a slow disk may hold up a member that comes back into the answers."""
 _NAMED = 20
 """How many members one log line names at most."""
 
@@ -103,7 +105,7 @@ class Controller:
         self._roster = _remembered(settings, remembered, time.time())
         self._journal = Journal(store)
         self._metrics = Metrics(self._reading)
-        self._farewells = Farewells()
+        self._farewells = Farewells(boot=this_boot(), remembered=remembered.leavings)
         self._started = time.monotonic()
         self._stop = asyncio.Event()
         self._changing = asyncio.Lock()
@@ -112,7 +114,7 @@ class Controller:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
-        self._publisher = Publisher(self._distribute, self._on_published)
+        self._publisher = Publisher(self._distribute, self._on_published, self._remember_who_comes)
         self._wishes = Wishes(
             admins=remembered.admins,
             windows=remembered.windows,
@@ -273,7 +275,7 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close_store(self) -> None:
-        self._journal.health(self._roster.healths())
+        self._save_health()
         self._journal.stopped()
         await self._journal.settle()
         await self._store.close()
@@ -288,17 +290,31 @@ class Controller:
     async def _save_health_regularly(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_HEALTH_SECONDS)
-            self._journal.health(self._roster.healths())
+            self._save_health()
+
+    def _save_health(self) -> None:
+        self._journal.health(self._roster.healths())
+        self._journal.leavings(self._farewells.leavings())
 
     # Publishing
 
     async def _distribute(self, message: Snapshot | Change) -> None:
         await self._workers.distribute(message)
 
+    async def _remember_who_comes(self, selections: Mapping[str, Selection]) -> None:
+        """Have it on disk before anybody is given out who was not: whoever kills us must not make the next run wrong.
+
+        A disk that hangs holds nothing up for long: answers come first.
+        """
+        if self._farewells.coming(selections):
+            self._journal.leavings(self._farewells.leavings())
+            await self._journal.settle(_PATIENCE_WITH_DISK_SECONDS)
+
     def _on_published(self, publication: Publication) -> None:
         if publication.serials and publication.found_at is not None:
             self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.found_at)
         self._farewells.published(publication)
+        self._journal.leavings(self._farewells.leavings())
         self._journal.published(publication)
 
     # Workers

@@ -15,6 +15,7 @@ import structlog
 from dnslb import __version__
 from dnslb.daemon.roster import Key
 from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.leaving import Leavings
 from dnslb.pool.selection import QUESTIONS, Selection
 from dnslb.publisher import Publication
 from dnslb.server.supervisor import Death
@@ -32,6 +33,7 @@ class Journal:
         self._healths: dict[Key, Health] = {}
         self._serials: dict[str, int] = {}
         self._events: list[Event] = []
+        self._leavings: Leavings | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -51,23 +53,37 @@ class Journal:
         self._serials |= serials
         self._write_soon()
 
+    def leavings(self, leavings: Leavings) -> None:
+        """Record who has left the answers, in place of what was recorded before."""
+        self._leavings = leavings
+        self._write_soon()
+
     def _write_soon(self) -> None:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
         try:
-            while self._healths or self._serials or self._events:
+            while self._healths or self._serials or self._events or self._leavings:
+                leavings, self._leavings = self._leavings, None
                 healths, self._healths = self._healths, {}
                 serials, self._serials = self._serials, {}
                 events, self._events = self._events, []
-                await self._try(healths, serials, events)
+                await self._try(leavings, healths, serials, events)
         finally:
             self._writing = None
 
-    async def _try(self, healths: Mapping[Key, Health], serials: Mapping[str, int], events: list[Event]) -> None:
+    async def _try(
+        self,
+        leavings: Leavings | None,
+        healths: Mapping[Key, Health],
+        serials: Mapping[str, int],
+        events: list[Event],
+    ) -> None:
         """Write, or report once that the store has begun to fail: what could not be written is given up."""
         try:
+            if leavings:
+                await self._store.save_leavings(leavings)
             if healths:
                 await self._store.save_health(healths)
             if serials:
@@ -184,7 +200,9 @@ class Journal:
         _log.error("reload_refused", by=who, problems=list(problems))
         self.event(EventKind.RELOAD, f"reload by {who} refused: {len(problems)} problems", who=who, problems=problems)
 
-    async def settle(self) -> None:
-        """Wait until all is written."""
+    async def settle(self, at_most: float | None = None) -> None:
+        """Wait until all is written, or for so many seconds."""
         if self._writing is not None:
-            await self._writing
+            done, _ = await asyncio.wait({self._writing}, timeout=at_most)
+            for written in done:
+                written.result()

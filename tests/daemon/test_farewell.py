@@ -22,8 +22,18 @@ class Stage:
     def __init__(self) -> None:
         self.now = 100.0
         self.wall = EPOCH
-        self.farewells = Farewells(lambda: self.now, lambda: self.wall)
+        self.boot = "a boot"
+        self.farewells = Farewells(lambda: self.now, lambda: self.wall, boot=self.boot)
         self.before: Selection | None = None
+
+    def restart(self, ttl: int | Ttl = 60, *, killed: bool = False) -> None:
+        """Begin the next run with what the last one has left, its workers too if it was killed."""
+        remembered = self.farewells.leavings()
+        self.farewells = Farewells(lambda: self.now, lambda: self.wall, boot=self.boot, remembered=remembered)
+        self.before = None
+        self.farewells.configure([service(ttl=ttl)])
+        if killed:
+            self.farewells.follow()
 
     def pass_time(self, seconds: float) -> None:
         """Turn both clocks."""
@@ -35,6 +45,7 @@ class Stage:
         candidates = [candidate("mx1", State.UP, mx1), candidate("mx2", State.UP)]
         after = select(pool(*(each.member for each in candidates)), candidates, frozenset())
         after = replace(after, changes_in=changes_in)
+        self.farewells.coming({"inbound": after})
         self.farewells.published(Publication(1, {}, {"inbound": (self.before, after)}, None))
         self.before = after
 
@@ -137,3 +148,126 @@ def test_who_was_out_at_the_start_counts_from_the_start() -> None:
     stage.farewells.configure([service(ttl=60)])
     stage.publish(AdminState.DRAIN)
     assert stage.countdown() == Countdown(EPOCH, EPOCH + 60, EPOCH + 360, safe_to_stop=False)
+
+
+def test_a_restart_keeps_when_a_member_left(stage: Stage) -> None:
+    """Nobody has given it out meanwhile: who was safe to stop stays so, also before the first answer."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(350)
+    stage.restart()
+    assert stage.countdown() == Countdown(EPOCH, EPOCH + 60, EPOCH + 360, safe_to_stop=False)
+    stage.pass_time(10)
+    assert stage.countdown().safe_to_stop
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown() == Countdown(EPOCH, EPOCH + 60, EPOCH + 360, safe_to_stop=True)
+
+
+def test_a_shorter_ttl_over_a_restart_does_not_end_a_countdown(stage: Stage) -> None:
+    """Whether the member left before it or after: caches keep what the run before gave out until its end."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(1)
+    stage.restart(ttl=3)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().caches_expire == EPOCH + 60
+
+    stage.publish(AdminState.READY)
+    stage.pass_time(10)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown() == Countdown(EPOCH + 11, EPOCH + 61, EPOCH + 361, safe_to_stop=False)
+
+
+def test_a_ttl_that_was_longer_before_a_reload_counts_after_a_restart(stage: Stage) -> None:
+    """Once, that is: a run that has only given out the short one leaves no more than that, and the rest of the long."""
+    stage.farewells.configure([service(ttl=5)])
+    stage.publish(AdminState.READY)
+    stage.pass_time(10)
+    stage.restart(ttl=5)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().caches_expire == EPOCH + 60
+    stage.pass_time(100)
+    stage.publish(AdminState.READY)
+    stage.restart(ttl=5)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().caches_expire == EPOCH + 115
+
+
+def test_a_ttl_that_was_short_for_a_change_may_have_been_long_until_a_kill(stage: Stage) -> None:
+    """What is on disk is the longest: to write each step down would be a write for each failed probe."""
+    stage.farewells.configure([service(ttl=Ttl(10, 120))])
+    stage.publish(AdminState.READY, changes_in=3)
+    stage.restart(ttl=10)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().caches_expire == EPOCH + 120
+
+
+def test_what_is_to_be_given_out_is_known_before(stage: Stage) -> None:
+    """A kill between the first worker that gives it out and the last must find it on disk; what ends need not."""
+    candidates = [candidate("mx1", State.UP), candidate("mx2", State.UP, AdminState.DRAIN)]
+    coming = {"inbound": select(pool(*(each.member for each in candidates)), candidates, frozenset())}
+    assert not stage.farewells.coming(coming)
+
+    stage.publish(AdminState.DRAIN)
+    assert stage.farewells.coming(coming)
+    assert KEY not in stage.farewells.leavings().members
+
+    stage.farewells.configure([service(ttl=5)])
+    assert not stage.farewells.coming(coming)
+    assert stage.farewells.leavings().pools["inbound"].ttl == 60
+    stage.farewells.configure([service(ttl=600)])
+    assert stage.farewells.coming(coming)
+    assert stage.farewells.leavings().pools["inbound"].ttl == 600
+
+
+def test_workers_left_behind_give_out_until_they_have_gone(stage: Stage) -> None:
+    """A member that is out of our answers only counts from then, by the TTL that they give out; others' times stay."""
+    stage.publish(AdminState.DRAIN)
+    stage.restart(ttl=0, killed=True)
+    stage.publish(AdminState.DRAIN)
+    assert stage.countdown().last_answer == EPOCH
+    stage.publish(AdminState.READY)
+    stage.restart(ttl=0, killed=True)
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(4)
+    assert stage.farewells.countdown(KEY, 0) == Countdown(EPOCH + 4, EPOCH + 64, EPOCH + 64, safe_to_stop=False)
+    assert stage.farewells.leavings().members == {}
+    stage.farewells.predecessors_gone()
+    stage.pass_time(4)
+    assert stage.farewells.countdown(KEY, 0) == Countdown(EPOCH + 4, EPOCH + 64, EPOCH + 64, safe_to_stop=False)
+    stage.pass_time(56)
+    assert stage.farewells.countdown(KEY, 0).safe_to_stop
+
+
+def test_until_the_first_answer_nobody_else_is_safe_to_stop(stage: Stage) -> None:
+    """A member that the run before did not see leave may be in its last answers."""
+    stage.restart(ttl=5)
+    stage.pass_time(2)
+    assert stage.farewells.countdown(KEY, 0) == Countdown(EPOCH + 2, EPOCH + 62, EPOCH + 62, safe_to_stop=False)
+
+
+@pytest.mark.parametrize("step", [-86_400, 86_400])
+def test_a_clock_that_is_set_between_two_runs_ends_no_countdown(stage: Stage, step: int) -> None:
+    """Back or forth: what it takes until then is as long as it was, or longer."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(300)
+    remembered = stage.farewells.leavings()
+    assert KEY in remembered.members
+    stage.wall += step
+    stage.pass_time(20)
+    stage.farewells = Farewells(lambda: stage.now, lambda: stage.wall, boot=stage.boot, remembered=remembered)
+    stage.pass_time(39)
+    assert not stage.countdown().safe_to_stop
+    stage.pass_time(21)
+    assert stage.countdown().safe_to_stop
+
+
+def test_a_machine_that_was_started_anew_goes_on_where_the_countdown_was(stage: Stage) -> None:
+    """Its steady clock says nothing of the time between, and the other one may have been set."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(300)
+    stage.boot, stage.now, remembered = "another", 5.0, stage.farewells.leavings()
+    stage.wall += 3600
+    stage.farewells = Farewells(lambda: stage.now, lambda: stage.wall, boot=stage.boot, remembered=remembered)
+    stage.pass_time(59)
+    assert not stage.countdown().safe_to_stop
+    stage.pass_time(1)
+    assert stage.countdown().safe_to_stop

@@ -1,7 +1,10 @@
 """The TTL that a running daemon gives out: short while a change is seen coming, long while none is."""
 
 import time
+from datetime import datetime
 from typing import Any
+
+import pytest
 
 from tests.daemon.conftest import Daemon, until
 
@@ -83,3 +86,39 @@ def test_a_reload_gives_a_fixed_ttl_room_and_takes_it_again(daemon: Daemon) -> N
     daemon.configure(ttl=25)
     daemon.call("reload")
     assert ttl(daemon) == 25
+
+
+def seconds_in_caches(of: Daemon) -> float:
+    """Return for how long caches keep mx1 after its last answer."""
+    drain = of.member("mx1")["drain"]
+    last, until_then = (datetime.fromisoformat(drain[key]) for key in ("last_answer", "caches_expire"))
+    return (until_then - last).total_seconds()
+
+
+def test_a_shorter_ttl_after_a_restart_does_not_make_caches_forget(daemon: Daemon) -> None:
+    """Neither a clean one nor one after a kill: what was given out for ten minutes is kept for ten minutes."""
+    daemon.start(ttl=600)
+    assert daemon.stop() == 0
+    process = daemon.start(ttl=3)
+    drained = daemon.call("admin", pool="mail", member="mx1", state="drain")["drain"]
+    # From the first answer of this run, that is.
+    assert 500 < seconds_in_caches(daemon) <= 600
+    process.kill()
+    process.wait(30)
+    daemon.start()
+    assert daemon.logged("replaced_workers_left_behind")
+    assert seconds_in_caches(daemon) > 500
+    assert not daemon.member("mx1")["drain"]["safe_to_stop"]
+    assert drained["caches_expire"] <= daemon.member("mx1")["drain"]["caches_expire"]
+
+
+def test_a_restart_does_not_begin_the_countdown_anew(daemon: Daemon) -> None:
+    """Nobody gave the member out meanwhile: it left when it left."""
+    daemon.start(ttl=600)
+    daemon.call("admin", pool="mail", member="mx1", state="drain")
+    kept = seconds_in_caches(daemon)
+    assert daemon.stop() == 0
+    stopped = time.time()
+    daemon.start()
+    assert datetime.fromisoformat(daemon.member("mx1")["drain"]["last_answer"]).timestamp() < stopped
+    assert seconds_in_caches(daemon) == pytest.approx(kept, abs=1)
