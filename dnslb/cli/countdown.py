@@ -15,14 +15,6 @@ from dnslb.cli.window import words as window_words
 _POLL = 1.0
 
 
-class NotYet(Failed):
-    """Patience has an end before the drain has; `facts` are the member's."""
-
-    def __init__(self, message: str, facts: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.facts = facts
-
-
 def words(drain: Mapping[str, Any], now: datetime | None = None) -> str:
     """Return when a member that drains may be stopped."""
     if drain["safe_to_stop"]:
@@ -50,7 +42,7 @@ def wait_for_end(
 ) -> dict[str, Any]:
     """Return the member's facts when it is safe to stop; a drain that is announced is waited for.
 
-    Raise NotYet after `timeout` seconds, Failed if somebody wants the member back.
+    Raise Failed if somebody wants the member back, and after `timeout` seconds, with the member's facts.
     """
     began = time.monotonic()
     planned = False
@@ -67,7 +59,7 @@ def wait_for_end(
         if timeout is not None and time.monotonic() - began >= timeout:
             _show("")
             stays = "it stays drained" if window is None else "its window stays"
-            raise NotYet(f"gave up waiting: {pool}/{member} {progress}; {stays}", facts)
+            raise Failed(f"gave up waiting: {pool}/{member} {progress}; {stays}", facts)
         _show(progress)
         pause(_POLL)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dnslb.cli.countdown import NotYet, wait_for_end
+from dnslb.cli.countdown import wait_for_end
 from dnslb.cli.countdown import words as countdown_words
 from dnslb.cli.member import (
     Target,
@@ -164,12 +164,7 @@ def _ttls(window: dict[str, Any], shorten_at: str | None, cautious: str) -> str:
 
 
 def _wait(daemon: Daemon, target: Target, timeout: float | None, *, as_json: bool) -> None:
-    try:
-        facts = wait_for_end(daemon, target.pool, target.member, timeout)
-    except NotYet as error:
-        if as_json:
-            emit_json(error.facts)
-        raise
+    facts = wait_for_end(daemon, target.pool, target.member, timeout)
     if as_json:
         emit_json(facts)
     else:

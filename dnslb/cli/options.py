@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli.output import emit_json
 from dnslb.control.client import TIMEOUT, DaemonUnreachable, call
 from dnslb.control.protocol import Code, Refused
 
@@ -17,19 +19,27 @@ DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
 """Those of dnslb.config, which costs too much to import for a question to the daemon."""
 
 
-class Failed(click.ClickException):
+class Told(click.ClickException):
+    """The thing asked for was not done: a sentence for people, and `details` (JSON) for programs beside it."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
+
+
+class Failed(Told):
     """The thing asked for failed."""
 
     exit_code = 1
 
 
-class Misconfigured(click.ClickException):
+class Misconfigured(Told):
     """The configuration is missing or wrong."""
 
     exit_code = 2
 
 
-class Unreachable(click.ClickException):
+class Unreachable(Told):
     """The daemon cannot be reached."""
 
     exit_code = 3
@@ -48,7 +58,7 @@ class Daemon:
         except DaemonUnreachable as error:
             raise Unreachable(str(error)) from error
         except Refused as refused:
-            raise _failure(refused) from refused
+            raise failure(refused) from refused
 
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -99,10 +109,23 @@ def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
     @control_option
     @json_option
     @wraps(command)
-    def with_daemon(*args: object, config: Path | None, control: Path | None, **kwargs: object) -> None:
-        command(*args, daemon=Daemon(control or control_of(find_config(config))), **kwargs)
+    def with_daemon(*args: object, config: Path | None, control: Path | None, as_json: bool, **kwargs: object) -> None:
+        with errors_shown(as_json=as_json):
+            daemon = Daemon(control or control_of(find_config(config)))
+            command(*args, daemon=daemon, as_json=as_json, **kwargs)
 
     return with_daemon
+
+
+@contextmanager
+def errors_shown(*, as_json: bool) -> Iterator[None]:
+    """Print what fails as JSON, if that is wanted, beside the sentence on standard error that ends the command."""
+    try:
+        yield
+    except Told as error:
+        if as_json:
+            emit_json({"error": error.message, **error.details})
+        raise
 
 
 def find_config(explicit: Path | None) -> Path:
@@ -137,7 +160,9 @@ def _control(directory: Path, server: Mapping[str, str]) -> Path:
     return directory / server.get("control", Path(server.get("state", "state")) / "control.sock")
 
 
-def _failure(refused: Refused) -> click.ClickException:
+def failure(refused: Refused) -> Told:
+    """Return what ends a command that the daemon refuses."""
+    details = {"error": refused.message, "code": refused.code, **refused.details}
     if refused.code is not Code.CONFIG:
-        return Failed(refused.message)
-    return Misconfigured("\n".join([refused.message, *refused.details.get("problems", [])]))
+        return Failed(refused.message, details)
+    return Misconfigured("\n".join([refused.message, *refused.details.get("problems", [])]), details)

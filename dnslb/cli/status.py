@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dnslb.cli.countdown import words
-from dnslb.cli.options import Daemon, Failed, talks_to_daemon
+from dnslb.cli.options import Daemon, failure, talks_to_daemon
 from dnslb.cli.output import (
     Column,
     age,
@@ -24,6 +24,7 @@ from dnslb.cli.output import (
     table,
 )
 from dnslb.cli.window import words as window_words
+from dnslb.control.protocol import Refused
 
 _WORKERS = (Column("WORKER"), Column("GENERATION", right=True), Column("QUERIES", right=True))
 _POOLS = (
@@ -88,7 +89,7 @@ def pool(daemon: Daemon, name: str | None, *, as_json: bool) -> None:
     """
     pools = daemon.ask("status")["pools"]
     if name is not None and name not in pools:
-        raise Failed(_no_such_pool(name, pools))
+        raise failure(_no_such_pool(name, pools))
     if as_json:
         emit_json(pools if name is None else pools[name])
         return
@@ -249,7 +250,7 @@ def _yes(*, value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _no_such_pool(name: str, pools: dict[str, Any]) -> str:
+def _no_such_pool(name: str, pools: dict[str, Any]) -> Refused:
     from dnslb.control.commands import no_such_pool  # noqa: PLC0415 -- only after a mistake
 
-    return no_such_pool(name, pools).message
+    return no_such_pool(name, pools)

@@ -96,6 +96,8 @@ class FakeOperator:
         self.asked: list[dict[str, Any]] = []
         self.windowed: dict[str, Any] = {}
         """What is true of a window that somebody wants."""
+        self.refuses: Refused | None = None
+        """Why there can be no window."""
         self.admin_facts: dict[str, Any] = {}
         """What is true of a change of an admin state beside the member."""
         self.counts_alike = False
@@ -131,6 +133,8 @@ class FakeOperator:
     async def set_window(self, pool: str, member: str, span: Span, reason: str, who: str) -> dict[str, Any]:
         """Note it, and answer what the test has set."""
         facts = self.member(pool, member)
+        if self.refuses:
+            raise self.refuses
         self.asked.append({"window": span, "reason": reason, "who": who})
         return facts | {"generation": self.now["generation"], "replaced": None, "warnings": []} | self.windowed
 

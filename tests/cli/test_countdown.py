@@ -129,7 +129,9 @@ def test_a_program_reads_how_far_a_drain_has_come(dnslb: "Dnslb", daemon: "FakeD
     daemon.operator.member("inbound", "mx1")["drain"] = a_drain("00:28", "05:28")
     result = dnslb("drain", "inbound/mx1", "--wait", "--timeout", "0s", "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout)["drain"]["safe_to_stop"] is False
+    found = json.loads(result.stdout)
+    assert found["drain"]["safe_to_stop"] is False
+    assert found["error"].startswith("gave up waiting: inbound/mx1 is not safe to stop")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dnslb.cli.moment import full
+from dnslb.control.protocol import Code, Refused
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
@@ -113,6 +114,14 @@ def test_json_is_what_the_daemon_says(dnslb: "Dnslb", daemon: "FakeDaemon") -> N
     found = json.loads(dnslb("drain", "inbound/mx1", "--at", WHEN, "--json").stdout)
     assert (found["window"], found["remains"], found["warnings"]) == (a_window(), REMAINS, [])
     assert daemon.operator.asked[0]["reason"] == ""
+
+
+def test_a_program_is_told_what_a_refused_window_would_leave(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """On standard output, with the sentence that people read and the daemon's word for programs."""
+    daemon.operator.refuses = Refused(Code.REFUSED, "mx1 would leave nobody", {"remains": REMAINS})
+    result = dnslb("drain", "inbound/mx1", "--at", WHEN, "--json")
+    assert (result.exit_code, result.stderr) == (1, "Error: mx1 would leave nobody\n")
+    assert json.loads(result.stdout) == {"error": "mx1 would leave nobody", "code": "refused", "remains": REMAINS}
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,33 @@ def test_a_reload_of_a_bad_file_shows_every_error(dnslb: "Dnslb", daemon: "FakeD
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "facts"),
+    [
+        (("pool", "inbuond"), 1, {"code": "not_found", "known": ["inbound"], "close": ["inbound"]}),
+        (("probe", "inbound/mx3"), 1, {"code": "not_found", "known": ["mx1", "mx2"], "close": ["mx2", "mx1"]}),
+        (("reload",), 2, {"code": "config", "problems": ["a.toml:1: no"]}),
+    ],
+)
+def test_a_program_is_told_why_not(
+    dnslb: "Dnslb", daemon: "FakeDaemon", words: tuple[str, ...], status: int, facts: dict[str, object]
+) -> None:
+    """As JSON on standard output, beside the exit status and the sentence for people."""
+    daemon.operator.wrong = ["a.toml:1: no"]
+    result = dnslb(*words, "--json")
+    assert result.exit_code == status
+    found = json.loads(result.stdout)
+    assert found.pop("error") in result.stderr
+    assert found == facts
+
+
+def test_a_program_is_told_that_no_daemon_answers(tmp_path: Path) -> None:
+    """It has no code: that is the daemon's word."""
+    result = run("status", "--json", "--control", str(tmp_path / "none.sock"))
+    assert result.exit_code == 3
+    assert list(json.loads(result.stdout)) == ["error"]
+
+
 def test_version_shows_command_and_daemon(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """They may differ, and a person has to see it; the daemon's optional parts are those of its machine."""
     lines = dnslb("version").output.splitlines()

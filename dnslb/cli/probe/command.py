@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dnslb.cli import member
-from dnslb.cli.options import Daemon, config_option, control_of, control_option, find_config, json_option
+from dnslb.cli.options import Daemon, config_option, control_of, control_option, errors_shown, find_config, json_option
 from dnslb.cli.output import emit, emit_json
 from dnslb.cli.probe.place import Place
 from dnslb.cli.probe.text import text_of
@@ -131,7 +131,8 @@ def probe(
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
     wishes = Wishes(**options)
     try:
-        seen = _seen(target, wishes, config, control)
+        with errors_shown(as_json=as_json):
+            seen = _seen(target, wishes, config, control)
     except (KeyboardInterrupt, click.Abort):
         raise click.exceptions.Exit(_INTERRUPTED) from None
     emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
