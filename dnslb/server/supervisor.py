@@ -13,6 +13,10 @@ from dnslb.server.counters import Counters
 from dnslb.server.sockets import WorkerSockets
 
 _ACKNOWLEDGE_SECONDS = 5.0
+_ACKNOWLEDGE_WHOLE_SECONDS = 60.0
+"""A whole snapshot of a hundred thousand names takes a second, and many on a busy machine."""
+_HOPELESS_PAUSE = 1.5
+"""Who is to be started again so late has died a few times as soon as it started."""
 _STOP_SECONDS = 5.0
 _CALM_SECONDS = 1.0
 _TICK_SECONDS = 1.0
@@ -48,6 +52,11 @@ class _Worker:
     started_at: float = 0.0
     pause: float = 0.0
     acknowledges: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with each word of it, and with its end."""
+
+    def is_hopeless(self) -> bool:
+        """Say whether its process dies again and again before it answers."""
+        return not self.acknowledged and self.pause >= _HOPELESS_PAUSE
 
 
 class Supervisor:
@@ -71,7 +80,7 @@ class Supervisor:
         self._encoded = channel.encode(snapshot)
         self._tending = [asyncio.create_task(self._tend(worker)) for worker in self._workers]
         self._tending.append(asyncio.create_task(self._watch()))
-        await self._wait_for(snapshot.generation)
+        await self._wait_for(snapshot)
         self._encoded = b""
 
     async def distribute(self, message: Snapshot | Change) -> None:
@@ -89,27 +98,32 @@ class Supervisor:
         for worker in self._workers:
             if worker.writer is not None:
                 worker.writer.write(octets)
-        await self._wait_for(message.generation)
+        await self._wait_for(message)
 
-    async def _wait_for(self, generation: int) -> None:
-        """Wait for all workers, but not for ever: one that hangs must not stop the others' next change."""
+    async def _wait_for(self, message: Snapshot | Change) -> None:
+        """Wait for all workers, but not for ever: one that hangs must not stop the others' next change.
+
+        For a whole snapshot it is not waited for one that does not even start.
+        """
+        whole = isinstance(message, Snapshot)
+        seconds = _ACKNOWLEDGE_WHOLE_SECONDS if whole else _ACKNOWLEDGE_SECONDS
         try:
-            async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
+            async with asyncio.timeout(seconds):
                 for worker in self._workers:
-                    while worker.acknowledged < generation:
+                    while worker.acknowledged < message.generation and not (whole and worker.is_hopeless()):
                         worker.acknowledges.clear()
                         await worker.acknowledges.wait()
         except TimeoutError:
-            self._kill_hanging(generation)
+            self._kill_hanging(message.generation, seconds)
 
-    def _kill_hanging(self, generation: int) -> None:
+    def _kill_hanging(self, generation: int, seconds: float) -> None:
         """End the workers that answered once and take no change any more: their replacements begin with it.
 
         One that has not answered yet is still taking its first, whole snapshot, and may be slow on a busy machine.
         """
         for worker in self._workers:
             if 0 < worker.acknowledged < generation:
-                _kill(worker, f"took no change for {_ACKNOWLEDGE_SECONDS:g} s and was killed")
+                _kill(worker, f"took no change for {seconds:g} s and was killed")
 
     async def _watch(self) -> None:
         """Count for how long each worker has been silent, and kill one that stands still.
@@ -156,6 +170,7 @@ class Supervisor:
             # At once after a calm life; slower and slower if it dies as soon as it starts.
             calm = worker.acknowledged > 0 and asyncio.get_running_loop().time() - worker.started_at > _CALM_SECONDS
             worker.pause = 0.0 if calm else min(max(2 * worker.pause, 0.1), _LONGEST_PAUSE)
+            worker.acknowledges.set()
             self._on_death(Death(pid, how, worker.pause))
             await asyncio.sleep(worker.pause)
 

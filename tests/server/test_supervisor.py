@@ -225,6 +225,25 @@ async def test_a_worker_that_hangs_is_replaced(stage: Stage, monkeypatch: pytest
     await until(lambda: stage.generations() == [2, 2], "the replacement begins with the change")
 
 
+async def test_a_whole_snapshot_may_take_longer_than_a_change(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is killed, or given up, for a large table or a busy machine: neither at the start nor with a reload."""
+    monkeypatch.setattr(supervisor, "_ACKNOWLEDGE_SECONDS", 0.0)
+    await stage.supervisor.start(snapshot(1))
+    assert stage.generations() == [1, 1]
+    await stage.supervisor.distribute(snapshot(2))
+    assert stage.generations() == [2, 2]
+    assert stage.deaths == []
+
+
+async def test_a_start_does_not_wait_for_workers_that_die_of_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who starts the daemon is told soon that nothing answers."""
+    monkeypatch.setattr(supervisor, "_ACKNOWLEDGE_WHOLE_SECONDS", 1e6)
+    monkeypatch.setattr(supervisor, "_HOPELESS_PAUSE", 0.2)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    await stage.supervisor.start(snapshot(1))
+    assert stage.generations() == [0, 0]
+
+
 async def test_a_worker_that_stands_still_is_replaced_though_nothing_changes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
