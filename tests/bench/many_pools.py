@@ -42,7 +42,7 @@ def main() -> None:
 
 def _measure_inside(stage: Stage, name: str, *, with_mx: bool) -> None:
     path = pools_config.write(stage.directory("inside"), with_mx=with_mx)
-    runs = [_inside(path, flips=0) for _ in range(COMPILATIONS - 1)] + [_inside(path, flips=FLIPS)]
+    runs = [inside(path, flips=0) for _ in range(COMPILATIONS - 1)] + [inside(path, flips=FLIPS)]
     say(f"CPU seconds in {COMPILATIONS} fresh processes, medians (least to greatest):")
     steps = {
         "load": "read and check the configuration",
@@ -58,7 +58,8 @@ def _measure_inside(stage: Stage, name: str, *, with_mx: bool) -> None:
     figure(f"a flip in every worker, slowest, {name}", max(flips), FLIP_LIMIT, "ms")
 
 
-def _inside(path: Path, *, flips: int) -> Any:  # noqa: ANN401 - JSON
+def inside(path: Path, *, flips: int) -> Any:  # noqa: ANN401 - JSON
+    """Return what pools_inside.py has measured in a fresh process, with so many flips."""
     command = [sys.executable, "-m", "tests.bench.pools_inside", str(path), str(flips)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
     return json.loads(done.stdout)
@@ -72,10 +73,10 @@ def _measure_daemon(stage: Stage, name: str, *, with_mx: bool) -> None:
     started = time.monotonic()
     daemon = start_daemon(stage, path)
     say(f"A real `dnslb run` (first round of probes included) was ready after {time.monotonic() - started:.1f} s")
-    until(lambda: _is_calm(daemon.pid), "the controller is calm", seconds=60)
+    until(lambda: is_calm(daemon.pid), "the controller is calm", seconds=60)
     say(f"and had done all that the start brings after {time.monotonic() - started:.1f} s.")
     before = _memory(daemon)
-    took = [_drain_or_ready(path, number) for number in range(FLIPS)]
+    took = [drain_or_ready(path, number) for number in range(FLIPS)]
     say(f"`dnslb drain` or `ready` over the control socket, stored and published, ms: {spread(took)}")
     _scrape(http)
     after = _memory(daemon)
@@ -85,14 +86,14 @@ def _measure_daemon(stage: Stage, name: str, *, with_mx: bool) -> None:
     figure(f"memory of a worker (RSS), {name}", worker, WORKER_LIMIT, "MB")
 
 
-def _is_calm(pid: int) -> bool:
+def is_calm(pid: int) -> bool:
     """Say whether a process does next to nothing for half a second."""
     before = machine.cpu(pid)
     time.sleep(0.5)
     return (machine.cpu(pid) - before).total < _CALM_SECONDS
 
 
-def _drain_or_ready(config: Path, number: int) -> float:
+def drain_or_ready(config: Path, number: int) -> float:
     """Take a member out, or put the one before back in; return the milliseconds until the daemon has confirmed it."""
     member, state = f"m{number // 2}-0", ("drain", "ready")[number % 2]
     started = time.monotonic()

@@ -1,8 +1,9 @@
-"""A configuration of 1,000 pools of 8 members, each with a service or two."""
+"""A configuration of 1,000 pools of 8 members, each with a service or more, and of static records beside them."""
 
 from __future__ import annotations
 
 import random
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from tests.bench.parts import write_config
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 POOLS = 1000
 MEMBERS = 8
 WORKERS = 2
+_FIRST_STATIC = ip_address("10.0.0.1")
 
 _SERVER = """
 [server]
@@ -30,7 +32,7 @@ interval = "10m"
 """
 _ADDRESS = """
 [[service]]
-name = "relay{number}.lb.example.org"
+name = "relay{number}{more}.lb.example.org"
 type = "address"
 pool = "p{number}"
 records = 2
@@ -43,17 +45,33 @@ pool = "p{number}"
 """
 
 
-def write(directory: Path, *, port: int = 5300, http: int = 8053, members: int = 25, with_mx: bool) -> Path:
-    """Write the configuration and its zone; return the configuration's path."""
+def write(  # noqa: PLR0913 - ports by keyword, and what is how many
+    directory: Path,
+    *,
+    port: int = 5300,
+    http: int = 8053,
+    members: int = 25,
+    with_mx: bool = False,
+    more_services: int = 0,
+    static: int = 0,
+) -> Path:
+    """Write the configuration and its zone; return the configuration's path.
+
+    There are `more_services` for each pool, and `static` records of names of their own.
+    """
     weights = random.Random(1)  # noqa: S311 - the same weights in each run, different ones in each pool
     text = [_SERVER.format(port=port, http=http, members=members, workers=WORKERS)]
     for number in range(POOLS):
         text.append(f'[pool.p{number}]\nprobe = "tcp"\n')
         text += [_member(number, place, weights.randint(1, 100)) for place in range(MEMBERS)]
-        text.append(_ADDRESS.format(number=number))
+        text.append(_ADDRESS.format(number=number, more=""))
+        text += [_ADDRESS.format(number=number, more=f"-{more}") for more in range(more_services)]
         if with_mx:
             text.append(_MX.format(number=number))
-    return write_config(directory, "".join(text))
+    config = write_config(directory, "".join(text))
+    with (directory / "zone").open("a") as zone:
+        zone.writelines(f"host{number} A {_FIRST_STATIC + number}\n" for number in range(static))
+    return config
 
 
 def _member(pool: int, place: int, weight: int) -> str:
