@@ -161,6 +161,7 @@ def remains_json(left: Remains) -> dict[str, Any]:
         "percent": round(left.percent, 2),
         "min_healthy": left.least,
         "out": dict(left.out),
+        "come_back": list(left.back),
         "enough": left.enough,
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from dnslb.pool.admin import AdminState
 from dnslb.pool.health import State
@@ -19,8 +20,8 @@ class Remains:
     `members` of the `of` that are configured are ready and healthy, with `weight` of the `total` weight, in which that
     of drained members counts too. `healthy` is that weight as the selection counts it: a group as a whole or not at
     all. `out` says of the others, but for the member itself, why they are not among them. `anybody` says whether a
-    ready member that works is left, though it may be busy or unprobed; `stays`, whether the member stays in the answers
-    all the same. The pool panics below the fraction `least`.
+    ready member that works is left, though it may be busy or unprobed; `answers` names who is in the answers then, and
+    `back` those of them who were not before. The pool panics below the fraction `least`.
     """
 
     member: str
@@ -33,7 +34,8 @@ class Remains:
     out: Mapping[str, str]
     panic: bool
     anybody: bool
-    stays: bool
+    answers: Sequence[str]
+    back: Sequence[str]
 
     @property
     def enough(self) -> bool:
@@ -57,6 +59,8 @@ def remains(
     others = [c for c in after if c.member.name != leaver]
     out = {c.member.name: why for c in others if (why := _why_out(pool, c))}
     selection = select(pool, after, last_good)
+    before = {choice.member.name for choice in select(pool, candidates, last_good).published}
+    answers = [choice.member.name for choice in selection.published]
     return Remains(
         member=leaver,
         members=len(others) - len(out),
@@ -68,7 +72,8 @@ def remains(
         out=out,
         panic=selection.panic,
         anybody=any(c.rung <= Rung.UNPROBED and c.full_weight(pool.policy) for c in others),
-        stays=leaver in {choice.member.name for choice in selection.published},
+        answers=answers,
+        back=[name for name in answers if name not in before],
     )
 
 
@@ -87,7 +92,10 @@ def remains_during(
     # Members leave only when a window begins, so after one of these moments least is left.
     begins = [other.begin for other in by_name.values() if window.begin < other.begin and window.covers(other.begin)]
     found = [
-        remains(pool, _at(candidates, by_name, moment), last_good, window.member, AdminState.DRAIN)
+        _with_plans(
+            remains(pool, _at(candidates, by_name, moment), last_good, window.member, AdminState.DRAIN),
+            [by_name[c.member.name] for c in candidates if _is_to_leave(c, by_name, moment)],
+        )
         for moment in (window.begin, *begins)
     ]
     return min(found, key=lambda each: (each.enough, each.weight, each.members))
@@ -111,9 +119,50 @@ def warning(left: Remains) -> str:
         return ""
     numbers = in_words(left)
     if left.anybody:
-        return f"too little is left without {left.member}, and the pool panics: {numbers}"
-    stays = "it stays in the answers, since nothing better is left" if left.stays else "no other takes mail"
-    return f"{left.member} is the last member: {stays}; without it there are {numbers}"
+        back = _back(left, "; ", " into the answers")
+        return f"too little is left without {left.member}, and the pool panics{back}: {numbers}"
+    return f"no ready member that works is left: {_answers(left)}; without {left.member} there are {numbers}"
+
+
+def _answers(left: Remains) -> str:
+    """Return who is in the answers where nobody is left who should be."""
+    if not left.answers:
+        return "nobody is in the answers, and queries get SERVFAIL"
+    if left.member in left.answers:
+        return f"{left.member} stays in the answers{_back(left, ', and ')}"
+    return f"the answers have {', '.join(left.answers)}{_back(left, '; ')}"
+
+
+def _back(left: Remains, link: str, where: str = "") -> str:
+    """Return who comes back into the answers: somebody may have been told that it is safe to stop them."""
+    if not left.back:
+        return ""
+    come, those = ("comes", "it") if len(left.back) == 1 else ("come", "them")
+    return f"{link}{', '.join(left.back)} {come} back{where} (do not stop {those})"
+
+
+def _is_to_leave(candidate: Candidate, windows: Mapping[str, Window], moment: float) -> bool:
+    """Whether a member that is ready now will be drained by its window at Unix time `moment`."""
+    window = windows.get(candidate.member.name)
+    return candidate.admin.state is AdminState.READY and window is not None and window.covers(moment)
+
+
+def _with_plans(left: Remains, windows: Iterable[Window]) -> Remains:
+    """Return the same, with the windows of those who are not drained yet in the place of a state."""
+    planned = {window.member: _planned(window) for window in windows}
+    drained = _WORDS[AdminState.DRAIN]
+    return replace(
+        left, out={name: planned.get(name, why) if why == drained else why for name, why in left.out.items()}
+    )
+
+
+def _planned(window: Window) -> str:
+    begin = datetime.fromtimestamp(window.begin, UTC).astimezone()
+    if window.end is None:
+        return f"in its window then (from {begin:%Y-%m-%d %H:%M %Z} on)"
+    end = datetime.fromtimestamp(window.end, UTC).astimezone()
+    day = "" if end.date() == begin.date() else "%Y-%m-%d "
+    return f"in its window then ({begin:%Y-%m-%d %H:%M} to {end:{day}%H:%M %Z})"
 
 
 def _at(candidates: Iterable[Candidate], windows: Mapping[str, Window], moment: float) -> list[Candidate]:

@@ -351,7 +351,7 @@ def _all_down(pool: Pool, best: tuple[Candidate, ...], last_good: frozenset[str]
     if pool.all_down is AllDown.LAST_GOOD:
         kept = _good_last(tuple(c for c in best if c.rung is not Rung.MAINTENANCE), last_good)
         if kept:
-            return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="it was not good last")
+            return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="others were good last")
     return _Pick(best, panic=True)
 
 

@@ -373,7 +373,7 @@ def test_reason_of_a_member_that_was_not_good_last() -> None:
     """With last-good the members left out are told from those that were good."""
     members = [candidate(name, State.DOWN, verdict=Verdict.REFUSED) for name in "ab"]
     found = _selected(members, "b", of=pool(all_down=AllDown.LAST_GOOD))
-    assert found.reasons["a"] == "not published: down (refused), it was not good last"
+    assert found.reasons["a"] == "not published: down (refused), others were good last"
 
 
 # Portions of weight
