@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from dnslb import __version__
 from dnslb.cli.output import emit_json
 from dnslb.control.client import TIMEOUT, DaemonUnreachable, call
 from dnslb.control.protocol import Code, Refused
@@ -112,7 +113,8 @@ def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
     def with_daemon(*args: object, config: Path | None, control: Path | None, as_json: bool, **kwargs: object) -> None:
         with errors_shown(as_json=as_json):
             daemon = Daemon(control or control_of(find_config(config)))
-            command(*args, daemon=daemon, as_json=as_json, **kwargs)
+            with reading_answers_of(daemon):
+                command(*args, daemon=daemon, as_json=as_json, **kwargs)
 
     return with_daemon
 
@@ -126,6 +128,21 @@ def errors_shown(*, as_json: bool) -> Iterator[None]:
         if as_json:
             emit_json({"error": error.message, **error.details})
         raise
+
+
+@contextmanager
+def reading_answers_of(daemon: Daemon) -> Iterator[None]:
+    """Raise Failed where an answer lacks what this command looks for: after an upgrade the old daemon still runs."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        running = daemon.ask("version")
+        version = running.get("version", "unknown") if isinstance(running, dict) else "unknown"
+        raise Failed(
+            f"the daemon at {daemon.socket} answers otherwise than this command expects ({type(error).__name__}:"
+            f" {error}): the daemon is dnslb {version}, and the command is dnslb {__version__}; restart the daemon to"
+            " have both of one version, and if they are, please report this; what was asked for may have been done"
+        ) from error
 
 
 def find_config(explicit: Path | None) -> Path:

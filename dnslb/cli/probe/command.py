@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,16 @@ from typing import Any
 import click
 
 from dnslb.cli import member
-from dnslb.cli.options import Daemon, config_option, control_of, control_option, errors_shown, find_config, json_option
+from dnslb.cli.options import (
+    Daemon,
+    config_option,
+    control_of,
+    control_option,
+    errors_shown,
+    find_config,
+    json_option,
+    reading_answers_of,
+)
 from dnslb.cli.output import emit, emit_json
 from dnslb.cli.probe.place import Place
 from dnslb.cli.probe.text import text_of
@@ -135,9 +145,14 @@ def probe(
             seen = _seen(target, wishes, config, control)
     except (KeyboardInterrupt, click.Abort):
         raise click.exceptions.Exit(_INTERRUPTED) from None
-    emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
-    if not seen["up"]:
-        raise click.exceptions.Exit(1)
+    with nullcontext() if isinstance(target, Place) else reading_answers_of(_daemon(config, control)):
+        emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
+        if not seen["up"]:
+            raise click.exceptions.Exit(1)
+
+
+def _daemon(config: Path | None, control: Path | None) -> Daemon:
+    return Daemon(control or control_of(find_config(config)))
 
 
 def _trusted(target: member.Target | Place, wishes: Wishes) -> str:
@@ -154,9 +169,8 @@ def _seen(target: member.Target | Place, wishes: Wishes, config: Path | None, co
         raise click.UsageError(
             f"{wishes.said[0]} is for a HOST: {target} is probed as its [probe] in the configuration says"
         )
-    daemon = Daemon(control or control_of(find_config(config)))
     with waiting(str(target)):
-        answer: dict[str, Any] = daemon.ask(
+        answer: dict[str, Any] = _daemon(config, control).ask(
             "probe", {"pool": target.pool, "member": target.member}, timeout=_DAEMON_TIMEOUT
         )
     return answer
