@@ -42,6 +42,11 @@ TYPES = (
     *("RRSIG", "NSEC", "DNSKEY", "TLSA", "SMIMEA", "OPENPGPKEY", "SVCB", "HTTPS", "URI", "CAA", "PTR", "TYPE65280"),
     *("ANY", "MAILB", "TYPE0"),
 )
+RARE = (
+    *("AFSDB", "APL", "CDNSKEY", "CDS", "CERT", "CSYNC", "DHCID", "DNSKEY", "EUI48", "EUI64", "IPSECKEY", "KX"),
+    *("L32", "L64", "LP", "NID", "RT", "TYPE65281"),
+)
+"""Types that are asked for where they are. Knot 3.2 reads no ISDN, PX and X25."""
 MORE = ("nothing.", "*.nothing.", "x.y.nothing.", "WwW.", "*.*.wild.", "x.y.wild.", "X.y.old.", f"{'x' * 63}.long.")
 ELSEWHERE = ("test.", "example.net.", "xlb.test.", ".")
 WAYS: dict[str, tuple[int, int, bool]] = {
@@ -100,8 +105,23 @@ def facts(wire: bytes) -> Facts:
     """Return what an answer says."""
     flags = int.from_bytes(wire[2:4], "big")
     rcode, text = dns.rcode.to_text(dns.rcode.Rcode(flags & 0xF)), dns.flags.to_text(flags)
-    found = _sections(wire[4:])._replace(rcode=rcode, flags=text)
-    return Facts(rcode, text, edns=found.edns) if flags & dns.flags.TC else found
+    tail, edns = _without_opt(wire[4:])
+    found = _sections(tail)
+    if flags & dns.flags.TC:
+        return Facts(rcode, text, edns=edns or found.edns)
+    return found._replace(rcode=rcode, flags=text, edns=edns or found.edns)
+
+
+def _without_opt(tail: bytes) -> tuple[bytes, str]:
+    """Take away an OPT record without options, which all put last: what is left is the same in most ways to ask."""
+    number = int.from_bytes(tail[6:8], "big")
+    if not number or tail[-11:-8] != b"\0\0\x29" or tail[-2:] != b"\0\0":
+        return tail, ""
+    return tail[:6] + pack("!H", number - 1) + tail[8:-11], _edns(int.from_bytes(tail[-6:-2], "big"))
+
+
+def _edns(extended_flags: int) -> str:
+    return f"extended flags {extended_flags:08x}"
 
 
 @lru_cache(maxsize=100_000)
@@ -109,7 +129,7 @@ def _sections(tail: bytes) -> Facts:
     message = dns.message.from_wire(b"\0\0\x80\0" + tail, one_rr_per_rrset=True)
     answer, authority, additional = (_records(part) for part in (message.answer, message.authority, message.additional))
     referral = any(rtype == "NS" for _, _, rtype, _ in authority)
-    edns = f"version {message.edns} {dns.flags.edns_to_text(message.ednsflags)}" if message.edns >= 0 else "none"
+    edns = _edns(message.ednsflags) if message.edns >= 0 else "none"
     return Facts("", "", answer, authority, additional if referral else frozenset(), edns)
 
 
@@ -224,7 +244,9 @@ def test_all_answer_alike(stage: Stage) -> None:
     zone = stage.path / "zone"
     zone.write_text(ZONE.read_text() + LARGE)
     ports = {**authorities.start(stage, zone), "dnslb": _start(stage, zone)}
-    questions = [Question(name, rtype, way) for way in WAYS for name in names(zone.read_text()) for rtype in TYPES]
+    asked = [(name, rtype) for name in names(zone.read_text()) for rtype in TYPES]
+    asked += [("rare.lb.test.", rtype) for rtype in RARE]
+    questions = [Question(*what, way) for way in WAYS for what in asked]
     authorities.wait_for(ports, Question("lb.test.", "SOA", "plain").octets())
     found = {name: _asked(port, questions) for name, port in ports.items()}
 
