@@ -18,11 +18,12 @@ from dnslb.cli.member import (
     target_argument,
     warn,
 )
-from dnslb.cli.moment import WhenType, full
+from dnslb.cli.moment import DAYS, WhenType, full
 from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
 from dnslb.cli.output import emit, emit_json, plain, remaining
 from dnslb.cli.window import span as span_words
 from dnslb.cli.window import words as window_words
+from dnslb.control.protocol import MAX_SPAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def drain(  # noqa: PLR0913 -- one for each option
         raise click.UsageError("--timeout is for --wait: without it this command does not wait")
     if seconds == 0:
         raise click.UsageError("--for is how long the drain lasts: more than 0s")
+    if seconds is not None and seconds > MAX_SPAN:
+        raise click.UsageError(f"--for is at most {DAYS}d: without it the drain lasts until you say `dnslb ready`")
     if force and at is None and seconds is None:
         raise click.UsageError("--force is for --at and --for: without them a drain is never refused")
     plan = _Plan(at, seconds, force)

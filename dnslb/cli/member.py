@@ -10,6 +10,7 @@ from dnslb.cli.countdown import words as countdown_words
 from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
 from dnslb.cli.window import span, words
+from dnslb.control.protocol import MAX_REASON
 
 _MAX_WEIGHT = 65_535
 
@@ -53,8 +54,23 @@ class _WeightType(click.ParamType[int | None]):
         return int(str(value))
 
 
+class _ReasonType(click.ParamType[str]):
+    """A reason that others can read in one line."""
+
+    name = "TEXT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the reason; fail with what it may be."""
+        text = str(value)
+        if len(text) > MAX_REASON or not text.isprintable():
+            self.fail(f"write one line of at most {MAX_REASON} characters, all of them printable", param, ctx)
+        return text
+
+
 target_argument = click.argument("target", type=TargetType(), metavar="POOL/MEMBER")
-reason_option = click.option("--reason", default="", metavar="TEXT", help="Why: others see it in `dnslb events`.")
+reason_option = click.option(
+    "--reason", type=_ReasonType(), default="", metavar="TEXT", help="Why: others see it in `dnslb events`."
+)
 
 
 def _changes_member(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,15 +7,18 @@ import click
 
 from dnslb.cli.options import seconds_of
 from dnslb.cli.output import duration
+from dnslb.control.protocol import MAX_SPAN
 
 _AHEAD = re.compile(r"(?:in\s+|\+)(\S+)")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
-_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)\s*(Z|[+-]\d{2}:?\d{2})?", re.IGNORECASE)
+_ZONE = r"\s*(Z|[+-]\d{2}:?\d{2})?"
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?" + _ZONE, re.IGNORECASE)
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)" + _ZONE, re.IGNORECASE)
+DAYS = MAX_SPAN // 86_400
 _FORMS = '22:00, "2026-11-22 22:00", 2026-11-22T22:00Z or "in 30m"'
 
 
 class WhenType(click.ParamType[datetime]):
-    """A point of time that is not over yet."""
+    """A point of time that is not over yet, and not more than a year ahead."""
 
     name = "WHEN"
 
@@ -30,6 +33,8 @@ class WhenType(click.ParamType[datetime]):
             self.fail(f"{value!r} is no time: {error}", param, ctx)
         if found < now:
             self.fail(f"{value!r} is in the past: {full(found)}, and it is {full(now)} now", param, ctx)
+        if found - now > timedelta(seconds=MAX_SPAN):
+            self.fail(f"{value!r} is {full(found)}: a drain can be planned for the next {DAYS} days", param, ctx)
         return found
 
 
@@ -42,12 +47,13 @@ def moment(text: str, now: datetime) -> datetime:
     if ahead := _AHEAD.fullmatch(text):
         return now + timedelta(seconds=_span(ahead[1]))
     if clock := _CLOCK.fullmatch(text):
-        hour, minute, second = (int(part or 0) for part in clock.groups())
-        return _next(time(hour, minute, second), now)
+        hour, minute, second = (int(part or 0) for part in clock.groups()[:3])
+        offset = time.fromisoformat(f"00:00{clock[4].upper()}").tzinfo if clock[4] else None
+        return _next(time(hour, minute, second, tzinfo=offset), now)
     if date := _DATE.fullmatch(text):
         day, clock_time, zone = date.groups()
         found = datetime.fromisoformat(f"{day}T{clock_time}{(zone or '').upper()}")
-        return found if found.tzinfo is not None else _local(found)
+        return _placed(found)
     raise ValueError(f"write {_FORMS}")
 
 
@@ -86,9 +92,13 @@ def _span(text: str) -> float:
 
 
 def _next(clock: time, now: datetime) -> datetime:
-    today = datetime.combine(now.astimezone().date(), clock)
-    found = _local(today)
-    return found if found > now else _local(today + timedelta(days=1))
+    today = datetime.combine(now.astimezone(clock.tzinfo).date(), clock)
+    found = _placed(today)
+    return found if found > now else _placed(today + timedelta(days=1))
+
+
+def _placed(found: datetime) -> datetime:
+    return found if found.tzinfo is not None else _local(found)
 
 
 def _local(naive: datetime) -> datetime:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dnslb.answer.senders import Client, client_of
-from dnslb.control.protocol import Code, Refused, Request, is_integer
+from dnslb.control.protocol import MAX_REASON, MAX_SPAN, Code, Refused, Request, is_integer
 from dnslb.pool.admin import AdminState
 from dnslb.pool.planned import Planned, Step
 from dnslb.pool.window import Span
@@ -15,11 +15,8 @@ from dnslb.wire import name as domain
 from dnslb.wire import rdata
 
 MAX_NAME = 255
-MAX_REASON = 500
 MAX_WEIGHT = 65_535
 MAX_TIER = 65_535
-MAX_SPAN = 366 * 86_400
-"""Seconds that a window may last, and that it may lie ahead: what is further away is a slip of the pen."""
 MAX_CHANGES = 1_000
 MAX_EVENTS = 1_000
 EVENTS = 100

@@ -12,6 +12,10 @@ MAX_LINE = 65_536
 MAX_ID = 64
 MAX_PATH = 107
 """Octets of a Unix socket's path (sun_path of 108 less the final zero, unix(7))."""
+MAX_REASON = 500
+"""Characters of the reason that somebody gives."""
+MAX_SPAN = 366 * 86_400
+"""Seconds that a window may last, and that it may lie ahead: what is further away is a slip of the pen."""
 
 _FIELDS = frozenset({"v", "id", "verb", "args"})
 

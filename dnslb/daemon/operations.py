@@ -11,8 +11,8 @@ from dnslb import __version__
 from dnslb.answer.senders import Client
 from dnslb.answer.service import steps_of
 from dnslb.config import ConfigError
-from dnslb.control.commands import MAX_SPAN, no_such_member, no_such_pool
-from dnslb.control.protocol import Code, Refused
+from dnslb.control.commands import no_such_member, no_such_pool
+from dnslb.control.protocol import MAX_SPAN, Code, Refused
 from dnslb.daemon import report, windows
 from dnslb.daemon.explanation import Question, explanation_json, find
 from dnslb.daemon.planning import plan_json

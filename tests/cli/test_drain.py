@@ -130,6 +130,8 @@ def test_a_program_is_told_what_a_refused_window_would_leave(dnslb: "Dnslb", dae
         (("--at", "2026-01-01 00:00"), "is in the past: 2026-01-01 00:00:00"),
         (("--at", "yesterday"), "'yesterday' is no time: write 22:00,"),
         (("--at", "2026-01-01T00:00:61Z"), "is no time: "),
+        (("--at", "in 400d"), "a drain can be planned for the next 366 days"),
+        (("--for", "9999d"), "--for is at most 366d: without it the drain lasts until"),
         (("--for", "0s"), "--for is how long the drain lasts: more than 0s"),
         (("--for", "long"), "'long' is no time span"),
         (("--for", "1h 30m"), "is no time span"),

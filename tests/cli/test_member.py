@@ -162,8 +162,9 @@ def test_what_is_no_weight_is_a_usage_error(dnslb: "Dnslb", word: str) -> None:
 
 
 def test_a_reason_that_could_steer_a_terminal_is_refused(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
-    """Others would see it in theirs."""
-    result = dnslb("drain", "inbound/mx1", "--reason", "\x1b[2J")
-    assert result.exit_code == 1
-    assert "expected printable text" in result.stderr
+    """Others would see it in theirs; more than one line, or a page, is refused likewise."""
+    for reason in ("\x1b[2J", "two\nlines", 501 * "x"):
+        result = dnslb("drain", "inbound/mx1", "--reason", reason)
+        assert result.exit_code == 2
+        assert "'--reason': write one line of at most 500 characters" in result.stderr
     assert daemon.operator.asked == []
