@@ -25,6 +25,10 @@ www A 192.0.2.1
 alias CNAME www
 far CNAME host.child
 *.wild TXT "any"
+towild CNAME x.wild
+old DNAME new
+a.new CNAME www
+*.any.new TXT "behind"
 deep.below A 192.0.2.2
 child NS ns.child
 ns.child A {child}
@@ -70,7 +74,7 @@ def serve_child(stage: Stage, address: str, port: int) -> None:
 def test_resolvers_see_the_zone_as_it_is_written(
     stage: Stage, members: Members, start_resolver: Callable[[Stage, int], Resolver]
 ) -> None:
-    """Names, absent names and types, wildcards, aliases, large sets and a delegation resolve as RFC 1034 has it."""
+    """Names, absent ones and types, wildcards, aliases, a DNAME, large sets and a delegation resolve as RFC 1034 has it."""
     child = free_address(53)
     daemon = Daemon(stage, members, zone=ZONE.format(child=child))
     serve_child(stage, child, daemon.port)
@@ -84,6 +88,11 @@ def test_resolvers_see_the_zone_as_it_is_written(
     assert found("www.lb.test", "A") == ["192.0.2.1"]
     assert found("alias.lb.test", "A") == ["192.0.2.1"]
     assert found("a.b.wild.lb.test", "TXT") == ['"any"']
+    assert found("towild.lb.test", "TXT") == ['"any"']
+    assert found("a.old.lb.test", "A") == ["192.0.2.1"]
+    assert found("x.any.old.lb.test", "TXT") == ['"behind"']
+    assert found("old.lb.test", "DNAME") == ["new.lb.test."]
+    assert resolver.ask("nothing.old.lb.test", "A").rcode() == dns.rcode.NXDOMAIN
     assert found("www.lb.test", "AAAA") == []
     assert found("below.lb.test", "A") == []
     assert resolver.ask("nothing.lb.test", "A").rcode() == dns.rcode.NXDOMAIN
