@@ -74,7 +74,7 @@ def serve_child(stage: Stage, address: str, port: int) -> None:
 def test_resolvers_see_the_zone_as_it_is_written(
     stage: Stage, members: Members, start_resolver: Callable[[Stage, int], Resolver]
 ) -> None:
-    """Names, absent ones and types, wildcards, aliases, a DNAME, large sets and a delegation resolve as RFC 1034 has it."""
+    """Names, absent ones and types, wildcards, aliases, a DNAME, large sets, a delegation: as RFC 1034 has it."""
     child = free_address(53)
     daemon = Daemon(stage, members, zone=ZONE.format(child=child))
     serve_child(stage, child, daemon.port)
