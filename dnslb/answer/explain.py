@@ -80,8 +80,15 @@ def explain(world: World, pools: Pools, qname: bytes, rtype: int | None, client:
         _why(world, qname, owner, shown, service),
         _apex_above(world, qname),
         service,
-        tuple(sorted(_types_at(world, owner) - set(rtypes))),
+        tuple(
+            each for each in sorted(_types_at(world, owner) - set(rtypes)) if _has(_ask(snapshot, qname, each, client))
+        ),
     )
+
+
+def _has(shown: Shown) -> bool:
+    """Whether there is anything to see of a type: a service owns both families of addresses, and may have one."""
+    return bool(shown.sections.answer) or shown.rcode is not Rcode.NOERROR
 
 
 # The answer

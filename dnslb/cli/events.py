@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dnslb.cli.options import Daemon, SpanType, Unreachable, talks_to_daemon
+from dnslb.cli.options import Daemon, SpanType, Unreachable, failure, talks_to_daemon
 from dnslb.cli.output import emit, emit_json, local_time, plain
 
 _MOST = 1_000
@@ -33,11 +33,12 @@ def events(  # noqa: PLR0913 -- one for each option
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
     wanted = {"pool": pool, "since": None if since is None else time.time() - since}
     found = daemon.ask("events", wanted | {"limit": limit or (50 if since is None else _MOST)})
+    if not found:
+        _check_pool(daemon, pool)
     if as_json and not follow:
         emit_json(found)
         return
     if not found and not follow:
-        # A silence could also be a misspelled name.
         click.echo(_nothing(pool, since), err=True)
     try:
         for event in _followed(daemon, wanted, found) if follow else found:
@@ -61,6 +62,16 @@ def _followed(daemon: Daemon, wanted: dict[str, Any], found: list[dict[str, Any]
             if not away:
                 click.echo(f"{error.message} (still trying)", err=True)
             found, away = [], True
+
+
+def _check_pool(daemon: Daemon, pool: str | None) -> None:
+    """Fail if there is no such pool: it is without events for ever."""
+    pools = daemon.ask("status")["pools"] if pool is not None else {}
+    if pool is None or pool in pools:
+        return
+    from dnslb.control.commands import no_such_pool  # noqa: PLC0415 -- only after a mistake
+
+    raise failure(no_such_pool(pool, pools))
 
 
 def _nothing(pool: str | None, since: float | None) -> str:

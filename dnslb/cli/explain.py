@@ -132,8 +132,8 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
     if found["close"]:
         yield f"Did you mean {' or '.join(map(plain, found['close']))}?"
     if found["other_types"]:
-        others = ", ".join(map(plain, found["other_types"]))
-        yield f"The name also has {others}: see dnslb explain {plain(found['name'])} TYPE."
+        name, others = plain(found["name"]), list(map(plain, found["other_types"]))
+        yield f"The name also has {', '.join(others)}: see `dnslb explain {name} {others[0]}`."
 
 
 def _ttl(found: dict[str, Any]) -> str:

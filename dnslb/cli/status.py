@@ -213,7 +213,8 @@ def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:
     lines = table(_ONE_POOL, (_full_member(*item) for item in facts["members"].items())).splitlines()
-    reasons = ["\n    ".join([_why(member), *_notes(member)]) for member in facts["members"].values()]
+    best = min((member["tier"] for member in facts["members"].values() if member["share"]), default=None)
+    reasons = ["\n    ".join([_why(member, best), *_notes(member)]) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
     foot = [f"\n{shares_note(of, facts['policy'])}" for of in _shares_of(facts)]
@@ -233,9 +234,11 @@ def _full_member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
     return (name, *words, weight, *shares, facts["tier"], age(facts["since"]), " ".join(facts["addresses"]))
 
 
-def _why(facts: dict[str, Any]) -> str:
-    """Return why a member is published or not, and what its last probe said."""
+def _why(facts: dict[str, Any], best: int | None) -> str:
+    """Return why a member is published or not, and what its last probe said; `best` is the tier that gets the mail."""
     where = "published" if facts["published"] else "not published"
+    if facts["published"] and not facts["share"] and best is not None and facts["tier"] > best:
+        where += f", with no share while tier {best} is there"
     because = cause(facts)
     return f"{where}: {because}" if because else where
 

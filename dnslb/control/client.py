@@ -12,6 +12,8 @@ from dnslb.control.protocol import MAX_PATH, Code, Refused, Request, encode_requ
 
 TIMEOUT = 10.0
 _PIECE = 65_536
+_CHANGING = {"admin", "window", "weight", "reload"}
+"""The verbs that change something."""
 
 
 class DaemonUnreachable(Exception):  # noqa: N818 -- the name says it
@@ -32,8 +34,9 @@ def call(path: Path, verb: str, args: Mapping[str, Any] | None = None, timeout: 
             connection.sendall(encode_request(Request(verb, args or {})))
             line = _line(connection, deadline)
         except TimeoutError:
+            later = "what you asked for may still happen, see `dnslb events`; " if verb in _CHANGING else ""
             raise DaemonUnreachable(
-                f"the daemon at {path} did not answer within {timeout:g} s; its log may say why"
+                f"the daemon at {path} did not answer within {timeout:g} s; {later}its log may say why"
             ) from None
         except OSError as error:
             raise DaemonUnreachable(f"the daemon at {path} went away: {error.strerror or error}") from error

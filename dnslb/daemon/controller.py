@@ -31,7 +31,7 @@ from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
-from dnslb.daemon.windows import Windows
+from dnslb.daemon.windows import Windows, unattended
 from dnslb.daemon.wishes import Wishes
 from dnslb.daemon.workers import Workers
 from dnslb.metrics import Metrics, Reading
@@ -389,16 +389,17 @@ class Controller:
                 self._journal.reload_refused(who, [str(problem) for problem in error.problems])
                 raise
             world = await asyncio.to_thread(_world_of, settings)
-            warnings = (
-                *settings.warnings,
-                *_needs_restart(self._settings.server, settings.server),
-                *self._shortage(settings),
-            )
             old = self._roster
             roster = Roster.of(
                 settings.pools.values(),
                 settings.targets,
                 lambda key, member: old.standing_after_reload(key, member, self._wishes.admin(key)),
+            )
+            warnings = (
+                *settings.warnings,
+                *_needs_restart(self._settings.server, settings.server),
+                *self._shortage(settings),
+                *unattended(self._wishes.windows(), roster.keys()),
             )
             self._wishes.adopt(roster)
 

@@ -6,7 +6,7 @@ twice (dnslb.pool.window says how).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,6 +14,7 @@ import structlog
 
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.report import View, to_select, window_json
+from dnslb.daemon.roster import Key
 from dnslb.daemon.wishes import Wishes
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.remains import Remains, in_words, remains
@@ -157,6 +158,16 @@ def announced(window: Window, old: Window | None, left: Remains, now: float) -> 
     forced = "" if left.enough else f"; forced, though it leaves {in_words(left)}"
     what, verb = ("begun", "is drained") if window.begun else ("announced", "is to be drained")
     return _event(now, what, f"{window.member} {verb} {_span(window)}{instead}{forced}", window)
+
+
+def unattended(windows: Iterable[Window], configured: Container[Key]) -> tuple[str, ...]:
+    """Return what is to be said of windows whose members a reload has removed."""
+    return tuple(
+        f"{window.pool}/{window.member} is configured no more, and its window {_span(window)} stays: it holds if the"
+        " member comes back before its end"
+        for window in windows
+        if window.key not in configured
+    )
 
 
 def refused(window: Window, left: Remains, now: float) -> Event:

@@ -150,6 +150,13 @@ def test_other_data_of_the_name_is_named() -> None:
     assert explained("www.lb.test A").others == (type_number("TXT"),)
 
 
+def test_a_family_that_nobody_has_is_no_other_data() -> None:
+    """Both are the service's, and who looks there finds nothing."""
+    assert explained("mx.lb.test A").others == (type_number("AAAA"),)
+    alone = pool(member("mx1", "192.0.2.11"))
+    assert explained("mx.lb.test A", world(_ZONE, alone, service())).others == ()
+
+
 def test_a_ring_has_its_variants_and_its_ttl() -> None:
     """One of one member each for the addresses; a single one for SRV and for static records."""
     found = {text: explained(text).shown[0] for text in ("mx.lb.test A", "_submission._tcp.lb.test", "www.lb.test A")}

@@ -39,10 +39,18 @@ def test_events_are_sentences(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch:
     ]
 
 
+@pytest.mark.parametrize("words", [(), ("--json",), ("--follow",)])
+def test_a_misspelled_pool_is_not_taken_for_a_quiet_one(dnslb: "Dnslb", words: tuple[str, ...]) -> None:
+    """Exit status 1, and the names that there are; one that was configured once still has its events."""
+    result = dnslb("events", "--pool", "inbonud", *words)
+    assert result.exit_code == 1
+    assert "Error: there is no pool 'inbonud'; did you mean inbound?" in result.stderr
+
+
 def test_no_events_are_no_silence(dnslb: "Dnslb") -> None:
-    """It could also mean a misspelled pool. Standard output stays empty, and so does the list for programs."""
-    none = dnslb("events", "--pool", "inbonud", "--since", "1h")
-    assert (none.stdout, none.stderr) == ("", "no events of pool inbonud in that time\n")
+    """Standard output stays empty, and so does the list for programs."""
+    none = dnslb("events", "--pool", "inbound", "--since", "1h")
+    assert (none.stdout, none.stderr) == ("", "no events of pool inbound in that time\n")
     assert dnslb("events").stderr == "no events yet\n"
     assert json.loads(dnslb("events", "--json").stdout) == []
 

@@ -108,7 +108,7 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
     assert squeezed(dnslb("explain", "mx.lb.example.org").output) == [
         "mx.lb.example.org A and AAAA: a service of type address, answered from pool inbound.",
         "Members in an answer: 2. TTL 30 s: as configured.",
-        "The name also has TXT: see dnslb explain mx.lb.example.org TYPE.",
+        "The name also has TXT: see `dnslb explain mx.lb.example.org TXT`.",
         "MEMBER IN SHARE IN ANSWERS WEIGHT TIER ADMIN STATE VERDICT",
         "mx1 yes 50% █████ 100% 5 (50) 1 ready up ok",
         "in: up",

@@ -151,6 +151,17 @@ def test_how_far_a_drain_has_come_stands_below_its_member(dnslb: "Dnslb", daemon
     assert set(below.values()) <= set(squeezed(dnslb("pool", "inbound").output))
 
 
+def test_a_standby_is_told_why_it_gets_nothing(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Published, and with a share of 0 %, it would be a riddle."""
+    members = daemon.operator.now["pools"]["inbound"]["members"]
+    members["mx2"] = a_member(tier=2, share=0.0)
+    lines = squeezed(dnslb("pool", "inbound").output)
+    assert [line for line in lines if line.startswith("published")] == [
+        "published: up",
+        "published, with no share while tier 1 is there: up",
+    ]
+
+
 def test_what_will_need_a_person_soon_stands_below_its_member(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """One line for each warning, under the reason why the member is published."""
     daemon.operator.member("inbound", "mx1")["warnings"] = ["the certificate ends in 9 days"]

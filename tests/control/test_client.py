@@ -87,8 +87,14 @@ def test_a_daemon_that_dies_is_said_so(peer: Answer, octets: bytes) -> None:
 
 def test_a_silent_daemon_is_given_up(peer: Answer) -> None:
     """The message names the time that was waited."""
-    with pytest.raises(DaemonUnreachable, match=r"did not answer within 0\.05 s"):
+    with pytest.raises(DaemonUnreachable, match=r"did not answer within 0\.05 s; its log may say why"):
         ask(peer(None), timeout=0.05)
+
+
+def test_a_change_that_is_given_up_may_still_come(peer: Answer) -> None:
+    """A daemon that is only stopped makes it when it goes on."""
+    with pytest.raises(DaemonUnreachable, match="may still happen, see `dnslb events`; its log"):
+        call(peer(None), "admin", timeout=0.05)
 
 
 def test_a_socket_that_nobody_listens_on_is_said_so(tmp_path: Path) -> None:
