@@ -121,6 +121,7 @@ class Controller:
             roster=lambda: self._roster,
             store=store,
             publisher=self._publisher,
+            admin_changed=lambda pool: self._observer.admin_changed(pool),  # noqa: PLW0108 - it is made below
         )
         self._wishes.adopt(self._roster)
         self._windows = Windows(

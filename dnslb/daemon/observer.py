@@ -13,7 +13,6 @@ from typing import Any
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.roster import Entry, Key, Roster, Standing
 from dnslb.metrics import Metrics
-from dnslb.pool.admin import AdminState
 from dnslb.pool.guard import Guard, held, judge_fall
 from dnslb.pool.health import (
     AT_WORK,
@@ -27,9 +26,10 @@ from dnslb.pool.health import (
     next_probe,
     observe,
 )
-from dnslb.pool.member import Policy, Pool
+from dnslb.pool.member import Pool
 from dnslb.pool.outlook import Outlook, coarse, next_change
-from dnslb.pool.portion import UNPACED, WHOLE, Pace, fastest_of, median_of, portion_of
+from dnslb.pool.pace import pace_of, weighed
+from dnslb.pool.portion import UNPACED, WHOLE, Pace, portion_of
 from dnslb.pool.selection import QUESTIONS
 from dnslb.probe.recipe import Target
 from dnslb.probe.tcp import Address, bare_connect, source_for
@@ -200,18 +200,22 @@ class Observer:
         now = asyncio.get_running_loop().time()
         at, pace = self._paces.get((pool, tier), (now, UNPACED))
         if pace.median_ms is None or now - at >= _PACE_SECONDS:
-            pace = self._pace_now(pool, tier)
+            pace = pace_of(self._pools()[pool], self._roster().candidates(pool), tier)
             self._paces[pool, tier] = (now, pace)
         return pace
 
-    def _pace_now(self, pool: str, tier: int) -> Pace:
+    def admin_changed(self, pool: str) -> None:
+        """Weigh a pool's members anew, for who decides that one leaves or comes back and publishes the pool then.
+
+        Who has left is nobody's rival any more: the next answers should not have weights that last a second.
+        """
         entries = self._roster().entries(pool)
-        median = median_of(entry.standing.health for entry in entries)
-        if self._pools()[pool].policy is not Policy.LATENCY:
-            return Pace(median)
-        # Drained ones and spares of worse tiers have nothing to do, and greet all the sooner.
-        rivals = (e for e in entries if e.standing.admin.state is AdminState.READY and e.member.tier <= tier)
-        return Pace(median, fastest_of(rival.standing.health for rival in rivals))
+        candidates = [entry.candidate() for entry in entries]
+        for entry, after in zip(
+            entries, weighed(self._pools()[pool], candidates, self._wall(), anew=True), strict=True
+        ):
+            entry.standing.portion = after.portion
+            self._paces.pop((pool, entry.member.tier), None)
 
     async def tick(self) -> None:
         """Follow the clock, for ever: what time alone changes is looked at each second."""

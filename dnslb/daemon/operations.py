@@ -221,7 +221,7 @@ class Operations:
         """Tell what changes would do, and make none of them."""
         for change in changes:
             self._check_planned(change, changes)
-        return plan_json(self._view(), changes)
+        return plan_json(self._view(), changes, self._wall())
 
     def _check_planned(self, change: Planned, changes: Sequence[Planned]) -> None:
         key = (change.pool, change.member)

@@ -9,28 +9,37 @@ from typing import Any
 from dnslb.daemon import report
 from dnslb.daemon.report import View
 from dnslb.pool.member import Pool
+from dnslb.pool.pace import weighed
 from dnslb.pool.planned import Planned, changed
 from dnslb.pool.selection import Candidate, select
 
 _Candidates = Mapping[str, Sequence[Candidate]]
 
 
-def plan_json(view: View, changes: Sequence[Planned]) -> dict[str, Any]:
+def plan_json(view: View, changes: Sequence[Planned], now: float) -> dict[str, Any]:
     """Return the object of `dnslb plan --json`.
 
-    The changes are of pools and members that there are, or that they add.
+    The changes are of pools and members that there are, or that they add. `now` is Unix time.
     """
-    now: _Candidates = {pool: view.roster.candidates(pool) for pool in view.pools}
-    then: _Candidates = {**now, **{pool: changed(now[pool], theirs) for pool, theirs in _by_pool(changes)}}
-    touched = [pool for pool in view.pools if then[pool] is not now[pool]]
+    before: _Candidates = {pool: view.roster.candidates(pool) for pool in view.pools}
+    planned = {pool: _weighed(view.pools[pool], before[pool], theirs, now) for pool, theirs in _by_pool(changes)}
+    then: _Candidates = {**before, **planned}
+    touched = [pool for pool in view.pools if pool in planned]
     selections = {pool: select(view.pools[pool], then[pool], view.last_good(pool)) for pool in touched}
     after = replace(view, selections={**view.selections, **selections})
     return {
         "changes": [_change_json(change) for change in changes],
-        "before": _pools_json(view, now),
+        "before": _pools_json(view, before),
         "after": _pools_json(after, then),
         "panics": [pool for pool in touched if after.selections[pool].panic and not view.selections[pool].panic],
     }
+
+
+def _weighed(pool: Pool, before: Sequence[Candidate], changes: Sequence[Planned], now: float) -> tuple[Candidate, ...]:
+    """Return a pool's members after the changes, with the weights that they have beside one another then."""
+    after = changed(before, changes, now)
+    moved = any(was.admin.state is not will.admin.state for was, will in zip(before, after, strict=False))
+    return weighed(pool, after, now, anew=moved)
 
 
 def _by_pool(changes: Iterable[Planned]) -> Iterable[tuple[str, list[Planned]]]:

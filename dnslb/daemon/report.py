@@ -119,8 +119,11 @@ def weight_of(pool: Pool, entry: Entry) -> float:
 
 
 def _drain_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any] | None:
-    """Return how far a drain has come. A queue is not known: a mail server does not tell its clients."""
-    if entry.standing.admin.state is not AdminState.DRAIN:
+    """Return how far a member that people have taken out has come, drained or in maintenance: both are stopped then.
+
+    A queue is not known: a mail server does not tell its clients.
+    """
+    if entry.standing.admin.state is AdminState.READY:
         return None
     countdown = view.farewells.countdown((pool.name, entry.member.name), pool.client_reuse)
     return {

@@ -9,7 +9,8 @@ from dataclasses import replace
 import structlog
 
 from dnslb.daemon.roster import Key, Roster
-from dnslb.pool.admin import Admin
+from dnslb.pool.admin import Admin, AdminState
+from dnslb.pool.health import back_in_answers
 from dnslb.pool.window import Window
 from dnslb.publisher import Publisher
 from dnslb.store import Event, Store, StoreError
@@ -18,9 +19,12 @@ _log = structlog.get_logger()
 
 
 class Wishes:
-    """The admin state and the window of each member. Changed only by whoever holds the lock on changes."""
+    """The admin state and the window of each member. Changed only by whoever holds the lock on changes.
 
-    def __init__(
+    `admin_changed` is told of the pool in which one has another admin state, before that is published.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that it works with, by keyword
         self,
         *,
         admins: Mapping[Key, Admin],
@@ -28,12 +32,14 @@ class Wishes:
         roster: Callable[[], Roster],
         store: Store,
         publisher: Publisher,
+        admin_changed: Callable[[str], None] = lambda _pool: None,
     ) -> None:
         self._admins = dict(admins)
         self._windows = dict(windows)
         self._roster = roster
         self._store = store
         self._publisher = publisher
+        self._admin_changed = admin_changed
 
     def admin(self, key: Key) -> Admin:
         """Return what people want of a member now."""
@@ -71,9 +77,15 @@ class Wishes:
         if window is not None:
             self._windows[key] = window
         entry = self._roster().get(*key)
-        if entry is not None:
-            entry.standing.admin = admin
-            entry.standing.leaves_at = _leaves_at(window)
+        if entry is None:
+            return
+        before, entry.standing.admin = entry.standing.admin, admin
+        entry.standing.leaves_at = _leaves_at(window)
+        if before.state is admin.state:
+            return
+        if admin.state is AdminState.READY:
+            entry.standing.health = back_in_answers(entry.standing.health, before.since, admin.since)
+        self._admin_changed(key[0])
 
     async def tell(self, key: Key, *events: Event) -> None:
         """Tell of something that is about a member, which the events are given here."""

@@ -274,6 +274,16 @@ def observe(health: Health, result: ProbeResult, thresholds: Thresholds) -> Heal
     return replace(moved, faults=_faults(moved, result, argument))
 
 
+def back_in_answers(health: Health, out_since: float, now: float) -> Health:
+    """Return the health of a member that people took out at Unix time `out_since`, and put back `now`.
+
+    If it was down meanwhile its slow start begins now: nobody has warmed it up.
+    """
+    if health.returned_at is None or health.returned_at < out_since:
+        return health
+    return replace(health, returned_at=now)
+
+
 def next_probe(health: Health, thresholds: Thresholds) -> NextProbe:
     """Return when to probe a member again, and what to look at.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dnslb.pool.admin import Admin, AdminState
-from dnslb.pool.health import Health, State, Verdict
+from dnslb.pool.health import Health, State, Verdict, back_in_answers
 from dnslb.pool.member import Member
 from dnslb.pool.portion import WHOLE
 from dnslb.pool.selection import Candidate
@@ -40,28 +40,28 @@ class Planned:
 _ADMIN = {Step.DRAIN: AdminState.DRAIN, Step.READY: AdminState.READY, Step.MAINT: AdminState.MAINT}
 
 
-def changed(candidates: Iterable[Candidate], changes: Sequence[Planned]) -> tuple[Candidate, ...]:
-    """Return a pool's members as they would be after the changes, which are all of this pool.
+def changed(candidates: Iterable[Candidate], changes: Sequence[Planned], now: float) -> tuple[Candidate, ...]:
+    """Return a pool's members as they would be after the changes at Unix time `now`, which are all of this pool.
 
     An added member has no addresses, and is up. One that goes down does so as if it had been switched off; nothing else
     of their health changes: a member that is down stays so when an operator says that it is ready.
     """
     added = (_added(change) for change in changes if change.step is Step.ADD)
-    return tuple(_after(candidate, changes) for candidate in (*candidates, *added))
+    return tuple(_after(candidate, changes, now) for candidate in (*candidates, *added))
 
 
 def _added(change: Planned) -> Candidate:
     return Candidate(Member(change.member, (), change.weight or 0, change.tier), Admin(), Health(State.UP, Verdict.OK))
 
 
-def _after(candidate: Candidate, changes: Iterable[Planned]) -> Candidate:
+def _after(candidate: Candidate, changes: Iterable[Planned], now: float) -> Candidate:
     for change in changes:
         if change.member == candidate.member.name:
-            candidate = _stepped(candidate, change)
+            candidate = _stepped(candidate, change, now)
     return candidate
 
 
-def _stepped(candidate: Candidate, change: Planned) -> Candidate:
+def _stepped(candidate: Candidate, change: Planned, now: float) -> Candidate:
     if change.step is Step.DOWN:
         health = candidate.health
         # As of now, that is: no clock is nearer than the last probe.
@@ -72,4 +72,8 @@ def _stepped(candidate: Candidate, change: Planned) -> Candidate:
     if change.step is Step.ADD:
         return candidate
     # Whoever said the last word, and why, is not who would say this one.
-    return replace(candidate, admin=replace(candidate.admin, state=_ADMIN[change.step], reason="", who=""))
+    admin = replace(candidate.admin, state=_ADMIN[change.step], reason="", who="")
+    if change.step is Step.READY and candidate.admin.state is not AdminState.READY:
+        health = back_in_answers(candidate.health, candidate.admin.since, now)
+        return replace(candidate, admin=admin, health=health)
+    return replace(candidate, admin=admin)

@@ -78,6 +78,11 @@ def portion_of(health: Health, pace: Pace, slow_start: float, now: float, before
     )
 
 
+def afresh(portion: Portion) -> Portion:
+    """Return what a member is to be weighed from where those beside it have changed: a slow start, but no greetings."""
+    return WHOLE if portion.slow or portion.outrun else portion
+
+
 def next_step_in(health: Health, slow_start: float, now: float) -> float | None:
     """Return the seconds until a slow start takes its next step if the member stays well, None if none is under way."""
     step = _step(health, slow_start, now)

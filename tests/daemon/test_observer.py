@@ -18,6 +18,7 @@ from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Aspect, Fault, Health, ProbeResult, State, Thresholds, Verdict
 from dnslb.pool.member import Policy
 from dnslb.pool.outlook import Outlook
+from dnslb.pool.portion import WHOLE, Portion
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
@@ -216,6 +217,18 @@ async def test_with_another_policy_latency_is_shown_only() -> None:
     """A member that greets ten times later than the others is well."""
     stage = Stage("mx1", "mx2", "mx3")
     assert _greet(stage, mx1=4.0, mx2=40.0, mx3=400.0) == [100, 100, 100]
+
+
+async def test_who_leaves_is_no_rival_in_the_next_answers() -> None:
+    """The weights of the others are right when the drain is published, and no second later."""
+    stage = Stage("mx1", "mx2", "mx3")
+    stage.pool = replace(stage.pool, policy=Policy.LATENCY)
+    for name, ms in (("mx1", 40.0), ("mx2", 80.0), ("mx3", 160.0)):
+        stage.find(name, Verdict.OK, ms=ms)
+    stage.standings["mx1"].admin = Admin(AdminState.DRAIN)
+    stage.observer.admin_changed("inbound")
+    assert stage.standings["mx2"].portion == WHOLE
+    assert stage.standings["mx3"].portion == Portion(50, "it greets after 160 ms, the fastest after 80 ms", outrun=True)
 
 
 async def test_who_has_nothing_to_do_is_not_the_fastest() -> None:

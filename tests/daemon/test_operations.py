@@ -1,6 +1,7 @@
 """What an operator's word does, where its order with others and with the store matters."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -124,3 +125,27 @@ async def test_before_the_first_answers_there_is_nothing_to_explain() -> None:
     """An operator may look in while the daemon still probes."""
     with pytest.raises(Refused, match="still probing for its first answers"):
         await Stage().operations.explain(b"\x00", None, None)
+
+
+async def test_maintenance_has_a_countdown_too() -> None:
+    """A server in maintenance is stopped as one that is drained: resolvers and clients have it for as long."""
+    stage = await Stage().open()
+    done = await stage.operations.set_admin("inbound", "mx1", AdminState.MAINT, "disks", "ann")
+    assert done["drain"]["since"] == done["admin_since"]
+    assert done["drain"]["safe_to_stop"] is False
+
+
+@pytest.mark.parametrize("state", [AdminState.DRAIN, AdminState.MAINT])
+async def test_who_was_down_while_it_was_out_starts_slowly_when_it_is_ready(state: AdminState) -> None:
+    """Its slow start would else be over unseen, and a server with cold caches get all its mail at once."""
+    stage = await Stage().open()
+    for member in ("mx1", "mx2"):
+        await stage.operations.set_admin("inbound", member, state, "", "ann")
+    drained_at = stage.now
+    for member, came_back in (("mx1", drained_at + 10), ("mx2", drained_at - 10)):
+        stage.standings[member].health = replace(stage.standings[member].health, returned_at=came_back)
+    stage.now += 3600
+    for member in ("mx1", "mx2"):
+        await stage.operations.set_admin("inbound", member, AdminState.READY, "", "ann")
+    assert stage.standings["mx1"].health.returned_at == stage.now
+    assert stage.standings["mx2"].health.returned_at == drained_at - 10

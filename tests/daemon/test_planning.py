@@ -15,11 +15,13 @@ from dnslb.pool.health import Health, State, Thresholds
 from dnslb.pool.member import AllDown, Policy, Pool
 from dnslb.pool.outlook import Outlook
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.portion import Portion
 from dnslb.pool.rendezvous import source_shares
 from dnslb.pool.selection import select
 from tests.conftest import member, pool, service
 
 TRIO = (member("mx1", weight=50), member("mx2", weight=30), member("mx3", weight=20))
+NOW = 1_000_000.0
 OTHER = pool(member("out1"), name="outbound")
 
 
@@ -38,7 +40,7 @@ def view_of(*pools: Pool, services: Sequence[Service] = ()) -> View:
 
 def planned(view: View, *changes: Planned, last_good: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the plan."""
-    return plan_json(replace(view, last_good=lambda _pool: last_good), changes)
+    return plan_json(replace(view, last_good=lambda _pool: last_good), changes, NOW)
 
 
 def shares(facts: dict[str, Any]) -> dict[str, float]:
@@ -171,3 +173,19 @@ def test_the_last_good_members_are_known_to_a_plan() -> None:
     )
     assert shares(found["after"]["inbound"]) == {"mx2": 1.0}
     assert found["panics"] == ["inbound"]
+
+
+def test_the_shares_of_a_plan_are_those_that_last() -> None:
+    """With the policy latency the others count beside the fastest of those who are left, and the words say so."""
+    view = view_of(pool(*TRIO, policy=Policy.LATENCY))
+    for (_, name), entry in view.roster.items():
+        ms = {"mx1": 40.0, "mx2": 80.0, "mx3": 160.0}[name]
+        entry.standing.health = Health(State.UP, smoothed_ms=ms)
+        why = f"it greets after {ms:.0f} ms, the fastest after 40 ms"
+        entry.standing.portion = Portion() if name == "mx1" else Portion(int(4000 / ms), why, outrun=True)
+    found = planned(view, *drained("mx1"))["after"]["inbound"]
+    assert shares(found) == {"mx2": 0.75, "mx3": 0.25}
+    assert (
+        found["members"]["mx3"]["rule"]
+        == "up, with 50 % of its weight (it greets after 160 ms, the fastest after 80 ms)"
+    )

@@ -89,6 +89,18 @@ def test_a_member_that_died_during_a_restart_is_confirmed_at_once(daemon: Daemon
     assert 'dnslb_probe_total{member="mx2",pool="mail",verdict="ok"} 1.0' in metrics(daemon)
 
 
+def test_who_was_down_while_drained_comes_back_slowly(daemon: Daemon) -> None:
+    """The first answers after `ready` have it with a tenth of its weight, however long ago it was mended."""
+    daemon.start()
+    mx1 = {"pool": "mail", "member": "mx1"}
+    daemon.call("admin", **mx1, state="drain")
+    daemon.members.close("mx1")
+    until(lambda: daemon.member("mx1")["state"] == "down", "mx1 is down")
+    daemon.members.open("mx1")
+    until(lambda: daemon.member("mx1")["state"] == "up", "mx1 is up")
+    assert daemon.call("admin", **mx1, state="ready")["effective_weight"] == 5
+
+
 def test_operators_are_obeyed_in_the_next_answer_and_remembered(daemon: Daemon) -> None:
     """What is confirmed is in every worker and outlives a restart; generations and serials only rise."""
     daemon.weights = {"mx1": 50, "mx2": 50, "mx3": 50}

@@ -1,17 +1,29 @@
 """Changes that nobody has made: what of a member they touch, and what the selection makes of it."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
 import pytest
 
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
 from dnslb.pool.member import AllDown
-from dnslb.pool.planned import Planned, Step, changed
+from dnslb.pool.planned import Planned, Step
+from dnslb.pool.planned import changed as changed_at
 from dnslb.pool.selection import Candidate, select
 from tests.conftest import candidate, member, pool
 
 
 def _change(step: Step, member: str = "a", weight: int | None = None, tier: int = 1) -> Planned:
     return Planned(step, "inbound", member, weight, tier)
+
+
+_NOW = 5000.0
+
+
+def changed(candidates: Iterable[Candidate], changes: Sequence[Planned]) -> tuple[Candidate, ...]:
+    """Return the members after changes that are made now."""
+    return changed_at(candidates, changes, _NOW)
 
 
 def _published(candidates: tuple[Candidate, ...]) -> dict[str, int]:
@@ -88,3 +100,12 @@ def test_steps_are_taken_in_their_order() -> None:
     after = changed(_PAIR, [_change(Step.DRAIN), _change(Step.WEIGHT, weight=9), _change(Step.READY)])
     assert (after[0].admin.state, after[0].admin.weight) == (AdminState.READY, 9)
     assert after[1] is _PAIR[1]
+
+
+@pytest.mark.parametrize(("out_since", "returned_at"), [(1000.0, _NOW), (3000.0, 2000.0)])
+def test_who_was_down_while_drained_starts_slowly_when_it_is_ready(out_since: float, returned_at: float) -> None:
+    """It came back at 2000, and had no mail since if it was drained then already."""
+    cold = candidate("a", admin=AdminState.DRAIN)
+    cold = replace(cold, admin=replace(cold.admin, since=out_since), health=replace(cold.health, returned_at=2000.0))
+    (after,) = changed([cold], [_change(Step.READY)])
+    assert after.health.returned_at == returned_at
