@@ -27,6 +27,7 @@ def a_drain(caches: str | None = None, clients: str | None = None, *, safe: bool
         (a_drain(), "not safe to stop: it is still in answers"),
         (a_drain("00:28", "05:28"), "not safe to stop: caches have it for 28s more, clients may use it for 5m28s more"),
         (a_drain("00:00", "05:00"), "not safe to stop: no cache has it any more, clients may use it for 5m more"),
+        (a_drain("00:00", "00:00.4"), "not safe to stop: no cache has it any more, clients may use it for 1s more"),
         (
             a_drain("00:00", "00:00"),
             "not safe to stop: no cache has it any more, clients may use it for a moment more",
