@@ -10,7 +10,8 @@ from functools import partial
 from typing import NamedTuple
 
 from dnslb.answer.compiler import Pools, compile_names, compile_zone
-from dnslb.answer.responder import redirected_by, respond, wildcard_for
+from dnslb.answer.lookup import redirected_by, wildcard_for
+from dnslb.answer.responder import respond
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Answers, CompiledZone, Rotation, Snapshot
 from dnslb.answer.turns import Turns

@@ -1,68 +1,22 @@
 """One query's octets become one response's octets, or none. No socket, clock, log or random number.
 
-The reading order of this module is the order of a query: what resolvers send all day is answered by `respond` from
-ready octets, the rest is parsed and looked up (RFC 1034 section 4.3.2) by the functions below it.
+What resolvers send all day is answered from ready octets, by `respond`. All else goes the long way, in lookup.
 """
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import NamedTuple
-
 from dnslb.answer import tally
-from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
-from dnslb.answer.sources import bucket_of, prefix_length_of
+from dnslb.answer.lookup import Asker, Reply, look_at, opt_with, respond_in_full
+from dnslb.answer.snapshot import ALIAS, Rotation, Snapshot
+from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
-from dnslb.answer.views import Leaf, Views
+from dnslb.answer.views import Leaf
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in, opt_record, with_option
+from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in
 from dnslb.wire.header import AUTHORITATIVE, Rcode
-from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
-from dnslb.wire.record import QNAME_POINTER, SHORTEST, pointer, record, rewritten, suffixes
-from dnslb.wire.subnet import Subnet, subnet_of, told_by
+from dnslb.wire.record import pointer
+from dnslb.wire.subnet import told_by
 
 _BARE_COUNTS = header.counts(0, 0, 0)
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
-_ALIAS = rrtype.question_tail(rrtype.CNAME)
-_MOST_STEPS = 8
-"""Names at most that an answer goes on to, each with a compiled chain; then the resolver has to ask again."""
-_HIGHEST_PLAIN = 15
-"""The highest response code that the header alone can say."""
-
-_REMEMBERED = 4096
-"""So many OPT records for networks are kept ready: a resolver asks for the same ones again and again."""
-
-Reply = tuple[bytes | None, int]
-"""The response, or None for a message that must not be answered, and the slot to count it in (see tally)."""
-
-
-class _Asker(NamedTuple):
-    """Who asks: `client` has the turns, and `source`, for whom it asks, tells which view and which network that is.
-
-    `believed` says that it may say so. `taken` is the turn that it has taken already, None if it has not.
-    """
-
-    client: bytes
-    source: bytes
-    turns: Turns
-    views: Views
-    believed: bool = False
-    taken: int | None = None
-
-    def standing_for(self, subnet: Subnet) -> "_Asker":
-        """Return the resolver with the network that it asks for; its own where it does not say which that is."""
-        return self._replace(source=subnet.address) if subnet.address else self
-
-    def look_at(self, rotation: Rotation) -> tuple[Rotation | None, int]:
-        """Return what it gets of a rotation (see `_look_at`)."""
-        return _look_at(rotation, self.views, self.source)
-
-    def turn_at(self, rotation: Rotation) -> int:
-        """Return whose turn it is at the rotation, and move it on unless that was done before."""
-        if self.taken is not None:
-            return self.taken
-        if rotation.by_source:
-            return bucket_of(self.source)
-        return self.turns.take(self.client, rotation.key, len(rotation.ring)) if len(rotation.ring) > 1 else 0
 
 
 def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool = False) -> Reply:
@@ -82,11 +36,11 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
                 return _respond_to_believed(query, snapshot, turns, client, stream=stream)
             found = found_in(query)
             if found is None:
-                return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+                return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
             end, common = found
         limit, opt, _, _, _ = common
     elif counts != _BARE_COUNTS:
-        return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+        return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
@@ -95,7 +49,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if flags is None or rotation is None or not rotation.ring:
         denied = _deny_at_once(query, end, flags, opt, snapshot) if rotation is None else None
         if denied is None or len(denied[0]) > limit:
-            return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+            return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
     key, slot, ring, additional, by_source, _, _ = rotation
     size = len(ring)
@@ -106,7 +60,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
         # The client's turn has been taken: what is left of the same variant is its answer.
         asker = _asker(client, snapshot, turns)._replace(taken=turn)
-        return _respond_in_full(query, snapshot, asker, stream=stream)
+        return respond_in_full(query, snapshot, asker, stream=stream)
     return response, slot
 
 
@@ -118,8 +72,8 @@ def _is_believed(client: bytes, snapshot: Snapshot) -> bool:
     return snapshot.believed is not None and bool(snapshot.believed.find(client).view)
 
 
-def _asker(client: bytes, snapshot: Snapshot, turns: Turns) -> _Asker:
-    return _Asker(client, client, turns, snapshot.views, _is_believed(client, snapshot))
+def _asker(client: bytes, snapshot: Snapshot, turns: Turns) -> Asker:
+    return Asker(client, client, turns, snapshot.views, _is_believed(client, snapshot))
 
 
 def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, stream: bool) -> Reply:
@@ -127,18 +81,18 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
     end = query.find(BEGIN, header.SIZE)
     told = told_by(query[end:])
     if told is None:
-        return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+        return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
     edns, subnet = told
     source = client if subnet is None else subnet.address or client
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
-    seen, scope = _look_at(rotation, snapshot.views, source) if rotation is not None else (None, 0)
-    opt = _opt_with(edns.reply, subnet, scope)
+    seen, scope = look_at(rotation, snapshot.views, source) if rotation is not None else (None, 0)
+    opt = opt_with(edns.reply, subnet, scope)
     if flags is None or seen is None or not seen.ring:
         denied = _deny_at_once(query, end, flags, opt, snapshot) if seen is None else None
         if denied is None or len(denied[0]) > edns.limit:
-            return _respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
+            return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
     key, slot, ring, additional, by_source, _, _ = seen
     size = len(ring)
@@ -147,22 +101,8 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
     response = b"".join((query[:2], flags, variant[1], query[12:end], variant[2], additional, opt))
     if len(response) > edns.limit and (not stream or len(response) > STREAM_PAYLOAD):
         asker = _asker(client, snapshot, turns)._replace(taken=turn)
-        return _respond_in_full(query, snapshot, asker, stream=stream)
+        return respond_in_full(query, snapshot, asker, stream=stream)
     return response, slot
-
-
-def _look_at(rotation: Rotation, views: Views, source: bytes) -> tuple[Rotation | None, int]:
-    """Return what a source gets of a rotation, None if there is no such data for it, and for how much of the source.
-
-    That is the number of leading bits with which any address gets the same.
-    """
-    seen, bits = rotation, 0
-    if rotation.views:
-        view, bits = views.find(source)
-        seen = rotation.views.get(view, rotation)
-        if seen.missing:
-            return None, bits
-    return seen, (max(bits, prefix_length_of(source)) if seen.by_source and len(seen.ring) > 1 else bits)
 
 
 def _seen(rotation: Rotation, leaf: Leaf) -> Rotation | None:
@@ -187,8 +127,8 @@ def _deny_at_once(
 ) -> tuple[bytes, int] | None:
     """Answer NODATA, or NXDOMAIN in a plain zone; None for what takes a closer look: aliases, and unusual `flags`.
 
-    This is `_deny` without what it may have to think of, at a fifth of its price: resolvers ask for the AAAA of hosts
-    that have none, and anybody asks for anything.
+    This is the denial of the long way without what that has to think of, at a fifth of its price: resolvers ask for the
+    AAAA of hosts that have none, and anybody asks for anything.
     """
     slots = _DENIABLE.get(query[end - 4 : end])
     if slots is None or flags is None:
@@ -196,7 +136,7 @@ def _deny_at_once(
     zones = snapshot.zones
     qname = suffix = query[12 : end - 4].lower()
     answers = snapshot.names.get(qname)
-    if answers is not None and _ALIAS in answers:
+    if answers is not None and ALIAS in answers:
         return None
     # Label by label up to an apex, which is a name: so the whole is one, if it is not too long.
     while (zone := zones.get(suffix)) is None:
@@ -214,304 +154,3 @@ def _deny_at_once(
     soa = pointer(header.SIZE + len(qname) - len(suffix)).join(zone.soa)
     counts = _ONE_AUTHORITY_AND_OPT if opt else _ONE_AUTHORITY
     return b"".join((query[:2], flags, counts, query[12:end], soa, opt)), slots[missing]
-
-
-class _Outcome(NamedTuple):
-    """What the lookup found: the response code, the flags but for those copied, and the sections.
-
-    Each section is octets with their number of records. `needed` marks glue, without which a referral may not be sent
-    (RFC 9471). `scope` is the number of bits of the client's address that decided it. `onward` is the name at the end
-    of an alias that has to be looked up too, b"" if there is none.
-    """
-
-    rcode: Rcode
-    flags: int
-    answers: int = 0
-    authorities: int = 0
-    additionals: int = 0
-    answer: bytes = b""
-    authority: bytes = b""
-    additional: bytes = b""
-    needed: bool = False
-    scope: int = 0
-    onward: bytes = b""
-
-
-_OURS = header.QR | header.AA
-_REFUSED = _Outcome(Rcode.REFUSED, header.QR | Rcode.REFUSED)
-_SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
-_BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
-
-
-def _respond_in_full(octets: bytes, snapshot: Snapshot, asker: _Asker, *, stream: bool) -> Reply:
-    query = parse(octets)
-    if isinstance(query, Drop):
-        return None, tally.dropped(query)
-    if isinstance(query, Rejection):
-        return _reject(octets, query), tally.answered(0, query.rcode)
-    try:
-        # A later version may have options that mean something else.
-        subnet = subnet_of(query.edns.options) if asker.believed and query.edns and not query.edns.version else None
-    except ValueError:
-        return _reject(octets, FORMERR), tally.answered(0, Rcode.FORMERR)
-    limit = _limit(query, stream=stream)
-    outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet), limit)
-    opt = _opt_of(query, outcome, subnet)
-    return _compose(octets[:2], query, outcome, opt, limit), tally.answered(query.qtype, outcome.rcode)
-
-
-def _opt_of(query: Query, outcome: _Outcome, subnet: Subnet | None) -> bytes:
-    """Return the OPT record of the response, b"" if the query had none."""
-    if query.edns is None:
-        return b""
-    if outcome.rcode > _HIGHEST_PLAIN:
-        return opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
-    return _opt_with(query.edns.reply, subnet, outcome.scope)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _opt_with(opt: bytes, subnet: Subnet | None, scope: int) -> bytes:
-    """Return the OPT record with the network that was asked for, if one was, and for how much of that it holds."""
-    return opt if subnet is None else with_option(opt, subnet.option(scope))
-
-
-def _limit(query: Query, *, stream: bool) -> int:
-    if stream:
-        return STREAM_PAYLOAD
-    return query.edns.limit if query.edns else CLASSIC_PAYLOAD
-
-
-def _reject(octets: bytes, rejection: Rejection) -> bytes:
-    """Return an error that repeats nothing but the id, the opcode and the flags that are always copied."""
-    copied = int.from_bytes(octets[2:4], "big") & (header.OPCODE | header.COPIED)
-    flags = (header.QR | copied | rejection.rcode).to_bytes(2, "big")
-    return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
-
-
-def _look_up(query: Query, snapshot: Snapshot, asker: _Asker, limit: int) -> _Outcome:
-    if query.edns and query.edns.version:
-        return _BADVERS
-    if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
-        return _REFUSED
-    zone = _zone_of(query, snapshot)
-    if zone is None:
-        return _REFUSED
-    outcome = _look_up_in(zone, query, snapshot, asker)
-    if not outcome.onward:
-        return outcome
-    return _follow(query, outcome, lambda there: _onward(there, zone, snapshot, asker), limit)
-
-
-def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: _Asker) -> _Outcome:
-    owner = redirected_by(query.qname, zone)
-    if owner is not None:
-        return _redirect(query, owner, zone.redirects[owner])
-    cut = _cut_above(query, zone)
-    if cut is not None:
-        return _refer(query, cut, zone.cuts[cut])
-    answers = snapshot.names.get(query.qname)
-    if answers is not None:
-        return _answer(query, query.qname, answers, zone, asker)
-    if query.qname in zone.empty:
-        return _deny(query, zone, Rcode.NOERROR)
-    wildcard = wildcard_for(query.qname, snapshot, zone)
-    if wildcard is None:
-        return _deny(query, zone, Rcode.NXDOMAIN)
-    answers = snapshot.names.get(wildcard)
-    if answers is None:
-        return _deny(query, zone, Rcode.NOERROR)
-    return _answer(query, wildcard, answers, zone, asker)
-
-
-def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
-    """Return the zone with the longest matching apex; a DS belongs to the parent side (RFC 4035 section 3.1.4.1)."""
-    zones = snapshot.zones
-    qname = suffix = query.qname
-    of_parent = query.qtype == rrtype.DS
-    lowest = None
-    while True:
-        zone = zones.get(suffix)
-        if zone is not None:
-            if not of_parent or suffix is not qname:
-                return zone
-            lowest = zone
-        if suffix == name.ROOT:
-            return lowest
-        suffix = suffix[suffix[0] + 1 :]
-
-
-def _cut_above(query: Query, zone: CompiledZone) -> bytes | None:
-    """Return the highest delegation that the name is at or below; the DS at a cut is still the parent's."""
-    cuts = zone.cuts
-    if not cuts:
-        return None
-    found = None
-    suffix = query.qname if query.qtype != rrtype.DS else name.parent(query.qname)
-    while len(suffix) > len(zone.apex):
-        if suffix in cuts:
-            found = suffix
-        suffix = suffix[suffix[0] + 1 :]
-    return found
-
-
-def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
-    place = _pointer_to(query, cut)
-    return _Outcome(
-        Rcode.NOERROR,
-        header.QR,
-        authorities=referral.name_servers,
-        additionals=referral.glue_records,
-        authority=place.join(referral.authority),
-        additional=place.join(referral.glue),
-        needed=True,
-    )
-
-
-def wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
-    """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1).
-
-    It may be an empty non-terminal itself: then it matches, and has no data.
-    """
-    names, empty = snapshot.names, zone.empty
-    encloser = qname
-    while len(encloser) > len(zone.apex):
-        encloser = encloser[encloser[0] + 1 :]
-        if encloser in names or encloser in empty:
-            wildcard = name.WILDCARD + encloser
-            return wildcard if wildcard in names or wildcard in empty else None
-    return None
-
-
-def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, asker: _Asker) -> _Outcome:
-    looks = [asker.look_at(rotation) for rotation in _asked_for(query.qtype, answers)]
-    rotation = next((seen for seen, _ in looks if seen is not None), None)
-    outcome = _deny_at(query, owner, zone) if rotation is None else _take(rotation, asker)
-    scope = max((bits for _, bits in looks), default=0)
-    return outcome._replace(scope=scope) if scope and asker.believed else outcome
-
-
-def _asked_for(qtype: int, answers: Answers) -> Iterable[Rotation]:
-    """Return what answers a question of this type: the first one that the client gets."""
-    rotation = answers.get(rrtype.question_tail(qtype))
-    if rotation is not None:
-        return (rotation,)
-    if qtype != rrtype.ANY:
-        return ()
-    # One RRset is enough for ANY (RFC 8482 section 4.1); of an alias it is the alias, which ANY does not follow.
-    return (answers[_ALIAS],) if _ALIAS in answers else answers.values()
-
-
-def _take(rotation: Rotation, asker: _Asker) -> _Outcome:
-    ring = rotation.ring
-    if not ring:
-        return _SERVFAIL
-    return _data(ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
-
-
-def _deny_at(query: Query, owner: bytes, zone: CompiledZone) -> _Outcome:
-    """Answer for a name that is there, and has no such data."""
-    alias = zone.aliases.get(owner) if query.qtype not in rrtype.BESIDE_CNAME else None
-    return _deny(query, zone, Rcode.NOERROR) if alias is None else _dangling(query, zone, alias)
-
-
-def _data(variant: Variant, additional: bytes) -> _Outcome:
-    counts = variant.counts
-    answers, additionals = int.from_bytes(counts[2:4], "big"), int.from_bytes(counts[6:8], "big")
-    return _Outcome(Rcode.NOERROR, _OURS, answers, 0, additionals, variant.answer, b"", additional)
-
-
-def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
-    """Answer with a CNAME chain that ends where the type is not, or outside the zone."""
-    found = _data(alias.chain, b"")
-    if not alias.with_soa:
-        return found._replace(onward=alias.onward)
-    denied = _deny(query, zone, alias.rcode)
-    return denied._replace(answers=found.answers, answer=found.answer)
-
-
-def redirected_by(qname: bytes, zone: CompiledZone) -> bytes | None:
-    """Return the owner of the DNAME that the name lies below (RFC 6672 section 2.4: there is one at most), or None."""
-    if zone.redirects:
-        while len(qname) > len(zone.apex):
-            qname = name.parent(qname)
-            if qname in zone.redirects:
-                return qname
-    return None
-
-
-def _redirect(query: Query, owner: bytes, redirect: Redirect) -> _Outcome:
-    """Answer for a name below a DNAME: with that, and the CNAME that it makes of the name (RFC 6672 section 3.1)."""
-    dname = _pointer_to(query, owner) + redirect.record
-    target = query.question[: len(query.qname) - len(owner)] + redirect.target
-    if len(target) > name.MAX_NAME:
-        return _Outcome(Rcode.YXDOMAIN, _OURS | Rcode.YXDOMAIN, answers=1, answer=dname)
-    cname = record(QNAME_POINTER, rrtype.CNAME, redirect.ttl, target)
-    onward = target.lower() if query.qtype != rrtype.CNAME else b""
-    return _Outcome(Rcode.NOERROR, _OURS, answers=2, answer=dname + cname, onward=onward)
-
-
-def _onward(there: Query, zone: CompiledZone, snapshot: Snapshot, asker: _Asker) -> _Outcome | None:
-    """Look up where an alias leads to, None outside its zone."""
-    return _look_up_in(zone, there, snapshot, asker) if _zone_of(there, snapshot) is zone else None
-
-
-def _follow(query: Query, outcome: _Outcome, look_up: Callable[[Query], _Outcome | None], limit: int) -> _Outcome:
-    """Go on with the name that an answer leads to, and the next ones (RFC 1034 section 4.3.2, 3a).
-
-    What can be known before is compiled behind an alias; this is for names that only a question brings up: below a
-    DNAME, and at or behind a wildcard.
-    """
-    places = suffixes(query.qname)
-    # A chain that comes round brings the same records again.
-    answer = dict.fromkeys(rewritten(query.question, outcome.answer, places))
-    passed, scope, there = {query.qname}, outcome.scope, query
-    while outcome.onward and outcome.onward not in passed and len(passed) <= _MOST_STEPS:
-        following = query._replace(qname=outcome.onward, question=outcome.onward + query.question[-4:])
-        found = look_up(following)
-        if found is None:
-            break
-        outcome, there = found, following
-        passed.add(there.qname)
-        scope = max(scope, outcome.scope)
-        if (len(answer) + outcome.answers) * SHORTEST > limit:
-            # Whoever asks for a large RRset by a long way does not make us write it for nothing.
-            return _Outcome(outcome.rcode, _OURS | outcome.rcode | header.TC, scope=scope)
-        answer |= dict.fromkeys(rewritten(there.question, outcome.answer, places))
-    if outcome.rcode is Rcode.SERVFAIL:
-        return outcome._replace(scope=scope)
-    # The first name's data are ours (AA), whatever is at the end.
-    return outcome._replace(
-        flags=_OURS | outcome.rcode,
-        answers=len(answer),
-        answer=b"".join(answer),
-        authority=b"".join(rewritten(there.question, outcome.authority, places)),
-        additional=b"".join(rewritten(there.question, outcome.additional, places)),
-        scope=scope,
-    )
-
-
-def _deny(query: Query, zone: CompiledZone, rcode: Rcode) -> _Outcome:
-    """Answer NODATA or NXDOMAIN, with the SOA that says how long to believe it (RFC 2308 sections 2 and 5)."""
-    return _Outcome(rcode, _OURS | rcode, 0, 1, 0, b"", _pointer_to(query, zone.apex).join(zone.soa))
-
-
-def _pointer_to(query: Query, suffix: bytes) -> bytes:
-    return pointer(header.SIZE + len(query.qname) - len(suffix))
-
-
-def _compose(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, limit: int) -> bytes:
-    """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC)."""
-    room = limit - header.SIZE - len(query.question) - len(opt)
-    fixed = len(outcome.answer) + len(outcome.authority)
-    if fixed + len(outcome.additional) <= room:
-        return _write(identity, query, outcome, opt)
-    if fixed <= room and not outcome.needed:
-        return _write(identity, query, outcome._replace(additional=b"", additionals=0), opt)
-    return _write(identity, query, _Outcome(outcome.rcode, outcome.flags | header.TC), opt)
-
-
-def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes) -> bytes:
-    _, flags, answers, authorities, additionals, answer, authority, additional, *_ = outcome
-    flags |= query.flags & header.COPIED
-    counts = header.counts(answers, authorities, additionals + bool(opt))
-    return b"".join((identity, flags.to_bytes(2, "big"), counts, query.question, answer, authority, additional, opt))

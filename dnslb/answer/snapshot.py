@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from dnslb.answer.views import Views
+from dnslb.wire import rrtype
 from dnslb.wire.header import Rcode
 
 
@@ -43,6 +44,9 @@ class Rotation(NamedTuple):
 
 Answers = Mapping[bytes, Rotation]
 """QTYPE and QCLASS as four octets -> the rotation; all that one name answers with data."""
+
+ALIAS = rrtype.question_tail(rrtype.CNAME)
+"""Where an alias stands among the answers of its name."""
 
 Template = tuple[bytes, ...]
 """Octets with holes for one pointer: `pointer.join(template)`."""

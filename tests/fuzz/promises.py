@@ -8,7 +8,8 @@ import dns.rcode
 import dnslib
 
 from dnslb.answer import tally
-from dnslb.answer.responder import Reply, respond
+from dnslb.answer.lookup import Reply
+from dnslb.answer.responder import respond
 from dnslb.answer.turns import Turns
 from dnslb.wire.edns import CLASSIC_PAYLOAD, OUR_PAYLOAD, STREAM_PAYLOAD
 from dnslb.wire.query import MAX_QUERY

@@ -27,6 +27,12 @@ def known(directory: Path) -> dict[str, str]:
     return found
 
 
+def stop(pid: int) -> None:
+    """Have a child stand still; before it does, a signal to end might reach it first."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
 def test_running_workers_are_found_again(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """What was written down and still runs is found; what was written before is replaced."""
     orphans.write(tmp_path, [os.getpid()])
@@ -148,6 +154,6 @@ async def test_one_is_waited_for_until_it_has_gone(sleeper: subprocess.Popen[byt
 async def test_one_that_hangs_is_killed(sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """When its time is over: it could keep the port for ever."""
     monkeypatch.setattr(orphans, "_PATIENCE_SECONDS", 0.2)
-    os.kill(sleeper.pid, signal.SIGSTOP)
+    stop(sleeper.pid)
     await orphans.end_and_wait(sleeper.pid)
     assert sleeper.wait(20) == -signal.SIGKILL
