@@ -178,7 +178,7 @@ class Controller:
             await self._open_doors(stack)
             await self._start_answering(stack)
             # Not before: until now they are the ones who answer.
-            self._spawn(self._workers.replace_left_behind())
+            self._spawn(self._replace_left_behind())
             # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat
             # it. A reload that waits for the start is told of behind it.
             await self._journal.settle()
@@ -197,6 +197,8 @@ class Controller:
         number = self._settings.server.workers
         _log.info("listening", addresses=workers.listening, workers=number, descriptors=self._descriptor_limit)
         _log.info("steering", on=workers.steering.by_source, reason=workers.steering.reason)
+        if workers.left_behind:
+            self._farewells.follow()
 
     @property
     def _workers(self) -> Workers:
@@ -219,6 +221,12 @@ class Controller:
         await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
         if not any(counters.generation for _, counters in self._workers.counters()):
             raise StartError("no worker process answers; the log above says why")
+
+    async def _replace_left_behind(self) -> None:
+        if self._workers.left_behind:
+            await self._workers.replace_left_behind()
+            self._farewells.predecessors_gone()
+            self._journal.leavings(self._farewells.leavings())
 
     async def _stop_workers(self) -> None:
         await self._publisher.settle()

@@ -45,6 +45,11 @@ class Workers:
         except OSError as error:
             _log.error("workers_not_written_down", reason=str(error))
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether any of those still run."""
+        return bool(self._left_behind)
+
     async def distribute(self, message: Snapshot | Change) -> None:
         """Have all workers answer so; the first message starts them."""
         await self._supervisor.distribute(message)
@@ -54,8 +59,6 @@ class Workers:
 
         So all of ours stand behind those that still answer, and no query comes to one that is going.
         """
-        if not self._left_behind:
-            return
         _log.info("replaced_workers_left_behind", pids=self._left_behind)
         self._steer(len(self._left_behind), self._number)
         for place in reversed(range(len(self._left_behind))):

@@ -1,12 +1,14 @@
 """The TTL that a running daemon gives out: short while a change is seen coming, long while none is."""
 
+import os
+import signal
 import time
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.daemon.conftest import Daemon, until
+from tests.daemon.conftest import Daemon, runs, until
 
 BOUNDS = "{ min = 10, max = 90 }"
 
@@ -112,6 +114,35 @@ def test_a_shorter_ttl_after_a_restart_does_not_make_caches_forget(daemon: Daemo
     assert drained["caches_expire"] <= daemon.member("mx1")["drain"]["caches_expire"]
 
 
+def last_answer(of: Daemon) -> float:
+    """Return the Unix time at which mx1 was last given out."""
+    return datetime.fromisoformat(of.member("mx1")["drain"]["last_answer"]).timestamp()
+
+
+def test_a_worker_left_behind_gives_out_until_it_has_gone(daemon: Daemon) -> None:
+    """The countdown of a member that only the killed run has given out begins when that run's last worker goes."""
+    daemon.weights["mx2"] = 0
+    process = daemon.start()
+    daemon.call("admin", pool="mail", member="mx1", state="drain")
+    assert daemon.members_in_answer() == {"mx1"}
+    (old,) = daemon.worker_pids()
+    process.kill()
+    process.wait(30)
+    # It holds on for five seconds.
+    os.kill(old, signal.SIGSTOP)
+    daemon.weights["mx2"] = 50
+    daemon.start()
+    ready = time.time()
+    assert runs(old)
+    until(lambda: not runs(old), "the old one ends")
+    assert last_answer(daemon) > ready
+    until(lambda: last_answer(daemon) < time.time() - 2, "the countdown goes on")
+    gone = last_answer(daemon)
+    assert daemon.stop() == 0
+    daemon.start()
+    assert last_answer(daemon) == pytest.approx(gone, abs=1)
+
+
 def test_a_restart_does_not_begin_the_countdown_anew(daemon: Daemon) -> None:
     """Nobody gave the member out meanwhile: it left when it left."""
     daemon.start(ttl=600)
@@ -120,5 +151,5 @@ def test_a_restart_does_not_begin_the_countdown_anew(daemon: Daemon) -> None:
     assert daemon.stop() == 0
     stopped = time.time()
     daemon.start()
-    assert datetime.fromisoformat(daemon.member("mx1")["drain"]["last_answer"]).timestamp() < stopped
+    assert last_answer(daemon) < stopped
     assert seconds_in_caches(daemon) == pytest.approx(kept, abs=1)
