@@ -103,14 +103,13 @@ class Supervisor:
     async def _wait_for(self, message: Snapshot | Change) -> None:
         """Wait for all workers, but not for ever: one that hangs must not stop the others' next change.
 
-        For a whole snapshot it is not waited for one that does not even start.
+        Not at all for one that does not even start: whoever comes in its place begins with what has just been sent.
         """
-        whole = isinstance(message, Snapshot)
-        seconds = _ACKNOWLEDGE_WHOLE_SECONDS if whole else _ACKNOWLEDGE_SECONDS
+        seconds = _ACKNOWLEDGE_WHOLE_SECONDS if isinstance(message, Snapshot) else _ACKNOWLEDGE_SECONDS
         try:
             async with asyncio.timeout(seconds):
                 for worker in self._workers:
-                    while worker.acknowledged < message.generation and not (whole and worker.is_hopeless()):
+                    while worker.acknowledged < message.generation and not worker.is_hopeless():
                         worker.acknowledges.clear()
                         await worker.acknowledges.wait()
         except TimeoutError:

@@ -244,6 +244,22 @@ async def test_a_start_does_not_wait_for_workers_that_die_of_it(stage: Stage, mo
     assert stage.generations() == [0, 0]
 
 
+async def test_a_change_does_not_wait_for_a_place_that_stays_empty(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each one would take five seconds: the others' answers follow probes as before, and so does who comes there."""
+    monkeypatch.setattr(supervisor, "_ACKNOWLEDGE_SECONDS", 1e6)
+    monkeypatch.setattr(supervisor, "_HOPELESS_PAUSE", 0.2)
+    await stage.supervisor.start(snapshot(1))
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(sys, "executable", "/no/such/python")
+        os.kill(stage.supervisor.pids[0], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            await stage.supervisor.distribute(change(2))
+        assert sorted(stage.generations()) == [1, 2]
+    await until(lambda: stage.generations() == [2, 2], "the replacement begins with the change")
+
+
 async def test_a_worker_that_stands_still_is_replaced_though_nothing_changes(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
