@@ -92,9 +92,12 @@ def _span(text: str) -> float:
 
 
 def _next(clock: time, now: datetime) -> datetime:
-    today = datetime.combine(now.astimezone(clock.tzinfo).date(), clock)
-    found = _placed(today)
-    return found if found > now else _placed(today + timedelta(days=1))
+    here = now.astimezone(clock.tzinfo)
+    today = datetime.combine(here.date(), clock)
+    # A time of this morning that the clocks have jumped over is no more in the way.
+    if clock.replace(tzinfo=None) > here.time() and (found := _placed(today)) > now:
+        return found
+    return _placed(today + timedelta(days=1))
 
 
 def _placed(found: datetime) -> datetime:

@@ -1,7 +1,8 @@
 """What happens, told once: a log line for those who watch, an event in the store for those who ask later.
 
-Writing is never waited for, since a slow or full disk must not hold up answers. What comes while a write is under way
-goes with the next one, so that a thousand members that change at once are a few writes.
+Writing is waited for only where the next run could tell something wrong without it, and then not for long: a slow or
+full disk must not hold up answers. What comes while a write is under way goes with the next one, so that a thousand
+members that change at once are a few writes.
 """
 
 import asyncio

@@ -71,6 +71,21 @@ def test_a_time_that_the_clocks_jump_over_is_none() -> None:
         moment("2027-03-28 02:30", NOW)
 
 
+@pytest.mark.parametrize(
+    ("text", "now", "found"),
+    [
+        ("02:30", "2027-03-28T08:00:00", "2027-03-29T00:30:00"),
+        ("02:30", "2026-10-25T00:10:00", "2026-10-25T00:30:00"),
+        ("02:30", "2026-10-25T00:40:00", "2026-10-26T01:30:00"),
+        ("02:30", "2026-10-25T01:10:00", "2026-10-26T01:30:00"),
+    ],
+)
+def test_the_next_time_is_found_on_the_days_when_clocks_are_set(text: str, now: str, found: str) -> None:
+    """Of a time that was jumped over this morning the next one is tomorrow's; of one that comes twice, the first."""
+    at, then = (datetime.fromisoformat(f"{each}+00:00") for each in (now, found))
+    assert moment(text, at) == then
+
+
 def test_a_point_of_time_is_shown_with_date_and_zone() -> None:
     """In UTC as well where that differs, with its date where that differs too."""
     assert full(datetime(2026, 11, 22, 21, 0, tzinfo=UTC)) == "2026-11-22 22:00:00 CET (21:00:00 UTC)"
