@@ -12,7 +12,7 @@ from dnslb.answer import tally
 from dnslb.answer.snapshot import ALIAS, Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
-from dnslb.answer.views import Views
+from dnslb.answer.views import WHOLE, Views
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, opt_record, with_option
 from dnslb.wire.header import Rcode
@@ -34,7 +34,8 @@ Reply = tuple[bytes | None, int]
 class Asker(NamedTuple):
     """Who asks: `client` has the turns, and `source`, for whom it asks, tells which view and which network that is.
 
-    `believed` says that it may say so. `taken` is the turn that it has taken already, None if it has not.
+    Of the source's address `bits` are known. `believed` says that it may say so. `taken` is the turn that it has taken
+    already, None if it has not.
     """
 
     client: bytes
@@ -43,14 +44,15 @@ class Asker(NamedTuple):
     views: Views
     believed: bool = False
     taken: int | None = None
+    bits: int = WHOLE
 
     def standing_for(self, subnet: Subnet) -> "Asker":
         """Return the resolver with the network that it asks for; its own where it does not say which that is."""
-        return self._replace(source=subnet.address) if subnet.address else self
+        return self._replace(source=subnet.address, bits=subnet.bits) if subnet.address else self
 
     def look_at(self, rotation: Rotation) -> tuple[Rotation | None, int]:
         """Return what it gets of a rotation (see `look_at`)."""
-        return look_at(rotation, self.views, self.source)
+        return look_at(rotation, self.views, self.source, self.bits)
 
     def turn_at(self, rotation: Rotation) -> int:
         """Return whose turn it is at the rotation, and move it on unless that was done before."""
@@ -61,14 +63,14 @@ class Asker(NamedTuple):
         return self.turns.take(self.client, rotation.key, len(rotation.ring)) if len(rotation.ring) > 1 else 0
 
 
-def look_at(rotation: Rotation, views: Views, source: bytes) -> tuple[Rotation | None, int]:
+def look_at(rotation: Rotation, views: Views, source: bytes, known: int) -> tuple[Rotation | None, int]:
     """Return what a source gets of a rotation, None if there is no such data for it, and for how much of the source.
 
-    That is the number of leading bits with which any address gets the same.
+    That is the number of leading bits with which any address gets the same; `known` are those of the source.
     """
     seen, bits = rotation, 0
     if rotation.views:
-        view, bits = views.find(source)
+        view, bits = views.find(source, known)
         seen = rotation.views.get(view, rotation)
         if seen.missing:
             return None, bits

@@ -8,7 +8,7 @@ from dnslb.answer.lookup import Asker, Reply, look_at, opt_with, respond_in_full
 from dnslb.answer.snapshot import ALIAS, Rotation, Snapshot
 from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
-from dnslb.answer.views import Leaf
+from dnslb.answer.views import WHOLE, Leaf
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in
 from dnslb.wire.header import AUTHORITATIVE, Rcode
@@ -83,11 +83,11 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
     if told is None:
         return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
     edns, subnet = told
-    source = client if subnet is None else subnet.address or client
+    source, known = (subnet.address, subnet.bits) if subnet is not None and subnet.address else (client, WHOLE)
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None
-    seen, scope = look_at(rotation, snapshot.views, source) if rotation is not None else (None, 0)
+    seen, scope = look_at(rotation, snapshot.views, source, known) if rotation is not None else (None, 0)
     opt = opt_with(edns.reply, subnet, scope)
     if flags is None or seen is None or not seen.ring:
         denied = _deny_at_once(query, end, flags, opt, snapshot) if seen is None else None

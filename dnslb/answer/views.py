@@ -3,6 +3,9 @@
 The address space is cut at these networks into leaves: blocks, as large as they can be, whose addresses are all in one
 view. One search among their first addresses finds a client's leaf. Its prefix length is also how much of an address an
 answer depends on: what one address of the leaf is answered, all others are too (the scope of RFC 7871).
+
+A resolver may ask for a network that is larger than a leaf. What holds only a part of it decides nothing: else clients
+beside a view would get its answers.
 """
 
 from bisect import bisect_right
@@ -14,6 +17,8 @@ from typing import NamedTuple
 Network = IPv4Network | IPv6Network
 
 _V4_OCTETS, _V6_OCTETS = 4, 16
+WHOLE = 128
+"""Bits of any address, and more than some have."""
 
 
 class Leaf(NamedTuple):
@@ -29,25 +34,49 @@ _NOWHERE = Leaf("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """The leaves of both families in the order of their first addresses, which are octets."""
+    """The leaves of both families in the order of their first addresses, which are octets.
+
+    `networks` are the sources themselves: first address and one octet of prefix length -> view.
+    """
 
     v4_begins: tuple[bytes, ...] = (bytes(_V4_OCTETS),)
     v4_leaves: tuple[Leaf, ...] = (_NOWHERE,)
     v6_begins: tuple[bytes, ...] = (bytes(_V6_OCTETS),)
     v6_leaves: tuple[Leaf, ...] = (_NOWHERE,)
+    networks: Mapping[bytes, str] = field(default_factory=dict)
 
     @property
     def reached(self) -> frozenset[str]:
         """The views that some address is in; "" among them unless the sources hold all addresses."""
         return frozenset(leaf.view for leaf in (*self.v4_leaves, *self.v6_leaves))
 
-    def find(self, address: bytes) -> Leaf:
-        """Return the leaf that holds an address of 4 or 16 octets."""
+    def find(self, address: bytes, bits: int = WHOLE) -> Leaf:
+        """Return the leaf that holds an address of 4 or 16 octets.
+
+        Of an address only the first `bits` may be known, the others being 0: then the leaf is that of the network's
+        first address, and the view that of the whole network.
+        """
         if len(address) == _V4_OCTETS:
-            return self.v4_leaves[bisect_right(self.v4_begins, address) - 1]
-        if address:
-            return self.v6_leaves[bisect_right(self.v6_begins, address) - 1]
-        return _NOWHERE
+            leaf = self.v4_leaves[bisect_right(self.v4_begins, address) - 1]
+        elif address:
+            leaf = self.v6_leaves[bisect_right(self.v6_begins, address) - 1]
+        else:
+            return _NOWHERE
+        return leaf if bits >= leaf.length else Leaf(self._holding(address, bits), leaf.length)
+
+    def _holding(self, address: bytes, bits: int) -> str:
+        """Return the view of the longest source that holds a network, "" if none does."""
+        first, size = int.from_bytes(address, "big"), 8 * len(address)
+        for length in range(bits, -1, -1):
+            masked = first >> size - length << size - length
+            view = self.networks.get(_key(masked.to_bytes(len(address), "big"), length))
+            if view is not None:
+                return view
+        return ""
+
+
+def _key(first: bytes, length: int) -> bytes:
+    return first + bytes((length,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +104,8 @@ def views_of(sources: Mapping[str, Iterable[Network]]) -> Views:
         for view, networks in sources.items()
         for network in networks
     ]
-    return Views(*_table(_V4_OCTETS, cuts), *_table(_V6_OCTETS, cuts))
+    networks = {_key(cut.begin.to_bytes(cut.bits // 8, "big"), cut.length): cut.view for cut in cuts}
+    return Views(*_table(_V4_OCTETS, cuts), *_table(_V6_OCTETS, cuts), networks)
 
 
 class _Cut(NamedTuple):

@@ -1,8 +1,10 @@
 """Views: their networks, who speaks of them, and that no client is left without an answer."""
 
 from collections.abc import Collection, Iterator
+from ipaddress import IPv4Network
 
 from dnslb.answer.service import ServiceType
+from dnslb.answer.sources import V4_PREFIX, V6_PREFIX
 from dnslb.answer.views import Network, Views, views_of
 from dnslb.config import values
 from dnslb.config.building import is_by_source
@@ -86,10 +88,25 @@ def _check_use(draft: Draft, views: Views, report: Report) -> None:
         if whole and name not in mentioned:
             report.warn(("view", name), "no service names it, and no member has addresses for it")
     believed = draft.server is not None and draft.server.ecs_resolvers
+    if believed:
+        _check_depth(draft, report)
     if whole and believed and not mentioned and not any(map(is_by_source, draft.pools.values())):
         report.warn(
             ("server", "ecs_resolvers"), "no view is used and no pool has source-hash: no answer depends on the client"
         )
+
+
+def _check_depth(draft: Draft, report: Report) -> None:
+    """Note networks that no resolver asks for by itself: clients in them get what those around them get."""
+    for name, table in draft.views.items():
+        for place, network in enumerate(table.sources):
+            told = V4_PREFIX if isinstance(network, IPv4Network) else V6_PREFIX
+            if network.prefixlen > told:
+                report.warn(
+                    ("view", name, "sources", place),
+                    f"ecs_resolvers do not say more than /{told} of a client as a rule: through them, clients in it "
+                    "get the answers of what is around it",
+                )
 
 
 def _check_gaps(draft: Draft, views: Views, report: Report) -> None:

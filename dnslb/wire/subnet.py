@@ -26,6 +26,11 @@ class Subnet(NamedTuple):
     told: bytes
     octets: bytes
 
+    @property
+    def bits(self) -> int:
+        """How many bits of the address the resolver tells (SOURCE PREFIX-LENGTH)."""
+        return self.told[2]
+
     def option(self, scope: int) -> bytes:
         """Return the option of the response: the answer holds for the network of so many bits (section 7.2.1).
 

@@ -77,6 +77,9 @@ def _scope(response: dns.message.Message) -> int | None:
         ("fd00:1::/56", "10.0.0.", 8),
         ("2001:db8::/48", "192.0.2.", 1),
         ("172.0.0.0/8", "192.0.2.", 12),
+        # Of these networks a view has only a part: clients beside it must not get what is inside.
+        ("10.0.0.0/7", "192.0.2.", 8),
+        ("fc00::/7", "192.0.2.", 8),
     ],
 )
 def test_the_network_decides_which_view_it_is(subnet: str, address: str, scope: int, *, in_full: bool) -> None:

@@ -51,9 +51,9 @@ def test_the_longest_prefix_wins(address: str, leaf: Leaf) -> None:
 
 def test_neighbours_of_one_view_are_one_leaf() -> None:
     """Two halves of one network say no more than the network does, and neither does a part of it."""
-    whole = views_of(_sources(internal="10.0.0.0/8"))
-    assert views_of(_sources(internal="10.0.0.0/9 10.128.0.0/9")) == whole
-    assert views_of(_sources(internal="10.0.0.0/8 10.3.0.0/16 10.128.0.7/32")) == whole
+    whole = views_of(_sources(internal="10.0.0.0/8")).v4_leaves
+    assert views_of(_sources(internal="10.0.0.0/9 10.128.0.0/9")).v4_leaves == whole
+    assert views_of(_sources(internal="10.0.0.0/8 10.3.0.0/16 10.128.0.7/32")).v4_leaves == whole
 
 
 def test_all_addresses_may_be_in_views() -> None:
@@ -67,6 +67,27 @@ def test_a_view_whose_networks_are_all_of_others_is_reached_by_nobody() -> None:
     """That is how a check can find it."""
     views = views_of(_sources(covered="192.0.2.0/24", low="192.0.2.0/25", high="192.0.2.128/25"))
     assert views.reached == {"", "low", "high"}
+
+
+@pytest.mark.parametrize(
+    ("network", "leaf"),
+    [
+        ("10.0.0.0/7", Leaf("", 9)),
+        ("10.0.0.0/8", Leaf("internal", 9)),
+        ("10.128.0.0/9", Leaf("internal", 10)),
+        ("10.200.0.0/15", Leaf("internal", 16)),
+        ("10.200.0.0/16", Leaf("dmz", 16)),
+        ("10.200.7.0/24", Leaf("dmz", 16)),
+        ("0.0.0.0/1", Leaf("", 5)),
+        ("2001:d00::/24", Leaf("", 25)),
+        ("2001:db8::/32", Leaf("internal", 32)),
+    ],
+)
+def test_a_source_that_holds_only_a_part_decides_nothing(network: str, leaf: Leaf) -> None:
+    """A resolver may ask for more than one view's clients at once: those beside the view must not get its answers."""
+    views = views_of(_sources(internal="10.0.0.0/8 2001:db8::/32", dmz="10.200.0.0/16"))
+    asked = ip_network(network)
+    assert views.find(asked.network_address.packed, asked.prefixlen) == leaf
 
 
 def test_a_client_without_an_address_is_in_no_view() -> None:
@@ -141,3 +162,21 @@ def test_a_leaf_is_sound_and_as_large_as_it_can_be(sources: Sources) -> None:
                     if around[0].packed <= there <= around[-1].packed
                 ]
                 assert set(inside) != {leaf.view}
+
+
+@given(_any_sources())
+def test_a_network_is_in_the_view_of_all_its_addresses_or_of_the_longest_source_around_it(sources: Sources) -> None:
+    """As far as a resolver's word goes, and no farther."""
+    views = views_of(sources)
+    for length in range(9):
+        for value in range(0, 256, 256 >> length):
+            asked = _v4(value, length)
+            seen = {_naive(sources, ip_address(low << 24)) for low in range(value, value + (256 >> length))}
+            around = [
+                (source.prefixlen, view)
+                for view, networks in sources.items()
+                for source in networks
+                if source.version == asked.version and asked.network_address in source and source.prefixlen <= length
+            ]
+            expected = seen.pop() if len(seen) == 1 else max(around, default=(0, ""))[1]
+            assert views.find(asked.network_address.packed, length).view == expected

@@ -185,14 +185,32 @@ def test_views_that_hold_all_addresses_leave_nobody_out() -> None:
     assert _warnings((_FOR_ALL, ""), (_INTERNAL, '["0.0.0.0/0", "::/0"]')) == []
 
 
+def test_members_of_different_families_in_a_view_are_warned_of() -> None:
+    """Like those whose own addresses are: clients of one family get some of the members only."""
+    another = '[[pool.outer.member]]\nname = "mx2"\naddresses = ["192.0.2.2"]\n\n[pool.inner]'
+    warned = "pool.outer: mx2 has no IPv6 address in view internal: mail over IPv6 goes to the others alone"
+    assert _warnings(("[pool.inner]", another)) == [f"16: {warned}"]
+    only = 'view_addresses = { internal = ["fd00::1"] }'
+    seen = 'view_addresses = { internal = ["10.0.0.1", "fd00::1"] }'
+    assert _warnings(("[pool.inner]", another), (seen, only)) == [
+        "16: pool.outer: mx1 has no IPv4 address in view internal: mail over IPv4 goes to the others alone",
+        f"16: {warned}",
+    ]
+
+
 def test_views_without_effect_are_warnings() -> None:
-    """One that nobody speaks of, one that nobody is in, and resolvers that are believed for nothing."""
+    """One that nobody speaks of, one that nobody is in, resolvers believed for nothing or that say too little."""
     assert _warnings(("[probe.p]", '[view.spare]\nsources = ["192.0.2.0/24"]\n[probe.p]')) == [
         "13: view.spare: no service names it, and no member has addresses for it"
     ]
     halves = 'sources = ["10.200.0.0/16"]\n[view.low]\nsources = ["10.200.0.0/17", "10.200.128.0/17"]'
     assert _warnings((_SOURCE, halves), ('"internal", "dmz"]', '"internal", "dmz", "low"]')) == [
         "10: view.dmz: no client is in it: other views have all its addresses by longer prefixes"
+    ]
+    narrow = "ecs_resolvers do not say more than {} of a client as a rule: through them, clients in it get the answers"
+    assert _warnings((_SOURCE, 'sources = ["10.200.0.0/25", "2001:db8::/56", "2001:db8:1::/57"]')) == [
+        f"11: view.dmz.sources[#1]: {narrow.format('/24')} of what is around it",
+        f"11: view.dmz.sources[#3]: {narrow.format('/56')} of what is around it",
     ]
     seen = 'view_addresses = { internal = ["10.0.0.1", "fd00::1"] }'
     views = CONFIG[CONFIG.index("[view.internal]") : CONFIG.index("[probe.p]")]
