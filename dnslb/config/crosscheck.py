@@ -1,6 +1,6 @@
 """What must hold between tables, and between tables and zones: each table is valid by itself before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 
 from dnslb.answer.service import Preference, ServiceType
@@ -103,15 +103,21 @@ def _check_members(pool: PoolDraft, path: KeyPath, draft: Draft, report: Report)
                     report.error((*here, *key, place), f"member {owner} has this address and port already")
 
 
-def _check_families(members: Iterable[MemberTable], path: KeyPath, report: Report) -> None:
-    lists = {member.name: {address.version for address in member.addresses} for member in members}
-    for version, family in FAMILIES.items():
-        lacking = [name for name, versions in lists.items() if version not in versions]
-        if lacking and len(lacking) < len(lists):
-            verb = "has" if len(lacking) == 1 else "have"
-            report.warn(
-                path, f"{', '.join(lacking)} {verb} no {family} address: mail over {family} goes to the others alone"
-            )
+def _check_families(members: Collection[MemberTable], path: KeyPath, report: Report) -> None:
+    """Note members that lack a family of addresses that others have, to all clients or to those of a view."""
+    views = dict.fromkeys(view for member in members for view in member.view_addresses)
+    for view in ("", *views):
+        addresses = {member.name: member.view_addresses.get(view, member.addresses) for member in members}
+        versions = {name: {address.version for address in of} for name, of in addresses.items()}
+        for version, family in FAMILIES.items():
+            lacking = [name for name, found in versions.items() if version not in found]
+            if lacking and len(lacking) < len(versions):
+                verb = "has" if len(lacking) == 1 else "have"
+                report.warn(
+                    path,
+                    f"{', '.join(lacking)} {verb} no {family} address{f' in view {view}' if view else ''}: mail over "
+                    f"{family} goes to the others alone",
+                )
 
 
 def _check_tiers(path: KeyPath, pool: Pool, report: Report) -> None:

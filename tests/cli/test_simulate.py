@@ -200,6 +200,10 @@ def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     [
         pytest.param(("--weights", "5,x"), "expected weights from 0 to 65535", id="weights"),
         pytest.param(("--weights", "70000"), "expected weights from 0 to 65535", id="too-heavy"),
+        pytest.param(("--weights", "0,0"), "every member has weight 0", id="weightless"),
+        pytest.param(("--weights", "1,1", "--rate", "nan"), "messages above 0 and up to 1,000,000,000", id="rate"),
+        pytest.param(("--weights", "1,1", "--rate", "inf"), "messages above 0 and up to", id="endless"),
+        pytest.param(("--weights", "1,1", "--rate", "many"), "messages above 0 and up to", id="no-number"),
         pytest.param(("--weights", "1,1", "--ttl", "-1"), "seconds from 0", id="ttl"),
         pytest.param(("--weights", "1,1", "--ttl", "120-10"), "min is 120, and max only 10", id="ttl-bounds"),
         pytest.param(("--weights", "1,1", "--records", "0"), "number of members from 1", id="records"),

@@ -82,9 +82,9 @@ _OPTIONS = (
     ),
     click.option(
         "--rate",
-        type=click.FloatRange(0, 1e9, min_open=True),
-        default=100.0,
-        show_default="100",
+        type=words.Word(words.rate, "RATE"),
+        default="100",
+        show_default=True,
         metavar="N",
         help="Messages a second, all together.",
     ),

@@ -15,6 +15,7 @@ from dnslb.simulation.senders import Sender
 
 _PICTURES = {".svg", ".png"}
 _MAX_WEIGHT = 65535
+_MAX_RATE = 1e9
 
 
 class Word(click.ParamType[Any]):
@@ -58,7 +59,21 @@ def weights(text: str) -> tuple[int, ...]:
     found = text.split(",")
     if not all(re.fullmatch(r"[0-9]{1,5}", part) and int(part) <= _MAX_WEIGHT for part in found):
         raise ValueError(f"expected weights from 0 to {_MAX_WEIGHT}, as in 5,3,1,1")
+    if not any(map(int, found)):
+        raise ValueError("every member has weight 0, expected at least one above 0")
     return tuple(map(int, found))
+
+
+def rate(text: str) -> float:
+    """Return a number of messages a second."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    # Not a number compares false.
+    if not 0 < found <= _MAX_RATE:
+        raise ValueError(f"expected a number of messages above 0 and up to {_MAX_RATE:,.0f}")
+    return found
 
 
 def spread(text: str) -> Spread:
