@@ -16,7 +16,7 @@ from dnslb.answer.views import WHOLE, Views
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, opt_record, with_option
 from dnslb.wire.header import Rcode
-from dnslb.wire.query import FORMERR, Drop, Query, Rejection, parse
+from dnslb.wire.query import Drop, Query, Rejection, parse
 from dnslb.wire.record import QNAME_POINTER, SHORTEST, pointer, record, rewritten, suffixes
 from dnslb.wire.subnet import Subnet, subnet_of
 
@@ -100,6 +100,7 @@ class _Outcome(NamedTuple):
 
 _OURS = header.QR | header.AA
 _REFUSED = _Outcome(Rcode.REFUSED, header.QR | Rcode.REFUSED)
+_FORMERR = _Outcome(Rcode.FORMERR, header.QR | Rcode.FORMERR)
 _SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
 _BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
 
@@ -111,13 +112,14 @@ def respond_in_full(octets: bytes, snapshot: Snapshot, asker: Asker, *, stream: 
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
         return _reject(octets, query), tally.answered(0, query.rcode)
+    limit = _limit(query, stream=stream)
     try:
         # A later version may have options that mean something else.
         subnet = subnet_of(query.edns.options) if asker.believed and query.edns and not query.edns.version else None
     except ValueError:
-        return _reject(octets, FORMERR), tally.answered(0, Rcode.FORMERR)
-    limit = _limit(query, stream=stream)
-    outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet), limit)
+        subnet, outcome = None, _FORMERR
+    else:
+        outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet), limit)
     opt = _opt_of(query, outcome, subnet)
     return _compose(octets[:2], query, outcome, opt, limit), tally.answered(query.qtype, outcome.rcode)
 
