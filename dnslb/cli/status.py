@@ -50,6 +50,7 @@ _SERVICES = (
     Column("RECORDS", right=True),
     Column("TTL", right=True),
 )
+_GROUP = Column("GROUP")  # where a member has one
 _ONE_POOL = (
     Column("MEMBER"),
     Column("ADMIN"),
@@ -60,6 +61,7 @@ _ONE_POOL = (
     Column("SHARE", right=True),
     Column(" " * 10),
     Column("TIER", right=True),
+    _GROUP,
     Column("SINCE"),
     Column("ADDRESSES"),
 )
@@ -212,10 +214,13 @@ def _service(key: str, facts: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _one_pool(name: str, facts: dict[str, Any]) -> str:
-    lines = table(_ONE_POOL, (_full_member(*item) for item in facts["members"].items())).splitlines()
+    groups = any(member.get("group") for member in facts["members"].values())
+    columns = [column for column in _ONE_POOL if groups or column is not _GROUP]
+    lines = table(columns, (_full_member(*item, groups=groups) for item in facts["members"].items())).splitlines()
     best = min((member["tier"] for member in facts["members"].values() if member["share"]), default=None)
     reasons = ["\n    ".join([_why(member, best), *_notes(member)]) for member in facts["members"].values()]
     head = f"pool {plain(name)}: {facts['healthy_weight']} of its weight of {facts['total_weight']} is healthy"
+    head += " (a group counts whole or not at all)" if groups else ""
     rows = [f"{line}\n    {why}" for line, why in zip(lines[1:], reasons, strict=True)]
     foot = [f"\n{shares_note(of, facts['policy'])}" for of in _shares_of(facts)]
     return "\n".join([*(_banners({name: facts}) or [head]), "", lines[0], *rows, *foot])
@@ -226,12 +231,13 @@ def _shares_of(facts: dict[str, Any]) -> set[str]:
     return {member["share_of"] for member in facts["members"].values() if member.get("share_of")}
 
 
-def _full_member(name: str, facts: dict[str, Any]) -> tuple[object, ...]:
+def _full_member(name: str, facts: dict[str, Any], *, groups: bool) -> tuple[object, ...]:
     effective, configured = facts["effective_weight"], facts["weight"]
     weight = f"{effective}" if effective == configured else f"{effective} ({configured})"
     words = (facts["admin"], facts["state"], facts["verdict"], _yes(value=facts["published"]))
     shares = (share(facts["share"]), bar(facts["share"]))
-    return (name, *words, weight, *shares, facts["tier"], age(facts["since"]), " ".join(facts["addresses"]))
+    group = [facts.get("group") or ""] if groups else []
+    return (name, *words, weight, *shares, facts["tier"], *group, age(facts["since"]), " ".join(facts["addresses"]))
 
 
 def _why(facts: dict[str, Any], best: int | None) -> str:

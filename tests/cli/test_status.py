@@ -107,6 +107,16 @@ def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "
     assert lines[-1] == "Shares are of the new connections through mx.lb.example.org."
 
 
+def test_groups_have_a_column_where_there_are_any(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """And the healthy weight is not what one gets by adding."""
+    members = daemon.operator.now["pools"]["inbound"]["members"]
+    members["mx1"]["group"] = "rack-1"
+    lines = squeezed(dnslb("pool", "inbound").output)
+    assert lines[0] == "pool inbound: 100 of its weight of 100 is healthy (a group counts whole or not at all)"
+    assert " TIER GROUP SINCE " in lines[1]
+    assert " 1 rack-1 " in lines[2]
+
+
 def test_shares_of_networks_are_not_those_of_mail(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """With source-hash it is networks that are shared by weight."""
     daemon.operator.now["pools"]["inbound"]["policy"] = "source-hash"
