@@ -68,7 +68,10 @@ def _progress(drain: Mapping[str, Any] | None, window: Mapping[str, Any] | None)
     """Return what is being waited for, as a predicate, "" if there is nothing of the kind."""
     if drain is not None:
         return f"is {words(drain)}"
-    return window_words(window) if window is not None and window["state"] == "announced" else ""
+    if window is None or window["state"] != "announced":
+        return ""
+    left = _left(window["begin"], datetime.now(UTC))
+    return window_words(window) + (f", in {left}" if left else "")
 
 
 def _no_more(facts: Mapping[str, Any], *, planned: bool) -> str:

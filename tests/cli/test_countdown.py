@@ -1,7 +1,7 @@
 """How far a drain has come, and waiting until it is safe to stop a member."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -99,6 +99,13 @@ def test_a_drain_that_is_announced_is_waited_for() -> None:
     assert progress.pauses == 2
     with pytest.raises(Failed, match=r"gave up waiting: .* drains at .* for 2h \(ann: disks\); its window stays$"):
         Progress({"drain": None, "window": a_window()}).wait(timeout=0.0)
+
+
+def test_who_waits_for_a_window_sees_how_long_it_is_until_then() -> None:
+    """A line that never changes would look as if nothing went on."""
+    begin = (datetime.now(UTC) + timedelta(seconds=600)).isoformat()
+    with pytest.raises(Failed, match=r"\(ann: disks\), in (10m|9m59s); its window stays$"):
+        Progress({"drain": None, "window": a_window() | {"begin": begin}}).wait(timeout=0.0)
 
 
 def test_a_window_may_be_over_too_soon() -> None:
