@@ -148,12 +148,12 @@ def _say(daemon: Daemon, target: Target, plan: _Plan, result: dict[str, Any]) ->
 def _left(remains: dict[str, Any]) -> str:
     """Return what the pool can do with meanwhile."""
     out = ", ".join(f"{member} is {why}" for member, why in remains["out"].items())
-    weight, counted = remains["weight"], remains["healthy_weight"]
-    groups = "" if counted == weight else f" (groups count whole or not at all: {counted})"
+    weight, counted, total = remains["weight"], remains["healthy_weight"], remains["total_weight"]
+    groups = "" if counted == weight else f", or {counted} ({100 * counted / total:.4g} %) by whole groups"
+    panic = f"; the pool panics below {100 * remains['min_healthy']:.4g} %" if remains["min_healthy"] else ""
     return (
-        f"Meanwhile {remains['members']} of {remains['of']} members are left, with {weight} of the pool's"
-        f" weight of {remains['total_weight']}{groups}: {remains['percent']:.4g} %, and the pool panics below"
-        f" {100 * remains['min_healthy']:.4g} %{f' ({out})' if out else ''}."
+        f"Meanwhile {remains['members']} of {remains['of']} members are left{f' ({out})' if out else ''}, with {weight}"
+        f" of the pool's weight of {total} ({remains['percent']:.4g} %){groups}{panic}."
     )
 
 

@@ -132,7 +132,7 @@ class Operations:
         await self._wishes.tell(window.key, windows.refused(window, left, self._wall()))
         return Refused(
             Code.REFUSED,
-            f"{window.member} would leave {in_words(left)}; --force drains it all the same",
+            f"the drain of {window.member} would leave {in_words(left)}; --force drains it all the same",
             {"remains": report.remains_json(left)},
         )
 

@@ -62,7 +62,7 @@ def test_a_drain_that_is_announced_is_told_in_full(dnslb: "Dnslb", daemon: "Fake
     first, *rest = dnslb("drain", "inbound/mx1", "--at", WHEN, "--for", "2h").output.splitlines()
     assert first == f"inbound/mx1 drains from {full(BEGIN)}, in 1d12h, until {full(BEGIN + timedelta(hours=2))}."
     assert rest == [
-        "Meanwhile 2 of 3 members are left, with 50 of the pool's weight of 100: 50 %, and the pool panics below 30 %.",
+        "Meanwhile 2 of 3 members are left, with 50 of the pool's weight of 100 (50 %); the pool panics below 30 %.",
         f"TTLs get shorter from {full(BEGIN - timedelta(seconds=60))} on.",
     ]
 
@@ -90,9 +90,8 @@ def test_what_is_wrong_with_it_is_told_apart(dnslb: "Dnslb", daemon: "FakeDaemon
     daemon.operator.windowed |= {"remains": out, "warnings": ["too little"], "replaced": a_window(who="bob")}
     result = dnslb("drain", "inbound/mx1", "--at", WHEN, "--force")
     assert result.stderr == "Warning: too little\n"
-    assert "Meanwhile 1 of 3 members are left" in result.stdout
-    assert "weight of 100 (groups count whole or not at all: 20): 50 %" in result.stdout
-    assert "(mx2 is down)." in result.stdout
+    assert "Meanwhile 1 of 3 members are left (mx2 is down), with 50 of" in result.stdout
+    assert "weight of 100 (50 %), or 20 (20 %) by whole groups; the pool panics below 30 %." in result.stdout
     assert "for 2h (bob: kernel) gives way to this one." in result.stdout
     daemon.operator.admin_facts = {"warnings": ["the last member"], "cancelled": a_window()}
     result = dnslb("maint", "inbound/mx1")

@@ -133,7 +133,7 @@ async def test_a_window_that_would_panic_the_pool_is_refused_with_numbers() -> N
     assert caught.value.code is Code.REFUSED
     told = caught.value.message
     assert told.startswith(
-        "mx1 would leave 0 of 3 members with 0 of the pool's weight of 100 (0 %; min_healthy is 50 %):"
+        "the drain of mx1 would leave 0 of 3 members with 0 of the pool's weight of 100 (0 %; min_healthy is 50 %):"
         " mx2 is in its window then (1970-01-1"
     )
     assert told.endswith("), mx3 is down; --force drains it all the same")
