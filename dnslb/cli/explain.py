@@ -220,8 +220,9 @@ def _does(facts: dict[str, Any], rtype: str) -> str:
 
 
 def _of(tries: int, addresses: int) -> str:
-    noun = "address" if addresses == 1 else "addresses"
-    return f"{tries} of {addresses} {noun}" if tries < addresses else f"all {addresses} {noun}"
+    if addresses == 1:
+        return "the only address"
+    return f"{tries} of {addresses} addresses" if tries < addresses else f"all {addresses} addresses"
 
 
 def _about_place(client: dict[str, Any]) -> str:
@@ -239,7 +240,7 @@ def _about(client: dict[str, Any], view: str) -> Iterator[str]:
         yield f"Client {client['address']} is in view {plain(view)}, by its source {client['view_source']}."
     elif not client["source"]:
         yield f"Client {client['address']} in {client['subnet']} is in no view: it gets what all others get."
-    yield _about_place(client) if client["source"] else "Only the turn that it has in the ring is its resolver's own."
+    yield _about_place(client) if client["source"] else "Which of the variants it gets is up to its resolver's turn."
 
 
 def _views(names: list[str]) -> str:

@@ -126,7 +126,7 @@ def test_a_service_is_explained_from_top_to_bottom(dnslb: "Dnslb") -> None:
         "shuffles; goes on",
         "note: closeness decides",
         "Client 192.0.2.7 in 192.0.2.0/24 is in no view: it gets what all others get.",
-        "Only the turn that it has in the ring is its resolver's own.",
+        "Which of the variants it gets is up to its resolver's turn.",
     ]
 
 

@@ -92,7 +92,7 @@ def test_a_service_of_a_view_is_simulated() -> None:
     inside = _json("--view", "internal")
     assert (inside["ttl"], list(inside["members"])) == (5, ["relay1"])
     assert list(_json("lb.test", "--view", "dmz")["members"]) == ["mx1"]
-    assert "there is no view dnz; there are internal, dmz" in _simulate("--view", "dnz").output
+    assert "there is no view dnz (views: internal, dmz)" in _simulate("--view", "dnz").output
 
 
 @pytest.mark.usefixtures("_views")

@@ -69,7 +69,7 @@ def of_configuration(config: Path | None, name: str | None, view: str | None, ch
     settings = _settings(config)
     if view is not None and view not in settings.audience.sources:
         known = ", ".join(settings.audience.sources) or "none"
-        raise click.UsageError(f"there is no view {view}; there are {known}")
+        raise click.UsageError(f"there is no view {view} (views: {known})")
     service = _service(_seen_from(view or "", settings.services), name, changes.type)
     pool = _in_view(settings.pools[service.pool], view or service.view)
     pool = replace(pool, policy=changes.policy or pool.policy)
