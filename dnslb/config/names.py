@@ -39,7 +39,7 @@ def check_names(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report)
     for zone in zones.values():
         _warn_of_negatives(zone, report)
         _warn_of_signatures(zone, report)
-        _check_zone(zone, zones, report)
+        _check_reachable(zone, zones, report)
     for index, table in draft.services.items():
         _check_table(table, ("service", index), draft, report)
     named = _named(draft, report)
@@ -76,7 +76,7 @@ def _warn_of_signatures(zone: ServedZone, report: Report) -> None:
         )
 
 
-def _check_zone(zone: ServedZone, zones: Mapping[bytes, ServedZone], report: Report) -> None:
+def _check_reachable(zone: ServedZone, zones: Mapping[bytes, ServedZone], report: Report) -> None:
     """Note a zone that no resolver would come to, since a DNAME of the zone above leads it elsewhere."""
     above = zone_of(parent(zone.apex), zones)
     if above and (dname := above.shape.dname_above(zone.apex)):

@@ -9,7 +9,7 @@ from dnslb.server.reports import Reports
 
 
 class Current:
-    """The snapshot to answer from, replaced as a whole, whose turn it is, and what is known of who asks."""
+    """The snapshot to answer from (it changes between two answers), whose turn it is, and who asks."""
 
     def __init__(self, snapshot: Snapshot, turns: Turns, askers: Askers, reports: Reports) -> None:
         self.snapshot = snapshot
