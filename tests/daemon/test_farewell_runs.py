@@ -1,4 +1,4 @@
-"""Nobody is called safe to stop whom a cache may have, whatever happens: kills, reloads, restarts, clocks that are set."""
+"""Nobody is called safe to stop whom a cache may have, whatever happens: kills, reloads, restarts, set clocks."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
