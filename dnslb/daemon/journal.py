@@ -22,7 +22,10 @@ from dnslb.publisher import Publication
 from dnslb.server.supervisor import Death
 from dnslb.store import Event, EventKind, Store, StoreError
 from dnslb.wire import name
+from dnslb.zone.serial import ahead, is_newer
 
+_AHEAD = 64
+"""So far ahead of a zone's serial is what is written of it, and half of that when it is written anew."""
 _log = structlog.get_logger()
 
 
@@ -33,6 +36,9 @@ class Journal:
         self._store = store
         self._healths: dict[Key, Health] = {}
         self._serials: dict[str, int] = {}
+        self._current: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
+        """The serials that zones are at, and what is written of them."""
         self._events: list[Event] = []
         self._leavings: Leavings | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -50,9 +56,17 @@ class Journal:
         self._write_soon()
 
     def serials(self, serials: Mapping[str, int]) -> None:
-        """Record the serials that zones are at, by name as text."""
-        self._serials |= serials
-        self._write_soon()
+        """Record the serials that zones are at, by name as text.
+
+        What is written is ahead of them, long before they get there: so no serial is given out twice, although a killed
+        run had not written its last ones.
+        """
+        self._current |= serials
+        for zone, serial in serials.items():
+            reserved = self._reserved.get(zone)
+            if reserved is None or not is_newer(reserved, ahead(serial, _AHEAD // 2)):
+                self._serials[zone] = self._reserved[zone] = ahead(serial, _AHEAD)
+                self._write_soon()
 
     def leavings(self, leavings: Leavings) -> None:
         """Record who has left the answers, in place of what was recorded before."""
@@ -106,7 +120,8 @@ class Journal:
         self.event(EventKind.START, f"dnslb {__version__} started", generation=generation)
 
     def stopped(self) -> None:
-        """Tell that no query is answered any more."""
+        """Tell that no query is answered any more, and that no more serials are given out."""
+        self._serials |= self._current
         self.event(EventKind.STOP, f"dnslb {__version__} stopped")
 
     def member_suspected(self, key: Key, health: Health) -> None:

@@ -14,6 +14,11 @@ def following(serial: int) -> int:
     return (serial + 1) % _MODULUS or 1
 
 
+def ahead(serial: int, by: int) -> int:
+    """Return the serial that comes so many steps later."""
+    return (serial + by) % _MODULUS
+
+
 def resumed(in_file: int, last: int | None) -> int:
     """Return the serial for new content, after `last`: the zone file's if that is newer, else the next one."""
     if last is None or is_newer(in_file, last):
