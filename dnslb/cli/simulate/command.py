@@ -69,8 +69,7 @@ _OPTIONS = (
         "--resolver",
         type=click.Choice(Resolver, case_sensitive=False),
         default=Resolver.UNBOUND,
-        show_default="unbound",
-        help="What they run.",
+        help="What they run.  [default: unbound]",
     ),
     click.option(
         "--senders",

@@ -106,7 +106,13 @@ def _settings(config: Path | None) -> Settings:
     from dnslb.config import ConfigError, load  # noqa: PLC0415  # see above
 
     try:
-        return load(find_config(config))
+        path = find_config(config)
+    except Misconfigured as error:
+        if config is not None:
+            raise
+        raise Misconfigured(f"{error}; or do without one, by --weights 5,3,1,1") from None
+    try:
+        return load(path)
     except ConfigError as error:
         raise Misconfigured("\n".join(map(str, error.problems))) from None
 
