@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from dnslb.cli.options import config_option, json_option
-from dnslb.cli.output import emit, emit_json, plain
+from dnslb.cli.output import ReaderGone, emit, emit_json, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,8 @@ def check(config: Path | None, *, as_json: bool) -> None:
     try:
         settings = load(find(config))
     except ConfigError as error:
-        _show_problems(error.problems, as_json=as_json)
+        with suppress(ReaderGone):
+            _show_problems(error.problems, as_json=as_json)
         raise click.exceptions.Exit(_WRONG) from None
     _show_settings(settings, as_json=as_json)
 

@@ -1,5 +1,6 @@
 """`dnslb drain`: now, at a later time, for a while."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from dnslb.cli.member import (
 )
 from dnslb.cli.moment import DAYS, WhenType, full
 from dnslb.cli.options import Daemon, SpanType, talks_to_daemon
-from dnslb.cli.output import emit, emit_json, plain, remaining
+from dnslb.cli.output import ReaderGone, emit, emit_json, plain, remaining
 from dnslb.cli.window import span as span_words
 from dnslb.cli.window import words as window_words
 from dnslb.control.protocol import MAX_SPAN
@@ -93,14 +94,16 @@ def drain(  # noqa: PLR0913 -- one for each option
         raise click.UsageError("--force is for --at and --for: without them a drain is never refused")
     plan = _Plan(at, seconds, force)
     going = _going(daemon, target) if wait and not (plan.is_window or reason) else ""
-    if not going:
-        result = _ask(daemon, target, plan, reason)
-        if not as_json:
-            _say(daemon, target, plan, result)
-        elif not wait:
-            emit_json(result)
-    elif not as_json:
-        emit(f"{target} {going}: nothing is changed, and this waits for it.")
+    with suppress(ReaderGone):
+        if not going:
+            result = _ask(daemon, target, plan, reason)
+            if not as_json:
+                _say(daemon, target, plan, result)
+            elif not wait:
+                emit_json(result)
+        elif not as_json:
+            emit(f"{target} {going}: nothing is changed, and this waits for it.")
+    # Also where nobody reads: the exit status says whether it is safe.
     if wait:
         _wait(daemon, target, timeout, as_json=as_json)
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dnslb import __version__
-from dnslb.cli.output import emit_json
+from dnslb.cli.output import ReaderGone, emit_json
 from dnslb.control.client import TIMEOUT, DaemonUnreachable, call
 from dnslb.control.protocol import Code, Refused
 
@@ -126,7 +126,8 @@ def errors_shown(*, as_json: bool) -> Iterator[None]:
         yield
     except Told as error:
         if as_json:
-            emit_json({"error": error.message, **error.details})
+            with suppress(ReaderGone):
+                emit_json({"error": error.message, **error.details})
         raise
 
 

@@ -32,6 +32,10 @@ class Column:
     right: bool = False
 
 
+class ReaderGone(click.exceptions.Exit):
+    """Nobody reads any more what is printed: it ends the command, unless the exit status is still to be found."""
+
+
 def emit(text: str) -> None:
     """Print a text. If the reader of a pipe has gone, end quietly: it has seen all that it wanted."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -43,7 +47,7 @@ def emit(text: str) -> None:
     except BrokenPipeError:
         # The interpreter would flush into the pipe once more at its end, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.exceptions.Exit(0) from None
+        raise ReaderGone(0) from None
 
 
 def emit_json(value: object) -> None:

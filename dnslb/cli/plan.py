@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import reduce
 from typing import Any
 
@@ -10,7 +11,19 @@ import click
 
 from dnslb.cli.member import Target, TargetType
 from dnslb.cli.options import Daemon, talks_to_daemon
-from dnslb.cli.output import Column, alarm, bar, emit, emit_json, plain, service_name, share, shares_note, table
+from dnslb.cli.output import (
+    Column,
+    ReaderGone,
+    alarm,
+    bar,
+    emit,
+    emit_json,
+    plain,
+    service_name,
+    share,
+    shares_note,
+    table,
+)
 
 _MAX = 65_535
 _ADMIN = ("drain", "ready", "maint")
@@ -125,10 +138,8 @@ def plan(daemon: Daemon, *, as_json: bool, **steps: tuple[Any, ...]) -> None:
         raise click.UsageError("A plan needs a change, for example --drain inbound/mx1.")
     _refuse_twice(changes)
     found = daemon.ask("plan", {"changes": changes})
-    if as_json:
-        emit_json(found)
-    else:
-        emit("\n\n".join(_told(found)))
+    with suppress(ReaderGone):
+        emit_json(found) if as_json else emit("\n\n".join(_told(found)))
     if found["panics"]:
         raise click.exceptions.Exit(1)
 

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,7 @@ from dnslb.cli.options import (
     json_option,
     reading_answers_of,
 )
-from dnslb.cli.output import emit, emit_json
+from dnslb.cli.output import ReaderGone, emit, emit_json
 from dnslb.cli.probe.place import Place
 from dnslb.cli.probe.text import text_of
 from dnslb.cli.probe.waiting import waiting
@@ -146,7 +146,8 @@ def probe(
     except (KeyboardInterrupt, click.Abort):
         raise click.exceptions.Exit(_INTERRUPTED) from None
     with nullcontext() if isinstance(target, Place) else reading_answers_of(_daemon(config, control)):
-        emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
+        with suppress(ReaderGone):
+            emit_json(seen) if as_json else emit(text_of(seen, _trusted(target, wishes)))
         if not seen["up"]:
             raise click.exceptions.Exit(1)
 
