@@ -134,6 +134,14 @@ def test_files_that_the_readme_names_are_there(path: str) -> None:
     assert (_ROOT / path).exists() or (_ROOT / "dnslb" / path).exists()
 
 
+def test_links_within_the_readme_lead_somewhere() -> None:
+    """To a heading, by the name that it has on the web: in small letters, without punctuation, hyphens for spaces."""
+    text = re.sub(r"^```.*?^```$", "", _README, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    names = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= names
+
+
 def test_the_unit_and_the_user_agree() -> None:
     """The systemd unit runs as the user that the sysusers file makes."""
     unit = (_ROOT / "deploy" / "dnslb.service").read_text(encoding="utf-8")
