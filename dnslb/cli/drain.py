@@ -49,7 +49,7 @@ class _Plan:
 @click.command
 @target_argument
 @reason_option
-@click.option("--at", type=WhenType(), help='Begin then: 22:00 (the next), "2026-11-22 22:00" (Z: UTC), "in 30m".')
+@click.option("--at", type=WhenType(), help='Begin then: 22:00 (the next), "YYYY-MM-DD 22:00" (Z: UTC), "in 30m".')
 @click.option("--for", "seconds", type=SpanType(), metavar="2h", help="Put it back after so long.")
 @click.option("--force", is_flag=True, help="With --at or --for: even if too little of the pool is left.")
 @click.option("--wait", is_flag=True, help="Return when the member is safe to stop.")

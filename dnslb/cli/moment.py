@@ -14,7 +14,7 @@ _ZONE = r"\s*(Z|[+-]\d{2}:?\d{2})?"
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?" + _ZONE, re.IGNORECASE)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)" + _ZONE, re.IGNORECASE)
 DAYS = MAX_SPAN // 86_400
-_FORMS = '22:00, "2026-11-22 22:00", 2026-11-22T22:00Z or "in 30m"'
+_FORMS = '22:00, "YYYY-MM-DD 22:00", YYYY-MM-DDT22:00Z or "in 30m"'
 
 
 class WhenType(click.ParamType[datetime]):
