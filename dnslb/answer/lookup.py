@@ -12,7 +12,7 @@ from dnslb.answer import tally
 from dnslb.answer.snapshot import ALIAS, Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
-from dnslb.answer.views import WHOLE, Views
+from dnslb.answer.views import Views
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, opt_record, with_option
 from dnslb.wire.header import Rcode
@@ -22,6 +22,8 @@ from dnslb.wire.subnet import Subnet, subnet_of
 
 _MOST_STEPS = 8
 """Names at most that an answer goes on to, each with a compiled chain; then the resolver has to ask again."""
+WHOLE = 128
+"""Bits of any address, and more than some have."""
 _HIGHEST_PLAIN = 15
 """The highest response code that the header alone can say."""
 _REMEMBERED = 4096
@@ -70,7 +72,9 @@ def look_at(rotation: Rotation, views: Views, source: bytes, known: int) -> tupl
     """
     seen, bits = rotation, 0
     if rotation.views:
-        view, bits = views.find(source, known)
+        view, bits = views.find(source)
+        if known < bits:
+            view = views.holding(source, known)
         seen = rotation.views.get(view, rotation)
         if seen.missing:
             return None, bits

@@ -4,11 +4,11 @@ What resolvers send all day is answered from ready octets, by `respond`. All els
 """
 
 from dnslb.answer import tally
-from dnslb.answer.lookup import Asker, Reply, look_at, opt_with, respond_in_full
+from dnslb.answer.lookup import WHOLE, Asker, Reply, look_at, opt_with, respond_in_full
 from dnslb.answer.snapshot import ALIAS, Rotation, Snapshot
 from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
-from dnslb.answer.views import WHOLE, Leaf
+from dnslb.answer.views import Leaf
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.edns import BARE_SIZE, BEGIN, CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, found_in
 from dnslb.wire.header import AUTHORITATIVE, Rcode
@@ -83,7 +83,9 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
     if told is None:
         return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
     edns, subnet = told
-    source, known = (subnet.address, subnet.bits) if subnet is not None and subnet.address else (client, WHOLE)
+    source, known = client, WHOLE
+    if subnet is not None and subnet.address:
+        source, known, _, _ = subnet
     flags = AUTHORITATIVE.get(query[2:4])
     answers = snapshot.names.get(query[12 : end - 4].lower())
     rotation = answers.get(query[end - 4 : end]) if answers is not None else None

@@ -17,8 +17,6 @@ from typing import NamedTuple
 Network = IPv4Network | IPv6Network
 
 _V4_OCTETS, _V6_OCTETS = 4, 16
-WHOLE = 128
-"""Bits of any address, and more than some have."""
 
 
 class Leaf(NamedTuple):
@@ -50,26 +48,23 @@ class Views:
         """The views that some address is in; "" among them unless the sources hold all addresses."""
         return frozenset(leaf.view for leaf in (*self.v4_leaves, *self.v6_leaves))
 
-    def find(self, address: bytes, bits: int = WHOLE) -> Leaf:
-        """Return the leaf that holds an address of 4 or 16 octets.
-
-        Of an address only the first `bits` may be known, the others being 0: then the leaf is that of the network's
-        first address, and the view that of the whole network.
-        """
+    def find(self, address: bytes) -> Leaf:
+        """Return the leaf that holds an address of 4 or 16 octets."""
         if len(address) == _V4_OCTETS:
-            leaf = self.v4_leaves[bisect_right(self.v4_begins, address) - 1]
-        elif address:
-            leaf = self.v6_leaves[bisect_right(self.v6_begins, address) - 1]
-        else:
-            return _NOWHERE
-        return leaf if bits >= leaf.length else Leaf(self._holding(address, bits), leaf.length)
+            return self.v4_leaves[bisect_right(self.v4_begins, address) - 1]
+        if address:
+            return self.v6_leaves[bisect_right(self.v6_begins, address) - 1]
+        return _NOWHERE
 
-    def _holding(self, address: bytes, bits: int) -> str:
-        """Return the view of the longest source that holds a network, "" if none does."""
-        first, size = int.from_bytes(address, "big"), 8 * len(address)
+    def holding(self, first: bytes, bits: int) -> str:
+        """Return the view of the longest source that holds a network, by its first address; "" if none does.
+
+        It is for a network that is larger than the leaf of its first address.
+        """
+        number, size = int.from_bytes(first, "big"), 8 * len(first)
         for length in range(bits, -1, -1):
-            masked = first >> size - length << size - length
-            view = self.networks.get(_key(masked.to_bytes(len(address), "big"), length))
+            masked = number >> size - length << size - length
+            view = self.networks.get(_key(masked.to_bytes(len(first), "big"), length))
             if view is not None:
                 return view
         return ""

@@ -18,18 +18,14 @@ class Subnet(NamedTuple):
     """What a resolver says of its client.
 
     `address` is the first of the client's network, as 4 or 16 octets; b"" where the resolver says nothing, because it
-    asks for itself or because its client wants that. `told` are FAMILY and SOURCE PREFIX-LENGTH, `octets` ADDRESS, as
-    they came.
+    asks for itself or because its client wants that; `bits` of it are told. `told` are FAMILY and SOURCE PREFIX-LENGTH,
+    `octets` ADDRESS, as they came.
     """
 
     address: bytes
+    bits: int
     told: bytes
     octets: bytes
-
-    @property
-    def bits(self) -> int:
-        """How many bits of the address the resolver tells (SOURCE PREFIX-LENGTH)."""
-        return self.told[2]
 
     def option(self, scope: int) -> bytes:
         """Return the option of the response: the answer holds for the network of so many bits (section 7.2.1).
@@ -77,4 +73,4 @@ def _read(data: bytes) -> Subnet:
         raise ValueError("a prefix length that is out of range, or an unknown family")
     if len(octets) != (source + 7) // 8 or (source % 8 and octets[-1] & 0xFF >> source % 8):
         raise ValueError("an address that is not that of its prefix")
-    return Subnet(octets.ljust(bits // 8, b"\0") if source else b"", data[:3], octets)
+    return Subnet(octets.ljust(bits // 8, b"\0") if source else b"", source, data[:3], octets)

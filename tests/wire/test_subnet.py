@@ -42,8 +42,8 @@ def test_what_is_a_subnet(text: str) -> None:
 def test_a_resolver_may_say_nothing_of_its_client(family: bytes) -> None:
     """Also without a family, as dig +subnet=0 does. Then the answer is one for all that it says nothing of."""
     option = b"\0\x08\0\x04" + family + b"\0\0"
-    assert subnet_of(option) == Subnet(b"", family + b"\0", b"")
-    assert Subnet(b"", family + b"\0", b"").option(24) == option
+    assert subnet_of(option) == Subnet(b"", 0, family + b"\0", b"")
+    assert Subnet(b"", 0, family + b"\0", b"").option(24) == option
 
 
 _MALFORMED = {
