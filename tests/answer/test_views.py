@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnslb.answer.lookup import look_at
+from dnslb.answer.snapshot import Rotation
 from dnslb.answer.views import Audience, Leaf, Network, Views, views_of
 
 Sources = dict[str, tuple[Network, ...]]
 _HOME = "2001:db8::"
+_ANSWER = Rotation(b"", 0, (), b"")
 
 
 def _sources(**texts: str) -> Sources:
@@ -21,10 +24,11 @@ def _find(views: Views, address: str) -> Leaf:
 
 
 def _find_network(views: Views, network: Network) -> Leaf:
-    leaf = views.find(network.network_address.packed)
-    if network.prefixlen >= leaf.length:
-        return leaf
-    return leaf._replace(view=views.holding(network.network_address.packed, network.prefixlen))
+    """Return the view whose answer is given for a network, and for how many bits of it."""
+    apart = {view: _ANSWER._replace(key=view.encode()) for view in ("internal", "dmz", "a", "b", "c")}
+    seen, bits = look_at(_ANSWER._replace(views=apart), views, network.network_address.packed, network.prefixlen)
+    assert seen is not None
+    return Leaf(seen.key.decode(), bits)
 
 
 def test_without_views_all_addresses_are_alike() -> None:
