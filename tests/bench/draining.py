@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from dnslb.control import client
-from tests.bench.parts import ROOT, Sinks, Stage, start_daemon, write_config
+from tests.bench.parts import ROOT, SERVER, Sinks, Stage, start_daemon, write_config
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port, until
 
@@ -27,15 +27,9 @@ _CALM = 0.2
 _MEMBERS = {f"mx{number}": f"127.0.0.{10 + number}" for number in range(1, 5)}
 _NAME = "every.lb.example.org"
 
-_CONFIG = """
-[server]
-listen = ["127.0.0.1:{port}"]
-workers = 2
-state = "state"
-control = "control.sock"
-http = ""
-[zone."lb.example.org"]
-file = "zone"
+_CONFIG = (
+    SERVER
+    + """
 [probe.inbound]
 kind = "smtp"
 port = {members}
@@ -48,6 +42,7 @@ type = "address"
 pool = "inbound"
 records = "all"
 """
+)
 _MEMBER = '[[pool.inbound.member]]\nname = "{name}"\naddresses = ["{address}"]\n'
 
 
@@ -128,7 +123,7 @@ def _print(drains: dict[str, list[Drain]], queries: Iterable[int]) -> None:
 
 def _write(directory: Path, port: int, members: int) -> Path:
     pool = "".join(_MEMBER.format(name=name, address=address) for name, address in _MEMBERS.items())
-    return write_config(directory, _CONFIG.format(port=port, members=members) + pool)
+    return write_config(directory, _CONFIG.format(port=port, workers=2, members=members) + pool)
 
 
 def _socket(config: Path) -> Path:

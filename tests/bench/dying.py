@@ -10,7 +10,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.bench.parts import Sinks, Stage, start_daemon, write_config
+from tests.bench.parts import SERVER, Sinks, Stage, start_daemon, write_config
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port
 
@@ -27,15 +27,9 @@ _DYING = list(_MEMBERS.values())[:-1]
 _NAME = "every.lb.example.org"
 
 # The interval is the shortest that the confirming probes, 1 s and 2 s apart, are not themselves bounded by.
-_CONFIG = """
-[server]
-listen = ["127.0.0.1:{port}"]
-workers = 2
-state = "state"
-control = "control.sock"
-http = ""
-[zone."lb.example.org"]
-file = "zone"
+_CONFIG = (
+    SERVER
+    + """
 [probe.inbound]
 kind = "smtp"
 port = {members}
@@ -51,6 +45,7 @@ pool = "inbound"
 records = "all"
 ttl = 0
 """
+)
 _MEMBER = '[[pool.inbound.member]]\nname = "{name}"\naddresses = ["{address}"]\n'
 
 
@@ -84,7 +79,7 @@ def _print(seconds: list[float]) -> None:
 
 def _write(directory: Path, port: int, members: int) -> Path:
     pool = "".join(_MEMBER.format(name=name, address=address) for name, address in _MEMBERS.items())
-    return write_config(directory, _CONFIG.format(port=port, members=members) + pool)
+    return write_config(directory, _CONFIG.format(port=port, workers=2, members=members) + pool)
 
 
 def _round(sinks: Sinks, port: int) -> list[float]:

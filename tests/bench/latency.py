@@ -11,7 +11,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from tests.bench import machine, many_pools
-from tests.bench.parts import Stage, start_daemon, workers_of, write_config
+from tests.bench.parts import SERVER, Stage, start_daemon, workers_of, write_config
 from tests.bench.probing_servers import ANYWHERE, Certificates, Responder
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port, until
@@ -33,15 +33,9 @@ _SATURATED_SECONDS = 4.0
 _FIRST_MEMBER = ip_address("127.64.0.1")
 _PERCENTILES = (50.0, 99.0, 99.9)
 
-_CONFIG = """
-[server]
-listen = ["127.0.0.1:{port}"]
-workers = {workers}
-state = "state"
-control = "control.sock"
-http = ""
-[zone."lb.example.org"]
-file = "zone"
+_CONFIG = (
+    SERVER
+    + """
 [probe.inbound]
 kind = "smtp"
 port = {members}
@@ -49,6 +43,7 @@ starttls = "opportunistic"
 interval = "{interval}"
 tls_interval = "{interval}"
 """
+)
 _SERVICE = """
 [[service]]
 name = "relay{number}.lb.example.org"

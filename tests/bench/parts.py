@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
+SERVER = """
+[server]
+listen = ["127.0.0.1:{port}"]
+workers = {workers}
+state = "state"
+control = "control.sock"
+http = ""
+[zone."lb.example.org"]
+file = "zone"
+"""
+"""How a configuration begins that answers on one port, with its zone as `write_config` writes it."""
+
 _ZONE = """
 $ORIGIN lb.example.org.
 $TTL 30

@@ -11,7 +11,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.bench.parts import Stage, start_daemon, write_config
+from tests.bench.parts import SERVER, Stage, start_daemon, write_config
 from tests.bench.probing_servers import Certificates, Responder
 from tests.bench.report import say, table
 from tests.e2e.processes import free_port
@@ -27,15 +27,9 @@ CALM_SECONDS = 5.0
 PAUSE = 0.02
 MOST_SECONDS = 200.0
 
-_CONFIG = """
-[server]
-listen = ["127.0.0.1:{port}"]
-workers = 1
-state = "state"
-control = "control.sock"
-http = ""
-[zone."lb.example.org"]
-file = "zone"
+_CONFIG = (
+    SERVER
+    + """
 [probe.inbound]
 kind = "smtp"
 port = {members}
@@ -47,6 +41,7 @@ verify = "name"
 ca_file = "{authority}"
 certificate_interval = "60s"
 """
+)
 _POOL = """
 [pool.{pool}]
 probe = "{probe}"
@@ -130,7 +125,7 @@ def _serve(stage: Stage, port: int, pools: Iterable[Pool], certificates: Certifi
 
 
 def _write(directory: Path, port: int, members: int, pools: Iterable[Pool], certificates: Certificates) -> Path:
-    text = _CONFIG.format(port=port, members=members, authority=certificates.authority)
+    text = _CONFIG.format(port=port, workers=1, members=members, authority=certificates.authority)
     for pool in pools:
         text += _POOL.format(pool=pool.name, probe=pool.fault.probe)
         for number, address in enumerate(pool.addresses):

@@ -10,22 +10,16 @@ import dns.message
 import dns.query
 
 from tests.bench import machine, rivals
-from tests.bench.parts import Sinks, Stage, start_daemon
+from tests.bench.parts import SERVER, Sinks, Stage, start_daemon
 from tests.e2e.processes import Process, free_port, until
 
 SERVER_CORE = "0"
 CLIENT_CORE = "1"
 _PINNED = ("taskset", "-c", SERVER_CORE)
 
-_DNSLB = """
-[server]
-listen = ["127.0.0.1:{port}"]
-workers = 1
-state = "state"
-control = "control.sock"
-http = ""
-[zone."lb.example.org"]
-file = "zone"
+_DNSLB = (
+    SERVER
+    + """
 [probe.inbound]
 kind = "smtp"
 port = {members}
@@ -47,6 +41,7 @@ records = "all"
 preference = "ranked"
 ttl = 30
 """
+)
 _MEMBER = """
 [[pool.inbound.member]]
 name = "{name}"
@@ -103,6 +98,6 @@ def _dnslb(stage: Stage, members: int) -> Server:
         addresses = f'"{address}", "::1"' if name == "mx1" else f'"{address}"'
         pool += _MEMBER.format(name=name, addresses=addresses, weight=weight)
     config = directory / "dnslb.toml"
-    config.write_text(_DNSLB.format(port=port, members=members, inbound=pool))
+    config.write_text(_DNSLB.format(port=port, workers=1, members=members, inbound=pool))
     (directory / "zone").write_text(rivals.STATIC)
     return Server("dnslb", port, start_daemon(stage, config, _PINNED))
