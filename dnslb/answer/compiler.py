@@ -40,6 +40,7 @@ def compile_world(world: World, pools: Pools, generation: int) -> Snapshot:
         names=compile_names(world, world.names, pools),
         views=views_of(world.audience.sources),
         believed=views_of({"believed": resolvers}) if (resolvers := world.audience.ecs_resolvers) else None,
+        terms=world.terms,
     )
 
 
@@ -100,7 +101,7 @@ _MISSING = Rotation(b"", 0, (), b"", missing=True)
 
 def _said(rotation: Rotation) -> tuple[object, ...]:
     """Return what clients can learn of a rotation: the turns in it are nobody's matter."""
-    return rotation.missing, rotation.ring, rotation.additional, rotation.by_source
+    return rotation.missing, rotation.ring, rotation.additional, rotation.by_source, rotation.notice
 
 
 def _compile_contents(world: World, frame: Frame, contents: Contents, pools: Pools) -> Iterator[tuple[bytes, Rotation]]:

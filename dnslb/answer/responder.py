@@ -51,7 +51,7 @@ def respond(query: bytes, snapshot: Snapshot, turns: Turns, client: bytes, *, st
         if denied is None or len(denied[0]) > limit:
             return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
-    key, slot, ring, additional, by_source, _, _ = rotation
+    key, slot, ring, additional, by_source, _, _, _ = rotation
     size = len(ring)
     turn = (bucket_of(client) if by_source else turns.take(client, key, size)) % size if size > 1 else 0
     variant = ring[turn]
@@ -96,7 +96,7 @@ def _respond_to_believed(query: bytes, snapshot: Snapshot, turns: Turns, client:
         if denied is None or len(denied[0]) > edns.limit:
             return respond_in_full(query, snapshot, _asker(client, snapshot, turns), stream=stream)
         return denied
-    key, slot, ring, additional, by_source, _, _ = seen
+    key, slot, ring, additional, by_source, _, _, _ = seen
     size = len(ring)
     turn = (bucket_of(source) if by_source else turns.take(client, key, size)) % size if size > 1 else 0
     variant = ring[turn]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from dnslb.answer.terms import Terms
 from dnslb.answer.views import Views
 from dnslb.wire import rrtype
 from dnslb.wire.header import Rcode
@@ -30,7 +31,8 @@ class Rotation(NamedTuple):
     client always gets the variant at its network's place (see sources).
 
     `views` has what clients of a view get instead, where that is different. `missing` says that there is no such data:
-    in the view whose rotation it is, or, beside `views`, for all that have none there.
+    in the view whose rotation it is, or, beside `views`, for all that have none there. `notice` is an EDNS option that
+    goes with each response to a query with EDNS, b"" as a rule: an extended error (RFC 8914).
     """
 
     key: bytes
@@ -40,6 +42,7 @@ class Rotation(NamedTuple):
     by_source: bool = False
     views: Mapping[str, "Rotation"] | None = None
     missing: bool = False
+    notice: bytes = b""
 
 
 Answers = Mapping[bytes, Rotation]
@@ -105,7 +108,7 @@ class Snapshot:
     """Everything that answers are made of.
 
     `views` tells which view a client is in, and `believed` which resolvers are when they say for whom they ask: their
-    leaves have a name. It is None if nobody is.
+    leaves have a name. It is None if nobody is. `terms` are those on which all are served.
     """
 
     generation: int
@@ -113,6 +116,7 @@ class Snapshot:
     names: Mapping[bytes, Answers]
     views: Views = field(default_factory=Views)
     believed: Views | None = None
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)

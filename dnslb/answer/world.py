@@ -11,6 +11,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from dnslb.answer.service import Service, ServiceType, Ttl, rivals
+from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.pool.member import Address, Member, Pool
 from dnslb.wire import name, rdata, rrtype
@@ -41,6 +42,7 @@ class World:
 
     `names` is what clients of the view `view` are answered from, those that are in none ("") as a rule. `overlays` has
     by view the names of which its clients may be told something else. All views have the same names.
+    `terms` are those on which all are served.
     """
 
     zones: Mapping[bytes, Zone]
@@ -52,6 +54,7 @@ class World:
     audience: Audience = field(default_factory=Audience)
     overlays: Mapping[str, Mapping[bytes, Contents]] = field(default_factory=dict)
     view: str = ""
+    terms: Terms = field(default_factory=Terms)
 
     def seen_from(self, view: str) -> "World":
         """Return what clients of the view are answered from, as a world without other views."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType, default_records
+from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.config.claims import Claim, by_view, claims
 from dnslb.config.fragments import zones_with_fragments
@@ -32,6 +33,7 @@ def settings_of(
             _service(claim, view, draft.pools[claim.table.pool], zones) for claim, view in by_view(claims(draft))
         ),
         audience=_audience(draft),
+        terms=_terms(draft.server or ServerTable()),
         warnings=warnings,
     )
 
@@ -103,6 +105,10 @@ def _target(
 def _audience(draft: Draft) -> Audience:
     resolvers = draft.server.ecs_resolvers if draft.server else []
     return Audience({name: tuple(table.sources) for name, table in draft.views.items()}, tuple(resolvers))
+
+
+def _terms(_table: ServerTable) -> Terms:
+    return Terms()
 
 
 def _service(claim: Claim, view: str, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -> Service:

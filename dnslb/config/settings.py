@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from dnslb.answer.service import Service
+from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.pool.member import Pool
 from dnslb.probe.recipe import Target
@@ -45,4 +46,5 @@ class Settings:
     targets: tuple[Target, ...]
     services: tuple[Service, ...]
     audience: Audience
+    terms: Terms
     warnings: tuple[str, ...]

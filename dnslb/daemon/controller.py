@@ -440,7 +440,8 @@ def _remembered(settings: Settings, remembered: Remembered, now: float) -> Roste
 
 
 def _world_of(settings: Settings) -> World:
-    return build(settings.zones, settings.pools, settings.services, settings.audience)
+    world = build(settings.zones, settings.pools, settings.services, settings.audience)
+    return replace(world, terms=settings.terms)
 
 
 def _needs_restart(old: ServerSettings, new: ServerSettings) -> tuple[str, ...]:
