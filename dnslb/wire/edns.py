@@ -1,5 +1,6 @@
 """The OPT pseudo-record (RFC 6891)."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dnslb.wire import header, rrtype
@@ -85,3 +86,13 @@ def are_options(octets: bytes, position: int) -> bool:
     while position + 4 <= size:
         position += 4 + (octets[position + 2] << 8 | octets[position + 3])
     return position == size
+
+
+def options_in(options: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the code, as two octets, and the data of each option; they are well-formed as such."""
+    position = 0
+    while position < len(options):
+        begin = position + 4
+        end = begin + (options[position + 2] << 8 | options[position + 3])
+        yield options[position : position + 2], options[begin:end]
+        position = end
