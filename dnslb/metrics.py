@@ -6,7 +6,7 @@ The names and labels are promised to dashboards; see the README.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -56,8 +56,8 @@ class ResolversReading:
 class Reading:
     """What is read elsewhere at the moment of a scrape.
 
-    `queries` counts by (protocol, query type, response code), `drops` by reason, both since the start of the
-    daemon. `pools` are by name. `resolvers` is None before the first query.
+    `queries` counts by (protocol, query type, response code), `drops` by reason, `limited` by action, all since the
+    start of the daemon. `pools` are by name. `resolvers` is None before the first query.
     """
 
     queries: Mapping[tuple[str, str, str], int]
@@ -65,6 +65,7 @@ class Reading:
     generation: int
     pools: Mapping[str, PoolReading]
     resolvers: ResolversReading | None = None
+    limited: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -164,6 +165,8 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     yield _counter("dnslb_queries", "Queries answered.", ("protocol", "qtype", "rcode"), reading.queries.items())
     drops = [((reason,), count) for reason, count in reading.drops.items()]
     yield _counter("dnslb_dropped", "Packets that got no answer.", ("reason",), drops)
+    limited = [((action,), count) for action, count in reading.limited.items()]
+    yield _counter("dnslb_rate_limited", "Responses that a network had enough of.", ("action",), limited)
     yield GaugeMetricFamily("dnslb_generation", "Number of the answers given out now.", value=reading.generation)
     yield from _member_families(reading.pools)
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]

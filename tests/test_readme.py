@@ -28,6 +28,7 @@ _README = (_ROOT / "README.md").read_text(encoding="utf-8")
 
 _TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "[server]": (schema.ServerTable,),
+    "[server.rate_limit]": (schema.RateLimitTable,),
     '[zone."lb.example.org"]': (schema.ZoneTable,),
     "[probe.NAME]": (schema.ProbeTable,),
     "[pool.NAME]": (schema.PoolTable,),
@@ -56,7 +57,7 @@ def _files() -> dict[str, str]:
 
 def _reading() -> Reading:
     pool = PoolReading(panic=False, members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1)})
-    return Reading({("udp", "A", "NOERROR"): 1}, {"short": 0}, 1, {"inbound": pool})
+    return Reading({("udp", "A", "NOERROR"): 1}, {"short": 0}, 1, {"inbound": pool}, limited={"dropped": 0})
 
 
 def _metric_names() -> set[str]:

@@ -19,13 +19,22 @@ _DROPS = tuple(Drop)
 ANSWERS = (len(_TYPES) + 1) * len(_RCODES)
 INTERNAL = ANSWERS + len(_DROPS)
 """The slot of a message that a fault of ours left without an answer."""
-SLOTS = INTERNAL + 1
+RATE_LIMITED = INTERNAL + 1
+"""The slot of a response that was not sent, for its network had enough of its kind."""
+TRUNCATED = RATE_LIMITED + 1
+"""The slot of a response that was truncated for that reason; it counts as answered too."""
+SLOTS = TRUNCATED + 1
 """How many slots one protocol needs."""
 
 
 def answered(qtype: int, rcode: Rcode) -> int:
     """Return the slot of a query that was answered."""
     return _TYPE_PLACE.get(qtype, _OTHER) * len(_RCODES) + _RCODE_PLACE[rcode]
+
+
+def rcode_of(slot: int) -> Rcode:
+    """Return the response code of a slot of answers."""
+    return _RCODES[slot % len(_RCODES)]
 
 
 def dropped(reason: Drop) -> int:
@@ -46,3 +55,10 @@ def dropped_labels() -> Iterator[tuple[int, str]]:
     for place, reason in enumerate(_DROPS):
         yield ANSWERS + place, reason.value
     yield INTERNAL, "internal"
+    yield RATE_LIMITED, "rate_limited"
+
+
+def limited_labels() -> Iterator[tuple[int, str]]:
+    """Yield (slot, action) for what was done to responses of which a network had enough."""
+    yield RATE_LIMITED, "dropped"
+    yield TRUNCATED, "truncated"

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType, default_records
-from dnslb.answer.terms import Terms
-from dnslb.answer.views import Audience
+from dnslb.answer.terms import Limit, Terms
+from dnslb.answer.views import Audience, views_of
 from dnslb.config.claims import Claim, by_view, claims
 from dnslb.config.fragments import zones_with_fragments
 from dnslb.config.reading import Draft, PoolDraft
 from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
-from dnslb.config.schema import MemberTable, ServerTable, ServiceTable
+from dnslb.config.schema import MemberTable, RateLimitTable, ServerTable, ServiceTable
 from dnslb.config.settings import ServerSettings, Settings
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.pool.member import Member, Policy, Pool
@@ -107,8 +107,12 @@ def _audience(draft: Draft) -> Audience:
     return Audience({name: tuple(table.sources) for name, table in draft.views.items()}, tuple(resolvers))
 
 
-def _terms(_table: ServerTable) -> Terms:
-    return Terms()
+def _terms(table: ServerTable) -> Terms:
+    return Terms(limit=_limit(table.rate_limit))
+
+
+def _limit(table: RateLimitTable) -> Limit:
+    return Limit(table.per_second, table.slip, views_of({"exempt": dict.fromkeys(table.exempt)}))
 
 
 def _service(claim: Claim, view: str, pool: PoolDraft, zones: Mapping[bytes, ServedZone]) -> Service:

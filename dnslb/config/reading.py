@@ -20,6 +20,7 @@ from dnslb.config.schema import (
     MemberTable,
     PoolTable,
     ProbeTable,
+    RateLimitTable,
     ServerTable,
     ServiceTable,
     SpfTable,
@@ -28,6 +29,8 @@ from dnslb.config.schema import (
 )
 
 _TABLES = ("server", "zone", "probe", "pool", "view", "service")
+_NESTED: dict[str, type[BaseModel]] = {"auth": AuthTable, "rate_limit": RateLimitTable}
+"""The keys whose value is a table of a kind of its own."""
 AnyTable = TypeVar("AnyTable", bound=BaseModel)
 
 
@@ -149,8 +152,8 @@ def _without(model: type[AnyTable], raw: dict[str, object], keys: set[int | str]
 def _message(model: type[BaseModel], details: ErrorDetails) -> str:
     """Put a pydantic error into words of ours."""
     *above, key = details["loc"] or ("",)
-    if above and above[0] == "auth":
-        model = AuthTable
+    if above:
+        model = _NESTED.get(str(above[0]), model)
     if details["type"] == "extra_forbidden":
         return _unknown(str(key), tuple(_by_key(model)), "key")
     if details["type"] == "value_error":

@@ -40,6 +40,16 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class RateLimitTable(Table):
+    """[server.rate_limit]."""
+
+    per_second: int = Field(default=200, ge=0, le=1_000_000, description="a number of responses up to 1000000, or 0")
+    slip: int = Field(default=2, ge=0, le=100, description="a number up to 100, or 0")
+    exempt: list[Network] = Field(
+        default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")], description="a list of networks"
+    )
+
+
 class ServerTable(Table):
     """[server]."""
 
@@ -53,6 +63,7 @@ class ServerTable(Table):
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
     ecs_resolvers: list[Network] = Field(default=[], description="a list of networks")
+    rate_limit: RateLimitTable = Field(default=RateLimitTable(), description="a table, [server.rate_limit]")
 
 
 class ZoneTable(Table):

@@ -239,20 +239,24 @@ def reading(view: View, generation: int, counters: Iterable[Mapping[str, Sequenc
     It is read in another thread: in the instant of a reload a pool may have no selection yet.
     """
     queries: Counter[tuple[str, str, str]] = Counter()
-    drops: Counter[str] = Counter({reason: 0 for _, reason in tally.dropped_labels()})
-    for by_protocol in counters:
-        for protocol, slots in by_protocol.items():
-            _count(protocol, slots, queries, drops)
+    every = [(protocol, slots) for by_protocol in counters for protocol, slots in by_protocol.items()]
+    for protocol, slots in every:
+        _count_queries(protocol, slots, queries)
+    read = [slots for _, slots in every]
+    drops, limited = _sum(tally.dropped_labels(), read), _sum(tally.limited_labels(), read)
     pools = {pool.name: _pool_reading(view, pool) for pool in view.pools.values() if pool.name in view.selections}
-    return Reading(queries, drops, generation, pools)
+    return Reading(queries, drops, generation, pools, limited=limited)
 
 
-def _count(protocol: str, slots: Sequence[int], queries: Counter[tuple[str, str, str]], drops: Counter[str]) -> None:
+def _count_queries(protocol: str, slots: Sequence[int], queries: Counter[tuple[str, str, str]]) -> None:
     for slot, qtype, rcode in tally.answered_labels():
         if slots[slot]:
             queries[protocol, qtype, rcode] += slots[slot]
-    for slot, reason in tally.dropped_labels():
-        drops[reason] += slots[slot]
+
+
+def _sum(labels: Iterable[tuple[int, str]], read: Sequence[Sequence[int]]) -> dict[str, int]:
+    """Return what all have counted under each label."""
+    return {label: sum(slots[slot] for slots in read) for slot, label in labels}
 
 
 def _pool_reading(view: View, pool: Pool) -> PoolReading:

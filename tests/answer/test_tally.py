@@ -14,6 +14,13 @@ def test_every_slot_has_one_label() -> None:
     for unknown in (0, 99, 65535):
         assert labels[tally.answered(unknown, Rcode.NXDOMAIN)] == ("other", "NXDOMAIN")
     dropped = dict(tally.dropped_labels())
-    assert sorted([*labels, *dropped]) == list(range(tally.SLOTS))
+    limited = dict(tally.limited_labels())
+    assert sorted({*labels, *dropped, *limited}) == list(range(tally.SLOTS))
     assert {dropped[tally.dropped(reason)] for reason in Drop} == {"short", "long", "response"}
-    assert dropped[tally.INTERNAL] == "internal"
+    assert (dropped[tally.INTERNAL], dropped[tally.RATE_LIMITED]) == ("internal", "rate_limited")
+    assert limited == {tally.RATE_LIMITED: "dropped", tally.TRUNCATED: "truncated"}
+
+
+def test_a_slot_tells_the_response_code() -> None:
+    """For whatever type it counts."""
+    assert {tally.rcode_of(slot).name == rcode for slot, _, rcode in tally.answered_labels()} == {True}

@@ -528,3 +528,16 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("dnslb.toml").touch()
     assert find(None) == Path("dnslb.toml")
     assert find(Path("other.toml")) == Path("other.toml")
+
+
+def test_the_rate_limit_is_on_and_leaves_loopback_alone(write: Write) -> None:
+    """Without a word in the file; what is there takes the place of the default, the list of networks too."""
+    limit = load(write()).terms.limit
+    assert (limit.per_second, limit.slip) == (200, 2)
+    exempt = [limit.exempt.find(ip_address(text).packed).view for text in ("127.9.9.9", "::1", "::2", "192.0.2.1")]
+    assert list(map(bool, exempt)) == [True, True, False, False]
+    table = 'rate_limit = { per_second = 0, slip = 0, exempt = ["192.0.2.0/24", "192.0.2.0/24"] }'
+    limit = load(write(changed(CONFIG, 'http = ""', f'http = ""\n{table}'))).terms.limit
+    assert (limit.per_second, limit.slip) == (0, 0)
+    exempt = [limit.exempt.find(ip_address(text).packed).view for text in ("127.9.9.9", "192.0.2.1", "192.0.3.1")]
+    assert list(map(bool, exempt)) == [False, True, False]

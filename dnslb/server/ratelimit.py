@@ -1,0 +1,153 @@
+"""Response rate limiting: nobody can have us flood a network that has not asked.
+
+Over UDP a sender's address may be made up. Who sends queries in the name of a victim has us send it the answers, which
+are longer. So a network gets no more than some responses of one kind in a second, unless a client proves by a cookie
+that it has asked (RFC 7873). Every few of the rest are replaced by truncated ones: a client that is really there asks
+again over TCP, where an address cannot be made up.
+
+What this costs is paid by who asks much: one datagram of a batch is looked at for all of it, and finds the networks
+that may be over their limit; the responses of these are counted one by one. Whatever addresses and names are made up,
+memory is bounded.
+"""
+
+from collections.abc import Callable
+
+from dnslb.answer import tally
+from dnslb.answer.sources import prefix_of
+from dnslb.answer.terms import Limit
+from dnslb.wire import header
+from dnslb.wire.edns import BEGIN, DO, opt_record
+from dnslb.wire.header import Rcode
+
+Proves = Callable[[bytes, bytes], bool]
+"""Whether a query (first) proves that the address it comes from (second) has sent it."""
+
+MOST_SAMPLED = 4096
+"""Networks whose sampled queries are counted in a second."""
+MOST_WATCHED = 1024
+"""Networks whose responses are counted one by one."""
+MOST_KINDS = 64
+"""Kinds of responses that are told apart for one network in a second. All others are one kind more."""
+_CALM_SECONDS = 5
+"""A network that has asked little for so long is watched no more."""
+
+_ERRORS, _NXDOMAIN, _OTHERS = 1, 2, 3
+"""Kinds that the hash of a question is as likely as any other number."""
+_TC = header.TC >> 8
+_TAIL = 4
+"""Octets of a question behind the name."""
+
+
+class RateLimit:
+    """What the networks of one worker's clients got in the present second. A network is a /24 or a /56."""
+
+    def __init__(self, limit: Limit, proves: Proves, counters: memoryview) -> None:
+        """`counters` are the slots of `dnslb.answer.tally` for UDP."""
+        self.watched: dict[bytes, int] = {}
+        """The networks whose responses go through `restrain`: the last second in which each asked much."""
+        self._limit = limit
+        self._proves = proves
+        self._counters = counters
+        self._second = 0
+        self._sampled: dict[bytes, int] = {}
+        self._given: dict[bytes, dict[int, int]] = {}
+
+    def note(self, client: bytes, number: int, now: float) -> None:
+        """Count queries, of which one came from the client, and watch its network if they are many.
+
+        `now` is seconds of a monotonic clock. Half of the limit is enough, for a sample may see too little.
+        """
+        limit = self._limit.per_second
+        if not limit:
+            return
+        if int(now) != self._second:
+            self._begin(int(now))
+        network = prefix_of(client)
+        asked = self._sampled.get(network, 0) + number
+        if len(self._sampled) >= MOST_SAMPLED:
+            self._sampled.clear()
+        self._sampled[network] = asked
+        if 2 * asked > limit and (network in self.watched or not self._is_exempt(client)):
+            self._watch(network)
+
+    def _begin(self, second: int) -> None:
+        """Count anew in another second."""
+        self._second = second
+        self._sampled.clear()
+        self._given.clear()
+        calm = [network for network, at in self.watched.items() if at < second - _CALM_SECONDS]
+        for network in calm:
+            del self.watched[network]
+
+    def _watch(self, network: bytes) -> None:
+        if network not in self.watched and len(self.watched) >= MOST_WATCHED:
+            # Those that still ask much are back at once.
+            self.watched.clear()
+            self._given.clear()
+        self.watched[network] = self._second
+
+    def _is_exempt(self, client: bytes) -> bool:
+        return bool(self._limit.exempt.find(client).view)
+
+    def restrain(self, query: bytes, response: bytes, slot: int, client: bytes) -> bytes | None:
+        """Return what a client of a watched network gets: the response, a truncated one, or nothing.
+
+        `slot` is that of the response. What is not sent, or truncated, is counted here.
+        """
+        if self._is_exempt(client) or self._proves(query, client):
+            return response
+        excess = self._count(prefix_of(client), _kind(query, response, slot)) - self._limit.per_second
+        if excess <= 0:
+            return response
+        if self._limit.slip and excess % self._limit.slip == 0:
+            self._counters[tally.TRUNCATED] += 1
+            return truncated(query, response)
+        self._counters[tally.RATE_LIMITED] += 1
+        return None
+
+    def _count(self, network: bytes, kind: int) -> int:
+        """Return how many responses of this kind the network was due in this second, with the present one."""
+        given = self._given.setdefault(network, {})
+        if kind not in given and len(given) >= MOST_KINDS:
+            # Names that are made up, below a wildcard perhaps, are a new kind each.
+            kind = _OTHERS
+        number = given[kind] = given.get(kind, 0) + 1
+        return number
+
+
+def _kind(query: bytes, response: bytes, slot: int) -> int:
+    """Return what a response counts as: data by the question, NODATA and referrals by the name, all else in two lots.
+
+    Whoever makes up names gets NXDOMAIN for each: these must be one kind. Names may be long: their hashes are not.
+    """
+    rcode = tally.rcode_of(slot)
+    if rcode is Rcode.NXDOMAIN:
+        return _NXDOMAIN
+    if rcode is not Rcode.NOERROR:
+        return _ERRORS
+    end = _end_of_question(query)
+    qname = query[header.SIZE : end - _TAIL].lower()
+    return hash(qname if response[6:8] == b"\x00\x00" else qname + query[end - _TAIL : end])
+
+
+def _end_of_question(query: bytes) -> int:
+    """Return where the question ends, of a query that was found to be well-formed."""
+    position = header.SIZE
+    while length := query[position]:
+        position += 1 + length
+    return position + 1 + _TAIL
+
+
+def truncated(query: bytes, response: bytes) -> bytes:
+    """Return the response with TC and without records, which is never longer than the query.
+
+    Its OPT record has no options: a new cookie would be longer than none.
+    """
+    identity_and_flags = response[:2] + bytes((response[2] | _TC, response[3]))
+    if response[4:6] == b"\x00\x00":
+        return identity_and_flags + header.counts(0, 0, 0, questions=0)
+    end = _end_of_question(query)
+    opt = b""
+    if query[end : end + len(BEGIN)] == BEGIN:
+        opt = opt_record(dnssec_ok=bool(query[end + 7] & DO >> 8))
+    return identity_and_flags + header.counts(0, 0, bool(opt)) + query[header.SIZE : end] + opt

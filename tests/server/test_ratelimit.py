@@ -1,0 +1,227 @@
+"""Response rate limiting: who is watched, what is counted together, and what is sent instead."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnslb.answer import tally
+from dnslb.answer.responder import respond
+from dnslb.answer.terms import Limit
+from dnslb.answer.turns import Turns
+from dnslb.answer.views import views_of
+from dnslb.server import ratelimit
+from dnslb.server.ratelimit import RateLimit, truncated
+from tests.conftest import decoded, question, snapshot, zone
+
+SNAPSHOT = snapshot(
+    zone("""
+www A 192.0.2.1
+www TXT "text"
+mail MX 10 www
+*.wild A 192.0.2.2
+sub NS ns.sub
+ns.sub A 192.0.2.54
+""")
+)
+VICTIM = ip_address("198.51.100.7").packed
+NEIGHBOUR = ip_address("198.51.100.200").packed
+ELSEWHERE = ip_address("203.0.113.7").packed
+
+
+def limiter(
+    slots: memoryview, per_second: int = 3, slip: int = 0, exempt: str = "", *, proves: bool = False
+) -> RateLimit:
+    """Return a limiter that has seen nothing yet; of each query it is said whether it proves its sender."""
+    networks = views_of({"exempt": map(ip_network, exempt.split())})
+    return RateLimit(Limit(per_second, slip, networks), lambda _query, _client: proves, slots)
+
+
+def sent(limit: RateLimit, asked: bytes, client: bytes = VICTIM) -> bytes | None:
+    """Return what is sent to a client of a watched network that asks this."""
+    response, slot = respond(asked, SNAPSHOT, Turns(0), client)
+    assert response is not None
+    return limit.restrain(asked, response, slot, client)
+
+
+def got(limit: RateLimit, *texts: str, client: bytes = VICTIM) -> list[bool]:
+    """Return which of these questions a client gets an answer to."""
+    return [sent(limit, question(text), client) is not None for text in texts]
+
+
+def test_who_asks_more_than_half_the_limit_is_watched(slots: memoryview) -> None:
+    """A datagram stands for its batch; the network is that of all addresses that share the first 24 or 56 bits."""
+    limit = limiter(slots, per_second=200)
+    limit.note(VICTIM, 64, 10.0)
+    limit.note(NEIGHBOUR, 36, 10.5)
+    limit.note(ELSEWHERE, 100, 10.6)
+    assert not limit.watched
+    limit.note(NEIGHBOUR, 1, 10.9)
+    limit.note(ip_address("2001:db8:0:1ff::1").packed, 60, 10.9)
+    limit.note(ip_address("2001:db8:0:100::1").packed, 60, 10.9)
+    limit.note(ip_address("2001:db8:0:200::1").packed, 60, 10.9)
+    assert set(limit.watched) == {VICTIM[:3], ip_address("2001:db8:0:100::").packed[:7]}
+
+
+def test_seconds_are_counted_by_themselves(slots: memoryview) -> None:
+    """What was asked in another second does not add up."""
+    limit = limiter(slots, per_second=200)
+    for second in range(20):
+        limit.note(VICTIM, 100, float(second))
+    assert not limit.watched
+
+
+def test_who_has_been_calm_for_some_seconds_is_watched_no_more(slots: memoryview) -> None:
+    """Not at once, for a flood may come in waves; and whoever goes on stays."""
+    limit = limiter(slots)
+    limit.note(VICTIM, 64, 10.0)
+    limit.note(ELSEWHERE, 64, 10.0)
+    for second in range(11, 16):
+        limit.note(ELSEWHERE, 64, float(second))
+        assert set(limit.watched) == {VICTIM[:3], ELSEWHERE[:3]}
+    limit.note(ELSEWHERE, 64, 16.0)
+    assert set(limit.watched) == {ELSEWHERE[:3]}
+
+
+def test_without_a_limit_nobody_is_watched(slots: memoryview) -> None:
+    """0 switches it off."""
+    limit = limiter(slots, per_second=0)
+    limit.note(VICTIM, 1 << 20, 1.0)
+    assert not limit.watched
+
+
+def test_exempt_clients_are_not_watched_and_not_restrained(slots: memoryview) -> None:
+    """Also in a network that is watched because of others."""
+    limit = limiter(slots, per_second=2, exempt="198.51.100.7/32 2001:db8::/32")
+    limit.note(VICTIM, 64, 1.0)
+    limit.note(ip_address("2001:db8::1").packed, 64, 1.0)
+    assert not limit.watched
+    limit.note(NEIGHBOUR, 64, 1.0)
+    assert set(limit.watched) == {VICTIM[:3]}
+    assert got(limit, *["www.lb.test A"] * 9) == [True] * 9
+    assert got(limit, *["www.lb.test A"] * 3, client=NEIGHBOUR) == [True, True, False]
+
+
+def test_a_proven_client_is_never_restrained(slots: memoryview) -> None:
+    """Nor is its share taken from others of its network."""
+    limit = limiter(slots, per_second=2, proves=True)
+    assert got(limit, *["www.lb.test A"] * 9) == [True] * 9
+    limit._proves = lambda _query, _client: False  # noqa: SLF001 - now somebody asks who has no cookie
+    assert got(limit, *["www.lb.test A"] * 3) == [True, True, False]
+    assert slots[tally.RATE_LIMITED] == 1
+
+
+def test_the_limit_is_exact_and_of_one_second(slots: memoryview) -> None:
+    """As many responses as allowed; the next second has its own, other networks too."""
+    limit = limiter(slots)
+    limit.note(VICTIM, 64, 7.0)
+    assert got(limit, *["www.lb.test A"] * 5) == [True] * 3 + [False] * 2
+    assert got(limit, *["www.lb.test A"] * 5, client=NEIGHBOUR) == [False] * 5
+    assert got(limit, *["www.lb.test A"] * 4, client=ELSEWHERE) == [True] * 3 + [False]
+    limit.note(VICTIM, 1, 7.99)
+    assert got(limit, "www.lb.test A") == [False]
+    limit.note(VICTIM, 1, 8.0)
+    assert got(limit, *["www.lb.test A"] * 5) == [True] * 3 + [False] * 2
+    assert slots[tally.RATE_LIMITED] == sum(slots) == 11
+
+
+@pytest.mark.parametrize(
+    ("texts", "together"),
+    [
+        (["www.lb.test A", "WWW.lb.TEST A"], True),
+        (["www.lb.test A", "www.lb.test TXT"], False),
+        (["www.lb.test A", "mail.lb.test MX"], False),
+        (["www.lb.test MX", "www.lb.test AAAA", "wWw.lb.test SRV"], True),
+        (["www.lb.test MX", "mail.lb.test A"], False),
+        (["www.lb.test MX", "www.lb.test A"], False),
+        (["no1.lb.test A", "no2.lb.test MX", "x.y.z.lb.test TXT"], True),
+        (["a.other A", "b.elsewhere MX", "www.lb.test AXFR"], True),
+        (["no1.lb.test A", "a.other A"], False),
+        (["x.sub.lb.test A", "X.sub.lb.test MX"], True),
+        (["x.sub.lb.test A", "y.sub.lb.test A"], False),
+    ],
+    ids=lambda value: " and ".join(value) if isinstance(value, list) else "",
+)
+def test_what_counts_together(slots: memoryview, texts: list[str], together: bool) -> None:  # noqa: FBT001 - a case
+    """Data by the question, NODATA and referrals by the name, all NXDOMAIN of a network, and all its errors."""
+    limit = limiter(slots, per_second=len(texts))
+    assert got(limit, *texts, *texts) == [True] * len(texts) + [not together] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\x00" * 12, question("www.lb.test A")[:20], question("www.lb.test A", flags=0x2000)]
+)
+def test_errors_of_what_cannot_be_read_are_limited_too(slots: memoryview, broken: bytes) -> None:
+    """FORMERR and NOTIMP have no question that could be looked at; nor has what is sent instead."""
+    limit = limiter(slots, per_second=1, slip=1)
+    assert sent(limit, broken) is not None
+    instead = sent(limit, broken)
+    assert instead is not None
+    assert (len(instead), instead[2] & 0x82) == (12, 0x82)
+
+
+def test_every_few_excess_responses_are_truncated(slots: memoryview) -> None:
+    """A client that is there and loses all the others can ask over TCP; 1 truncates all, 0 none."""
+    patterns = {}
+    for slip in (0, 1, 2, 3):
+        limit = limiter(slots, per_second=1, slip=slip)
+        found = [sent(limit, question("www.lb.test A")) for _ in range(8)]
+        patterns[slip] = "".join("-" if one is None else "T" if one[2] & 2 else "A" for one in found)
+    assert patterns == {0: "A-------", 1: "ATTTTTTT", 2: "A-T-T-T-", 3: "A--T--T-"}
+    assert slots[tally.TRUNCATED] == 7 + 3 + 2
+    assert slots[tally.RATE_LIMITED] == 7 + 4 + 5
+
+
+@pytest.mark.parametrize("text", ["wWw.lb.test A", "www.lb.test MX", "no.lb.test A", "www.other A", "x.sub.lb.test A"])
+@pytest.mark.parametrize("payload", [None, 512, 4096])
+def test_a_truncated_response_is_small_and_right(text: str, payload: int | None) -> None:
+    """It has the id, the question with its case, the response code and the OPT record, and no record else."""
+    asked = question(text, identity=99, flags=0x0100, payload=payload, dnssec_ok=payload == 512)
+    response, _ = respond(asked, SNAPSHOT, Turns(0), VICTIM)
+    assert response is not None
+    short, whole, query = decoded(truncated(asked, response)), decoded(response), decoded(asked)
+    assert len(truncated(asked, response)) <= len(asked)
+    assert short.to_wire()[12 : len(asked)] == truncated(asked, response)[12:]
+    assert (short.id, short.rcode(), short.flags) == (99, whole.rcode(), whole.flags | 0x0200)
+    assert (str(short.question[0]), short.edns, short.ednsflags) == (
+        str(query.question[0]),
+        whole.edns,
+        whole.ednsflags,
+    )
+    assert not [*short.answer, *short.authority, *short.additional]
+
+
+@given(st.binary(max_size=40), st.integers(0, 2))
+def test_whatever_comes_what_is_sent_instead_is_no_longer(rest: bytes, additionals: int) -> None:
+    """Not even behind a question with other records than OPT."""
+    asked = question("www.lb.test A")[:10] + bytes((0, additionals)) + question("www.lb.test A")[12:] + rest
+    response, _ = respond(asked, SNAPSHOT, Turns(0), VICTIM)
+    assert response is not None
+    assert len(truncated(asked, response)) <= len(asked)
+
+
+def test_made_up_names_below_a_wildcard_are_limited_together(slots: memoryview) -> None:
+    """Each is a question of its own: those that came first have their own counts, all others share one."""
+    limit = limiter(slots)
+    names = [f"a{number}.wild.lb.test A" for number in range(ratelimit.MOST_KINDS + 10)]
+    assert got(limit, *names) == [True] * (ratelimit.MOST_KINDS + 3) + [False] * 7
+    assert got(limit, *names[:5], "no.lb.test A") == [True] * 5 + [False]
+
+
+def test_made_up_addresses_and_names_take_no_more_memory(slots: memoryview) -> None:
+    """Neither those that ask once nor those that flood are kept beyond a bound, within one second."""
+    limit = limiter(slots)
+    asked = question("www.lb.test A")
+    response, slot = respond(asked, SNAPSHOT, Turns(0), VICTIM)
+    assert response is not None
+    for number in range(3 * ratelimit.MOST_SAMPLED):
+        limit.note(number.to_bytes(3, "big") + b"\x01", 1, 1.0)
+        assert len(limit._sampled) <= ratelimit.MOST_SAMPLED  # noqa: SLF001 - memory is what it is about
+    for number in range(3 * ratelimit.MOST_WATCHED):
+        client = number.to_bytes(3, "big") + b"\x01"
+        limit.note(client, 64, 1.0)
+        assert limit.restrain(asked, response, slot, client) == response
+        assert len(limit.watched) <= ratelimit.MOST_WATCHED
+        assert len(limit._given) <= ratelimit.MOST_WATCHED  # noqa: SLF001 - the same
+    assert max(map(len, limit._given.values())) <= ratelimit.MOST_KINDS + 1  # noqa: SLF001 - the same
