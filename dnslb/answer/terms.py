@@ -30,5 +30,5 @@ class Terms:
 
     identity: bytes = b""
     version: bytes = b""
-    secrets: tuple[bytes, ...] = ()
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
     limit: Limit = Limit(per_second=0)

@@ -20,9 +20,16 @@ from dnslb.wire.name import from_text, to_text
 
 
 def settings_of(
-    draft: Draft, zones: Mapping[bytes, ServedZone], passwords: Mapping[str, str], warnings: tuple[str, ...]
+    draft: Draft,
+    zones: Mapping[bytes, ServedZone],
+    passwords: Mapping[str, str],
+    secrets: tuple[bytes, ...],
+    warnings: tuple[str, ...],
 ) -> Settings:
-    """Build the settings; only for a draft whose report has no problem. `passwords` are keyed by probe."""
+    """Build the settings; only for a draft whose report has no problem.
+
+    `passwords` are keyed by probe, `secrets` are those of cookies.
+    """
     return Settings(
         path=draft.path,
         server=_server(draft.server or ServerTable(), draft.path.parent),
@@ -33,7 +40,7 @@ def settings_of(
             _service(claim, view, draft.pools[claim.table.pool], zones) for claim, view in by_view(claims(draft))
         ),
         audience=_audience(draft),
-        terms=_terms(draft.server or ServerTable()),
+        terms=_terms(draft.server or ServerTable(), secrets),
         warnings=warnings,
     )
 
@@ -107,8 +114,8 @@ def _audience(draft: Draft) -> Audience:
     return Audience({name: tuple(table.sources) for name, table in draft.views.items()}, tuple(resolvers))
 
 
-def _terms(table: ServerTable) -> Terms:
-    return Terms(limit=_limit(table.rate_limit))
+def _terms(table: ServerTable, secrets: tuple[bytes, ...]) -> Terms:
+    return Terms(secrets=secrets, limit=_limit(table.rate_limit))
 
 
 def _limit(table: RateLimitTable) -> Limit:

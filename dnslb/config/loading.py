@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from dnslb.config.building import settings_of
+from dnslb.config.cookies import read_cookie_secrets
 from dnslb.config.crosscheck import crosscheck
 from dnslb.config.passwords import read_passwords
 from dnslb.config.positions import Positions
@@ -37,7 +38,7 @@ def find(explicit: Path | None) -> Path:
 
 
 def load(path: Path) -> Settings:
-    """Read a configuration file, its zones and the files that its probes need.
+    """Read a configuration file, its zones and the files with secrets that it names.
 
     Raise ConfigError with all problems of all files. Relative paths in the file are relative to it.
     """
@@ -46,11 +47,12 @@ def load(path: Path) -> Settings:
     draft = read_draft(path, report)
     zones = read_zones(draft, report)
     passwords = read_passwords(draft, report)
+    secrets = read_cookie_secrets(draft, report)
     crosscheck(draft, zones, report)
     check_targets(draft, zones, passwords, report)
     if report.problems:
         raise ConfigError(tuple(sorted(dict.fromkeys(report.problems), key=lambda found: _order(found, str(path)))))
-    return settings_of(draft, zones, passwords, tuple(report.warnings))
+    return settings_of(draft, zones, passwords, secrets, tuple(report.warnings))
 
 
 def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:

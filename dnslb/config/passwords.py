@@ -1,12 +1,11 @@
 """The passwords of the probes' accounts: each stands in a file of its own, so that the configuration can be shown."""
 
-import os
-import stat
 from pathlib import Path
 
 from dnslb.config.positions import KeyPath
 from dnslb.config.reading import Draft
 from dnslb.config.report import Report
+from dnslb.config.secretfile import beginning_of
 
 _LIMIT = 1024
 
@@ -22,13 +21,8 @@ def read_passwords(draft: Draft, report: Report) -> dict[str, str]:
 
 
 def _read(path: Path, key: KeyPath, report: Report) -> str:
-    try:
-        octets = _octets(path, key, report)
-    except OSError as error:
-        report.error(key, f"cannot read {path}: {error.strerror}")
-        return ""
+    octets = beginning_of(path, _LIMIT, key, report)
     if octets is None:
-        report.error(key, f"{path} is not a file")
         return ""
     first, _, rest = octets.partition(b"\n")
     if rest.strip():
@@ -38,16 +32,6 @@ def _read(path: Path, key: KeyPath, report: Report) -> str:
     except ValueError as error:
         report.error(key, f"{path}: {error}")
         return ""
-
-
-def _octets(path: Path, key: KeyPath, report: Report) -> bytes | None:
-    """Return the beginning of a file, None for what is none: reading a FIFO might never end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        return None
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
-            report.warn(key, f"every user of this machine can read {path}: chmod o-r")
-        return file.read(_LIMIT + 1)
 
 
 def _password(line: bytes) -> str:

@@ -63,6 +63,7 @@ class ServerTable(Table):
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
     ecs_resolvers: list[Network] = Field(default=[], description="a list of networks")
+    cookie_secrets: FilePath | None = None
     rate_limit: RateLimitTable = Field(default=RateLimitTable(), description="a table, [server.rate_limit]")
 
 
