@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dnslb.answer.snapshot import Change, Snapshot, apply
-from dnslb.server import channel
+from dnslb.server import channel, pulse
 from dnslb.server.counters import Counters
+from dnslb.server.pulse import Pulse
 from dnslb.server.sockets import WorkerSockets
 
 _ACKNOWLEDGE_SECONDS = 5.0
@@ -19,9 +20,14 @@ _HOPELESS_PAUSE = 1.5
 """Who is to be started again so late has died a few times as soon as it started."""
 _STOP_SECONDS = 5.0
 _CALM_SECONDS = 1.0
-_TICK_SECONDS = 1.0
+_TICK_SECONDS = 0.1
+_OVERDUE_TICKS = 2
+"""After so many we begin to look at a silent worker."""
 _SILENT_TICKS = 5
-_SILENT_TICKS_AT_FIRST = 60
+"""After so many one that had its chance to speak is ended."""
+_SILENT_TICKS_AT_MOST = 50
+"""After so many it is ended anyhow: its queries wait for too long already."""
+_SILENT_TICKS_AT_FIRST = 600
 """While it takes its first, whole snapshot, on a busy machine perhaps."""
 _LONGEST_PAUSE = 5.0
 
@@ -47,6 +53,8 @@ class _Worker:
     acknowledged: int = 0
     silent: int = 0
     """Ticks since it was heard."""
+    looks: list[Pulse] = field(default_factory=list)
+    """What it did at those of them at which it was overdue."""
     killed: str = ""
     """Why we have killed it, if we have."""
     started_at: float = 0.0
@@ -57,6 +65,19 @@ class _Worker:
     def is_hopeless(self) -> bool:
         """Say whether its process dies again and again before it answers."""
         return not self.acknowledged and self.pause >= _HOPELESS_PAUSE
+
+    def was_heard(self) -> None:
+        """Begin anew to wait for a word of it."""
+        self.silent = 0
+        self.looks.clear()
+
+    def hangs(self) -> bool:
+        """Say whether it has been silent for too long; how long that is depends on what it did meanwhile."""
+        if not self.acknowledged:
+            return self.silent > _SILENT_TICKS_AT_FIRST
+        if self.silent < _SILENT_TICKS:
+            return False
+        return self.silent >= _SILENT_TICKS_AT_MOST or pulse.had_its_chance(self.looks)
 
 
 class Supervisor:
@@ -125,7 +146,7 @@ class Supervisor:
                 _kill(worker, f"took no change for {seconds:g} s and was killed")
 
     async def _watch(self) -> None:
-        """Count for how long each worker has been silent, and kill one that stands still.
+        """Count for how long each worker has been silent, and kill one that hangs.
 
         In turns of our own timer: while we stood still ourselves, with the machine perhaps, we could not hear anybody.
         """
@@ -176,7 +197,8 @@ class Supervisor:
     async def _live(self, worker: _Worker) -> tuple[int, str]:
         """Start a process and wait for its end; return its id and how it ended."""
         worker.started_at, worker.acknowledged = asyncio.get_running_loop().time(), 0
-        worker.silent, worker.killed = 0, ""
+        worker.killed = ""
+        worker.was_heard()
         try:
             reader = await self._spawn(worker)
         except OSError as error:
@@ -213,22 +235,24 @@ class Supervisor:
         try:
             while True:
                 worker.acknowledged = await channel.receive_generation(reader)
-                worker.silent = 0
+                worker.was_heard()
                 worker.acknowledges.set()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
 
 
 def _tick(worker: _Worker) -> None:
-    """Count one more tick without a word of the worker."""
+    """Count one more tick without a word of the worker, look what it does instead, and kill it if it hangs."""
     worker.silent += 1
-    allowed = _SILENT_TICKS if worker.acknowledged else _SILENT_TICKS_AT_FIRST
-    if worker.silent > allowed:
-        _kill(worker, f"was silent for {allowed * _TICK_SECONDS:g} s and was killed")
+    if worker.silent >= _OVERDUE_TICKS and worker.acknowledged and worker.process is not None:
+        seen = pulse.look(worker.process.pid)
+        worker.looks += [seen] if seen else []
+    if worker.hangs():
+        _kill(worker, f"was silent for {worker.silent * _TICK_SECONDS:g} s and was killed")
 
 
 def _kill(worker: _Worker, how: str) -> None:
-    if worker.process is not None and worker.process.returncode is None:
+    if worker.process is not None and worker.process.returncode is None and not worker.killed:
         worker.killed = how
         worker.process.kill()
 

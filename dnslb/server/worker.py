@@ -24,6 +24,7 @@ from dnslb.server.reports import Reports
 from dnslb.server.udp import UdpServer
 
 _FINISH_SECONDS = 2.0
+_BOARD_SECONDS = 1.0
 
 
 def main() -> None:
@@ -107,10 +108,14 @@ async def _follow(
 
 
 async def _beat(writer: asyncio.StreamWriter, counters: Counters, askers: Askers, seconds: float) -> None:
-    """Write down who asks, and say that we live, unless the controller has not read what was said before."""
+    """Say that we live, unless the controller has not read what was said before; now and then write down who asks."""
+    written = time.monotonic()
     while True:
         await asyncio.sleep(seconds)
-        counters.board.write(askers.summary(time.monotonic()))
+        now = time.monotonic()
+        if now - written >= _BOARD_SECONDS:
+            counters.board.write(askers.summary(now))
+            written = now
         if not writer.transport.get_write_buffer_size():
             writer.write(channel.encode_generation(counters.generation))
 
