@@ -34,8 +34,9 @@ def main() -> None:
     """Measure and print."""
     title("14. From a worker's end to the answers of the one that replaces it")
     say(
-        f"`dnslb run` with one worker, which is killed (SIGKILL) or stopped (SIGSTOP), {ROUNDS} times each. From then on"
-        f" one UDP\nquery every {1000 * _PAUSE:.0f} ms, none of them sent again, until one is answered; then until all are."
+        f"`dnslb run` with one worker, which is killed (SIGKILL) or stopped (SIGSTOP), {ROUNDS} times each. From then\n"
+        f"on one UDP query every {1000 * _PAUSE:.0f} ms, none of them sent again, until one is answered; then until all"
+        " are."
     )
     rows, took = [], {}
     for names in (0, NAMES):
