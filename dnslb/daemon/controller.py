@@ -19,12 +19,13 @@ import structlog
 from dnslb import __version__, config, logs
 from dnslb.answer.service import steps_of
 from dnslb.answer.snapshot import Change, Snapshot
+from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.http import HttpError, HttpServer
 from dnslb.control.server import ControlError, ControlServer
-from dnslb.daemon import concentration, descriptors, memory, report
+from dnslb.daemon import concentration, cookies, descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells, this_boot
 from dnslb.daemon.journal import Journal
@@ -101,6 +102,7 @@ class Controller:
         self._steps = steps_of(settings.services)
         self._descriptor_limit = descriptor_limit
         self._store = store
+        self._secrets = cookies.OwnSecrets(settings.server.state)
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._roster = _remembered(settings, remembered, time.time())
         self._journal = Journal(store)
@@ -186,6 +188,7 @@ class Controller:
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.tick())
         self._spawn(self._windows.run())
+        self._spawn(cookies.follow(self._renew_secrets))
         memory.settle()
 
     def _shortage(self, settings: Settings) -> tuple[str, ...]:
@@ -214,7 +217,7 @@ class Controller:
         stack.push_async_callback(self._close_doors)
         # What has become due while nothing ran is in the first answers.
         await self._windows.catch_up()
-        world = await asyncio.to_thread(_world_of, self._settings)
+        world = await asyncio.to_thread(_world_of, self._settings, self._secrets)
         self._farewells.configure(self._settings.services)
         # What an earlier run knew may be near: not even the first answer should outlive it.
         self._observer.follow_clock()
@@ -307,6 +310,14 @@ class Controller:
 
     # Publishing
 
+    async def _renew_secrets(self) -> None:
+        """Have the workers know the cookies' secrets that are due now."""
+        async with self._changing:
+            terms = await asyncio.to_thread(_terms_of, self._settings, self._secrets)
+            world = self._publisher.world
+            if terms != world.terms:
+                await self._publisher.publish_world(replace(world, terms=terms), self._roster.candidates)
+
     async def _distribute(self, message: Snapshot | Change) -> None:
         await self._workers.distribute(message)
 
@@ -397,7 +408,7 @@ class Controller:
             except ConfigError as error:
                 self._journal.reload_refused(who, [str(problem) for problem in error.problems])
                 raise
-            world = await asyncio.to_thread(_world_of, settings)
+            world = await asyncio.to_thread(_world_of, settings, self._secrets)
             old = self._roster
             roster = Roster.of(
                 settings.pools.values(),
@@ -439,9 +450,15 @@ def _remembered(settings: Settings, remembered: Remembered, now: float) -> Roste
     return Roster.of(settings.pools.values(), settings.targets, standing)
 
 
-def _world_of(settings: Settings) -> World:
+def _world_of(settings: Settings, own: cookies.OwnSecrets) -> World:
     world = build(settings.zones, settings.pools, settings.services, settings.audience)
-    return replace(world, terms=settings.terms)
+    return replace(world, terms=_terms_of(settings, own))
+
+
+def _terms_of(settings: Settings, own: cookies.OwnSecrets) -> Terms:
+    """Return the terms with the secrets that are configured, or else with our own as they are now."""
+    terms = settings.terms
+    return terms if terms.secrets else replace(terms, secrets=own.at(time.time()))
 
 
 def _needs_restart(old: ServerSettings, new: ServerSettings) -> tuple[str, ...]:
