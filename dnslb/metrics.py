@@ -56,8 +56,9 @@ class ResolversReading:
 class Reading:
     """What is read elsewhere at the moment of a scrape.
 
-    `queries` counts by (protocol, query type, response code), `drops` by reason, `limited` by action, all since the
-    start of the daemon. `pools` are by name. `resolvers` is None before the first query.
+    `queries` counts by (protocol, query type, response code), `drops` by reason, `limited` by action, `closed` TCP
+    connections by reason, all since the start of the daemon. `pools` are by name. `resolvers` is None before the first
+    query.
     """
 
     queries: Mapping[tuple[str, str, str], int]
@@ -66,6 +67,7 @@ class Reading:
     pools: Mapping[str, PoolReading]
     resolvers: ResolversReading | None = None
     limited: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -167,6 +169,8 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     yield _counter("dnslb_dropped", "Packets that got no answer.", ("reason",), drops)
     limited = [((action,), count) for action, count in reading.limited.items()]
     yield _counter("dnslb_rate_limited", "Responses that a network had enough of.", ("action",), limited)
+    closed = [((reason,), count) for reason, count in reading.closed.items()]
+    yield _counter("dnslb_tcp_closed", "TCP connections closed before their client did.", ("reason",), closed)
     yield GaugeMetricFamily("dnslb_generation", "Number of the answers given out now.", value=reading.generation)
     yield from _member_families(reading.pools)
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]

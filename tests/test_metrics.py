@@ -25,6 +25,7 @@ READING = Reading(
     },
     resolvers=ResolversReading(concentration=0.4, effective=5.5),
     limited={"dropped": 8, "truncated": 7},
+    closed={"idle": 9},
 )
 
 
@@ -65,6 +66,7 @@ def test_every_promised_name_is_there_with_its_labels() -> None:
         ("dnslb_queries_total", "counter", frozenset({"protocol", "qtype", "rcode"})),
         ("dnslb_dropped_total", "counter", frozenset({"reason"})),
         ("dnslb_rate_limited_total", "counter", frozenset({"action"})),
+        ("dnslb_tcp_closed_total", "counter", frozenset({"reason"})),
         ("dnslb_generation", "gauge", frozenset()),
         ("dnslb_member_up", "gauge", member),
         ("dnslb_member_published", "gauge", member),
@@ -90,6 +92,7 @@ def test_a_reading_is_taken_at_each_scrape() -> None:
     assert first[at("dnslb_dropped_total", reason="short")] == 3
     assert first[at("dnslb_rate_limited_total", action="dropped")] == 8
     assert first[at("dnslb_rate_limited_total", action="truncated")] == 7
+    assert first[at("dnslb_tcp_closed_total", reason="idle")] == 9
     assert first[at("dnslb_generation")] == 4
     assert first[at("dnslb_member_up", pool="inbound", member="mx1")] == 1
     assert first[at("dnslb_member_up", pool="inbound", member="mx2")] == 0

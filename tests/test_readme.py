@@ -57,7 +57,9 @@ def _files() -> dict[str, str]:
 
 def _reading() -> Reading:
     pool = PoolReading(panic=False, members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1)})
-    return Reading({("udp", "A", "NOERROR"): 1}, {"short": 0}, 1, {"inbound": pool}, limited={"dropped": 0})
+    return Reading(
+        {("udp", "A", "NOERROR"): 1}, {"short": 0}, 1, {"inbound": pool}, limited={"dropped": 0}, closed={"idle": 0}
+    )
 
 
 def _metric_names() -> set[str]:

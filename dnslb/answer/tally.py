@@ -4,6 +4,7 @@ The numbers are plain slots of an array, so that the query path adds one to one 
 """
 
 from collections.abc import Iterator
+from enum import Enum
 
 from dnslb.wire import rrtype
 from dnslb.wire.header import Rcode
@@ -16,6 +17,26 @@ _TYPE_PLACE = {rtype: place for place, rtype in enumerate(_TYPES)}
 _OTHER = len(_TYPES)
 _DROPS = tuple(Drop)
 
+
+class Cut(Enum):
+    """Why we have closed a TCP connection; the value is the metric's label."""
+
+    IDLE = "idle"
+    """It asked nothing for too long."""
+    SLOW_WRITER = "slow_writer"
+    """A message was not whole in time."""
+    SLOW_READER = "slow_reader"
+    """Its client did not take its answers in time."""
+    UNANSWERED = "unanswered"
+    """A message came that gets no answer: nobody knows what the stream means behind it."""
+    ADDRESS_LIMIT = "address_limit"
+    """Its client has opened too many."""
+    TOTAL_LIMIT = "total_limit"
+    """All clients together have."""
+
+
+_CUTS = tuple(Cut)
+
 ANSWERS = (len(_TYPES) + 1) * len(_RCODES)
 INTERNAL = ANSWERS + len(_DROPS)
 """The slot of a message that a fault of ours left without an answer."""
@@ -23,7 +44,8 @@ RATE_LIMITED = INTERNAL + 1
 """The slot of a response that was not sent, for its network had enough of its kind."""
 TRUNCATED = RATE_LIMITED + 1
 """The slot of a response that was truncated for that reason; it counts as answered too."""
-SLOTS = TRUNCATED + 1
+_FIRST_CUT = TRUNCATED + 1
+SLOTS = _FIRST_CUT + len(_CUTS)
 """How many slots one protocol needs."""
 
 
@@ -40,6 +62,11 @@ def rcode_of(slot: int) -> Rcode:
 def dropped(reason: Drop) -> int:
     """Return the slot of a message that was not answered."""
     return ANSWERS + _DROPS.index(reason)
+
+
+def closed(why: Cut) -> int:
+    """Return the slot of a TCP connection that we have closed."""
+    return _FIRST_CUT + _CUTS.index(why)
 
 
 def answered_labels() -> Iterator[tuple[int, str, str]]:
@@ -62,3 +89,9 @@ def limited_labels() -> Iterator[tuple[int, str]]:
     """Yield (slot, action) for what was done to responses of which a network had enough."""
     yield RATE_LIMITED, "dropped"
     yield TRUNCATED, "truncated"
+
+
+def closed_labels() -> Iterator[tuple[int, str]]:
+    """Yield (slot, reason) for every slot of closed connections."""
+    for why in Cut:
+        yield closed(why), why.value

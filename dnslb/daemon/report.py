@@ -243,9 +243,11 @@ def reading(view: View, generation: int, counters: Iterable[Mapping[str, Sequenc
     for protocol, slots in every:
         _count_queries(protocol, slots, queries)
     read = [slots for _, slots in every]
-    drops, limited = _sum(tally.dropped_labels(), read), _sum(tally.limited_labels(), read)
+    drops, limited, closed = (
+        _sum(labels, read) for labels in (tally.dropped_labels(), tally.limited_labels(), tally.closed_labels())
+    )
     pools = {pool.name: _pool_reading(view, pool) for pool in view.pools.values() if pool.name in view.selections}
-    return Reading(queries, drops, generation, pools, limited=limited)
+    return Reading(queries, drops, generation, pools, limited=limited, closed=closed)
 
 
 def _count_queries(protocol: str, slots: Sequence[int], queries: Counter[tuple[str, str, str]]) -> None:

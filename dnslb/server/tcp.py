@@ -1,7 +1,9 @@
 """TCP: messages with a two-octet length before each (RFC 1035 section 4.2.2, RFC 7766).
 
 A connection may ask many questions without waiting for answers. It is closed when it has been idle for ten seconds,
-when it announces a message that no query can be, or when it does not read what it asked for.
+when a message of it is not whole or an answer not taken in this time, however much of it comes or goes meanwhile, and
+when it announces a message that no query can be. Of those that are open one has to go for each one too many, of its
+own client if that has opened too many.
 """
 
 import asyncio
@@ -11,15 +13,24 @@ from collections import deque
 from ipaddress import ip_address
 
 from dnslb.answer import tally
+from dnslb.answer.tally import Cut
+from dnslb.server.crowd import Crowd, Standing
 from dnslb.server.current import Current
 from dnslb.wire.query import MAX_QUERY, Drop
 
 IDLE_SECONDS = 10.0
+"""For one that asks nothing, for a message from its first octet to its last, and for answers until they are taken."""
 BACKLOG = 256
 """Connections that may wait to be accepted."""
+_ACCEPTED_AT_ONCE = 8
+"""Connections accepted before UDP and the rest have their turn in the event loop: ten take a millisecond."""
 MAX_CONNECTIONS = 512
-"""In one worker, if it may have so many descriptors. One more closes the one that has been idle for longest."""
+"""In one worker, if it may have so many descriptors. One more closes another."""
 _MIN_CONNECTIONS = 16
+_CLIENTS_AT_LEAST = 4
+"""As many clients have to come together to take all connections."""
+_CLIENT_OCTETS = 8
+"""An IPv4 address is one client. So is a /64 of IPv6, in which whoever has one address has them all."""
 _OTHER_DESCRIPTORS = 64
 """More than a worker needs beside its connections."""
 MESSAGES_A_TURN = 64
@@ -32,14 +43,18 @@ _LONGEST = 2 + MAX_QUERY
 
 
 class Connections:
-    """The open connections of one worker, the one that has been idle for longest first."""
+    """The open connections of one worker."""
 
     def __init__(self, current: Current, counters: memoryview) -> None:
         """`counters` are the slots of `dnslb.answer.tally` for TCP."""
         self.current = current
         self.counters = counters
         self._most = _connections_at_most()
-        self._open: dict[Connection, None] = {}
+        self._most_of_one = self._most // _CLIENTS_AT_LEAST
+        self._open: Crowd[Connection] = Crowd()
+        self._of: dict[bytes, Crowd[Connection]] = {}
+        """The open connections of each client."""
+        self._sweep_at: asyncio.TimerHandle | None = None
         self._asking: deque[Connection] = deque()
         """Those that have something to be answered, in the order of their turns."""
         self._turn: asyncio.Handle | None = None
@@ -61,19 +76,50 @@ class Connections:
         self._turn = None
         self._have_a_turn()
 
-    def touch(self, connection: "Connection") -> None:
-        """Note that a connection is new or has asked something."""
-        self._open.pop(connection, None)
-        self._open[connection] = None
-        if len(self._open) > self._most:
-            oldest = next(iter(self._open))
-            # It counts no more from now on: many may be accepted before asyncio says that it is gone.
-            self.forget(oldest)
-            oldest.abort()
+    def admit(self, connection: "Connection") -> None:
+        """Note that there is a new connection, and close another one if that is one too many."""
+        now = asyncio.get_running_loop().time()
+        own = self._of.get(connection.client)
+        if own is not None and len(own) >= self._most_of_one:
+            self._cut(own.least_missed(now), Cut.ADDRESS_LIMIT)
+        elif len(self._open) >= self._most:
+            self._cut(self._open.least_missed(now), Cut.TOTAL_LIMIT)
+        self.touch(connection, Standing.IDLE)
+        self._sweep_later()
+
+    def touch(self, connection: "Connection", standing: Standing) -> None:
+        """Note that a connection is new, or has done something."""
+        now = asyncio.get_running_loop().time()
+        self._open.put(connection, standing, now)
+        self._of.setdefault(connection.client, Crowd()).put(connection, standing, now)
 
     def forget(self, connection: "Connection") -> None:
         """Note that a connection is gone."""
-        self._open.pop(connection, None)
+        self._open.remove(connection)
+        own = self._of.get(connection.client)
+        if own is not None:
+            own.remove(connection)
+            if not len(own):
+                del self._of[connection.client]
+
+    def _cut(self, connection: "Connection", why: Cut) -> None:
+        """Close a connection at once."""
+        self.counters[tally.closed(why)] += 1
+        # It counts no more from now on: many may be accepted before asyncio says that it is gone.
+        self.forget(connection)
+        connection.abort()
+
+    def _sweep_later(self) -> None:
+        """Look again when the one that has done nothing for longest has had its time, unless it does something."""
+        if len(self._open) and self._sweep_at is None:
+            loop = asyncio.get_running_loop()
+            self._sweep_at = loop.call_at(self._open.earliest(loop.time()) + IDLE_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweep_at = None
+        for connection in self._open.silent_since(asyncio.get_running_loop().time() - IDLE_SECONDS):
+            self._cut(connection, connection.fault())
+        self._sweep_later()
 
     async def close(self, seconds: float) -> None:
         """Close all when what they were answered is written, or after some seconds anyhow."""
@@ -102,26 +148,37 @@ class Connection(asyncio.Protocol):
         """Count among the others of this worker."""
         self._connections = connections
         self._buffer = bytearray()
-        self._client = b""
+        self._address = b""
+        self.client = b""
+        """Whose connections are counted together."""
         self._paused = False
         self._ending = False
         self._transport: asyncio.Transport | None = None
-        self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to be idle."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker what asyncio promises
         self._transport = transport
+        # Whatever the kernel does not take of an answer, its client does not take.
+        transport.set_write_buffer_limits(0)
         peer = transport.get_extra_info("peername")
-        self._client = ip_address(peer[0].partition("%")[0]).packed if peer else b""
-        self._touch()
+        self._address = ip_address(peer[0].partition("%")[0]).packed if peer else b""
+        self.client = self._address[:_CLIENT_OCTETS]
+        self._connections.admit(self)
 
     def data_received(self, data: bytes) -> None:
         """Read no more, the end neither, until what is whole of this has been answered."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        begins = not self._buffer
         self._buffer += data
-        if self._transport is not None and self._end_of_next():
+        whole = self._end_of_next()
+        if whole:
             self._transport.pause_reading()
             self._connections.answer_soon(self)
+        if whole or begins:
+            # More of the same message is no sign of life: it has to be whole in time.
+            self._touch()
 
     def answer_some(self, most: int) -> int:
         """Answer so many of the messages in the buffer at most; return how many it were."""
@@ -148,6 +205,7 @@ class Connection(asyncio.Protocol):
             response = self._answer(end)
             if response is None:
                 # Nobody knows what the stream means from here on.
+                self._connections.counters[tally.closed(Cut.UNANSWERED)] += 1
                 self._buffer.clear()
                 self._ending = True
                 break
@@ -169,8 +227,8 @@ class Connection(asyncio.Protocol):
             return None
         query = bytes(self._buffer[2:end])
         del self._buffer[:end]
-        self._connections.current.askers.note(self._client, 1)
-        return self._connections.current.answer(query, self._client, self._connections.counters, stream=True)
+        self._connections.current.askers.note(self._address, 1)
+        return self._connections.current.answer(query, self._address, self._connections.counters, stream=True)
 
     def _go_on(self, transport: asyncio.Transport) -> None:
         """Answer more later, or else close or read on; a client that does not take its answers is waited for."""
@@ -191,12 +249,11 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Answer what was left, then read again."""
         self._paused = False
+        self._touch()
         self._connections.answer_soon(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Leave nothing behind."""
-        if self._idle is not None:
-            self._idle.cancel()
         self._transport = None
         self._connections.forget(self)
 
@@ -212,14 +269,23 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def fault(self) -> Cut:
+        """Return why it is closed if nothing happens any more."""
+        if self._paused:
+            return Cut.SLOW_READER
+        return Cut.SLOW_WRITER if self._buffer else Cut.IDLE
+
     def _touch(self) -> None:
-        self._connections.touch(self)
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.abort)
+        """Note that something has happened."""
+        if self._transport is not None and not self._transport.is_closing():
+            asks = Standing.ASKING if self._end_of_next() else Standing.IDLE
+            self._connections.touch(self, Standing.STALLED if self._paused else asks)
 
 
 async def listen(sock: socket.socket, connections: Connections) -> asyncio.Server:
     """Accept connections on a listening socket."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Connection(connections), sock=sock, backlog=BACKLOG)
+    # To asyncio the backlog is also how many it accepts at once.
+    server = await loop.create_server(lambda: Connection(connections), sock=sock, backlog=_ACCEPTED_AT_ONCE)
+    sock.listen(BACKLOG)
+    return server

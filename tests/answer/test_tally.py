@@ -1,6 +1,7 @@
 """The slots that workers count in: each has one meaning."""
 
 from dnslb.answer import tally
+from dnslb.answer.tally import Cut
 from dnslb.wire.header import Rcode
 from dnslb.wire.query import Drop
 
@@ -15,9 +16,11 @@ def test_every_slot_has_one_label() -> None:
         assert labels[tally.answered(unknown, Rcode.NXDOMAIN)] == ("other", "NXDOMAIN")
     dropped = dict(tally.dropped_labels())
     limited = dict(tally.limited_labels())
-    assert sorted({*labels, *dropped, *limited}) == list(range(tally.SLOTS))
+    closed = dict(tally.closed_labels())
+    assert sorted({*labels, *dropped, *limited, *closed}) == list(range(tally.SLOTS))
     assert {dropped[tally.dropped(reason)] for reason in Drop} == {"short", "long", "response"}
     assert (dropped[tally.INTERNAL], dropped[tally.RATE_LIMITED]) == ("internal", "rate_limited")
+    assert {closed[tally.closed(why)] for why in Cut} == {why.value for why in Cut}
     assert limited == {tally.RATE_LIMITED: "dropped", tally.TRUNCATED: "truncated"}
 
 

@@ -4,13 +4,20 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnslb.answer import tally
+from dnslb.answer.askers import Askers, beginning
 from dnslb.answer.sketch import Entry
+from dnslb.answer.tally import Cut
+from dnslb.answer.turns import Turns
 from dnslb.server import tcp
 from dnslb.server.current import Current
+from dnslb.server.reports import Reports
 from dnslb.wire.query import MAX_QUERY, Drop
 from tests.server.conftest import ANSWERED_A, LARGE, TXT, framed, generation_of, identity_of, query, snapshot, until
 
@@ -130,7 +137,7 @@ async def test_what_must_not_be_answered_ends_the_connection(
     assert identity_of(await message(reader)) == 1
     assert await rest(reader) == b""
     await until(lambda: count(connections) == 0, "the connection is forgotten")
-    assert (slots[ANSWERED_A], sum(slots)) == (1, 2)
+    assert (slots[ANSWERED_A], slots[tally.closed(Cut.UNANSWERED)], sum(slots)) == (1, 1, 3)
 
 
 async def test_too_long_a_message_is_refused_when_it_is_announced(dial: Dial, slots: memoryview) -> None:
@@ -138,7 +145,8 @@ async def test_too_long_a_message_is_refused_when_it_is_announced(dial: Dial, sl
     reader, writer = await dial()
     writer.write((MAX_QUERY + 1).to_bytes(2, "big"))
     assert await rest(reader) == b""
-    assert slots[tally.dropped(Drop.LONG)] == sum(slots) == 1
+    assert slots[tally.dropped(Drop.LONG)] == slots[tally.closed(Cut.UNANSWERED)] == 1
+    assert sum(slots) == 2
 
 
 async def test_the_longest_message_is_waited_for(dial: Dial) -> None:
@@ -151,7 +159,7 @@ async def test_the_longest_message_is_waited_for(dial: Dial) -> None:
 
 
 async def test_an_idle_connection_is_closed(
-    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+    dial: Dial, connections: tcp.Connections, slots: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that never asks, and one that asked once, both end, and nothing of them is left."""
     monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.05)
@@ -162,12 +170,13 @@ async def test_an_idle_connection_is_closed(
     assert await rest(silent) == b""
     assert await rest(asked) == b""
     assert count(connections) == 0
+    assert slots[tally.closed(Cut.IDLE)] == 2
 
 
-async def test_octets_that_complete_no_message_do_not_count_as_activity(
-    dial: Dial, monkeypatch: pytest.MonkeyPatch
+async def test_a_message_that_drips_in_is_not_waited_for(
+    dial: Dial, slots: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that sends an octet now and then is idle all the same: it holds a place and asks nothing."""
+    """It has to be whole in time, however much of it has come: else its client holds a place and asks nothing."""
     monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.2)
     reader, writer = await dial()
 
@@ -180,6 +189,7 @@ async def test_octets_that_complete_no_message_do_not_count_as_activity(
     trickling = asyncio.create_task(trickle())
     assert await rest(reader) == b""
     assert not trickling.done()
+    assert slots[tally.closed(Cut.SLOW_WRITER)] == 1
     trickling.cancel()
     await asyncio.gather(trickling, return_exceptions=True)
 
@@ -189,6 +199,7 @@ async def test_one_more_than_the_limit_closes_the_one_that_is_idle_for_longest(
 ) -> None:
     """Who has just asked stays; who has said nothing for longest goes."""
     monkeypatch.setattr(connections, "_most", 3)
+    monkeypatch.setattr(connections, "_most_of_one", 9)
     clients = []
     for _ in range(3):
         clients.append(await dial())
@@ -210,6 +221,7 @@ async def test_connections_that_come_all_at_once_are_limited_too(
 ) -> None:
     """However many are accepted in one turn of the loop, as many old ones go."""
     monkeypatch.setattr(connections, "_most", 5)
+    monkeypatch.setattr(connections, "_most_of_one", 99)
     clients = [await dial() for _ in range(5)]
     await until(lambda: count(connections) == 5, "all are accepted")
     clients += await asyncio.gather(*(dial() for _ in range(40)))
@@ -225,22 +237,85 @@ async def test_connections_that_come_all_at_once_are_limited_too(
     ("descriptors", "most"),
     [(resource.RLIM_INFINITY, 512), (1 << 20, 512), (576, 512), (575, 511), (256, 192), (80, 16), (20, 16)],
 )
-def test_the_limit_leaves_descriptors_for_other_things(
+async def test_the_limit_leaves_descriptors_for_other_things(
     current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, descriptors: int, most: int
 ) -> None:
     """A process that may open few files has fewer connections, and can always accept the next."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     connections = tcp.Connections(current, slots)
     for number in range(600):
-        connections.touch(tcp.Connection(connections))
+        Wire(connections, client=f"192.0.2.{number % 8}")
         assert count(connections) == min(number + 1, most)
+    assert slots[tally.closed(Cut.TOTAL_LIMIT)] == sum(slots) == 600 - most
+
+
+async def test_one_client_cannot_have_all_connections(connections: tcp.Connections, slots: memoryview) -> None:
+    """Beyond a quarter of them each closes its own one that is idle for longest; others keep theirs."""
+    other = Wire(connections, client="192.0.2.99")
+    own = [Wire(connections) for _ in range(128 + 5)]
+    assert [wire.closed for wire in own] == [True] * 5 + [False] * 128
+    assert not other.closed
+    assert slots[tally.closed(Cut.ADDRESS_LIMIT)] == sum(slots) == 5
+
+
+@pytest.mark.parametrize(
+    ("clients", "most"),
+    [
+        (["192.0.2.1", "192.0.2.2"], 200),
+        (["2001:db8::1", "2001:db8::2"], 128),
+        (["2001:db8:0:1::1", "2001:db8:0:2::1"], 200),
+        (["fe80::1%eth0", "fe80::2%eth0"], 128),
+    ],
+)
+async def test_what_one_client_is(connections: tcp.Connections, clients: list[str], most: int) -> None:
+    """An IPv4 address, or a /64 of IPv6, in which whoever has one address has them all."""
+    for number in range(200):
+        Wire(connections, client=clients[number % 2])
+    assert count(connections) == most
+
+
+async def test_a_client_that_is_gone_is_not_remembered(connections: tcp.Connections) -> None:
+    """However many addresses have come and gone."""
+    for number in range(300):
+        Wire(connections, client=f"10.0.{number % 256}.{number // 256}").close()
+    assert not connections._of  # noqa: SLF001 - memory is what it is about
+
+
+async def test_who_waits_for_an_answer_is_not_closed_for_a_newcomer(
+    connections: tcp.Connections, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is idle is, though it came later."""
+    monkeypatch.setattr(connections, "_most", 2)
+    asking = Wire(connections, client="192.0.2.2")
+    asking.connection.data_received(asked(0, 3))
+    idle, newcomer = Wire(connections, client="192.0.2.3"), Wire(connections, client="192.0.2.4")
+    assert (asking.closed, idle.closed, newcomer.closed) == (False, True, False)
+    await some_turns()
+    assert asking.identities() == [0, 1, 2]
+    assert slots[tally.closed(Cut.TOTAL_LIMIT)] == 1
+
+
+async def test_connections_that_all_wait_for_their_clients_end_too(
+    connections: tcp.Connections, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if nobody was idle when it was looked last."""
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.05)
+    wire = Wire(connections, narrow=True)
+    for _ in range(3):
+        wire.connection.data_received(asked(0, 1))
+        await some_turns()
+        await asyncio.sleep(0.03)
+        wire.connection.resume_writing()
+    wire.connection.data_received(asked(0, 1))
+    await until(lambda: wire.closed, "it is closed")
+    assert slots[tally.closed(Cut.SLOW_READER)] == 1
 
 
 class Wire(asyncio.Transport):
     """A transport that notes what is done with it; if it is `narrow` its buffer is full after each write."""
 
-    def __init__(self, connections: tcp.Connections, *, narrow: bool = False) -> None:
-        super().__init__()
+    def __init__(self, connections: tcp.Connections, *, narrow: bool = False, client: str = "192.0.2.1") -> None:
+        super().__init__({"peername": (client, 53)})
         self.written = b""
         self.reads = True
         self.closed = False
@@ -253,6 +328,9 @@ class Wire(asyncio.Transport):
         self.written += data
         if self._narrow:
             self.connection.pause_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Take any."""
 
     def is_closing(self) -> bool:
         """Say whether it was closed."""
@@ -271,6 +349,8 @@ class Wire(asyncio.Transport):
         self.closed = True
         self.connection.connection_lost(None)
 
+    abort = close
+
     def identities(self) -> list[int]:
         """Return the ids of the messages that were written."""
         octets, found = self.written, []
@@ -284,6 +364,36 @@ class Wire(asyncio.Transport):
 def asked(first: int, end: int) -> bytes:
     """Return queries with these ids as they go over TCP."""
     return b"".join(framed(query(identity)) for identity in range(first, end))
+
+
+THREE = framed(query(1)) + framed(query(2, LARGE, TXT)) + framed(query(3))
+
+
+@pytest.mark.parametrize("cut", range(len(THREE) + 1))
+async def test_three_messages_cut_anywhere_are_three_messages(connections: tcp.Connections, cut: int) -> None:
+    """Within a length, between it and its message, or between two messages."""
+    assert await answered_in([THREE[:cut], THREE[cut:]], connections) == [1, 2, 3]
+
+
+@given(st.lists(st.integers(0, len(THREE)), max_size=12), st.integers(0, 2))
+async def test_messages_in_any_pieces_are_the_same_messages(cuts: list[int], closing: int) -> None:
+    """However many, empty ones among them; what is not whole in the end gets no answer."""
+    slots = memoryview(bytearray(8 * tally.SLOTS)).cast("Q")
+    connections = tcp.Connections(Current(snapshot(), Turns(0), Askers(beginning(0.0)), Reports()), slots)
+    stream = THREE[: len(THREE) - closing]
+    pieces = [stream[first:end] for first, end in pairwise([0, *sorted(cuts), len(THREE)])]
+    assert await answered_in(pieces, connections) == ([1, 2] if closing else [1, 2, 3])
+    assert sum(slots) == (2 if closing else 3)
+
+
+async def answered_in(pieces: list[bytes], connections: tcp.Connections) -> list[int]:
+    """Return the ids of the answers to what comes in these pieces."""
+    wire = Wire(connections)
+    for piece in pieces:
+        wire.connection.data_received(piece)
+        await some_turns()
+    wire.close()
+    return wire.identities()
 
 
 async def some_turns() -> None:
@@ -412,15 +522,15 @@ async def test_a_client_that_reads_late_gets_all_in_order(dial: Dial, connection
 
 
 async def test_a_client_that_never_reads_is_closed(
-    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+    dial: Dial, connections: tcp.Connections, slots: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it asked for and does not take is not kept for longer than an idle connection is."""
-    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.5)
     _reader, writer = await dial()
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's transport
     writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(5000)))
-    await until(lambda: count(connections) == 1, "it is accepted")
-    await until(lambda: count(connections) == 0, "it is closed")
+    await until(lambda: slots[tally.closed(Cut.SLOW_READER)], "it is closed")
+    assert count(connections) == 0
 
 
 async def test_closing_all_lets_answers_out_first(dial: Dial, connections: tcp.Connections) -> None:
