@@ -19,7 +19,7 @@ from hypothesis import settings
 from dnslb.answer.compiler import Pools, compile_world
 from dnslb.answer.responder import respond
 from dnslb.answer.service import Preference, Service, ServiceType, Ttl
-from dnslb.answer.snapshot import Snapshot
+from dnslb.answer.snapshot import Snapshot, made_ready
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
@@ -154,8 +154,8 @@ def selections(of: World, candidates: Iterable[Candidate] = ()) -> dict[str, Sel
 
 
 def compiled(of: World, candidates: Iterable[Candidate] = (), serial: int = 1, generation: int = 1) -> Snapshot:
-    """Return the snapshot of a world (see `selections` for the candidates)."""
-    return compile_world(of, Pools(selections(of, candidates), dict.fromkeys(of.zones, serial)), generation)
+    """Return the snapshot of a world (see `selections` for the candidates), as a worker has it."""
+    return made_ready(compile_world(of, Pools(selections(of, candidates), dict.fromkeys(of.zones, serial)), generation))
 
 
 def snapshot(

@@ -45,11 +45,11 @@ class Cookies:
         if abs(seconds - self._since) >= _REMEMBERED_SECONDS:
             self._forget()
 
-    def seen(self, record: bytes, client: bytes) -> Edns | None:
+    def seen(self, record: bytes, client: bytes, *, remember: bool = True) -> Edns | None:
         """Read an OPT record that is not `known`, and remember it if its cookie is right and fresh.
 
         None takes a closer look: the record is uncommon or malformed, or asks for more than a cookie. All other
-        options are ignored: that of a client's subnet must be looked at before, if the client is believed.
+        options are ignored: that of a client's subnet is for the caller, who does not let it `remember` then.
         """
         found = found_in(record, 0)
         options = record[BARE_SIZE:]
@@ -60,7 +60,7 @@ class Cookies:
         except ValueError:
             return None
         edns = found[1]._replace(reply=with_option(found[1].reply, option)) if option else found[1]
-        if standing is Standing.FRESH:
+        if remember and standing is Standing.FRESH:
             self._remember(client + record, edns)
         return edns
 

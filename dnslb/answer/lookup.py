@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dnslb.answer import tally
+from dnslb.answer.cookies import NONE, Cookies
 from dnslb.answer.snapshot import ALIAS, Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of, prefix_length_of
 from dnslb.answer.turns import Turns
@@ -37,7 +38,7 @@ class Asker(NamedTuple):
     """Who asks: `client` has the turns, and `source`, for whom it asks, tells which view and which network that is.
 
     Of the source's address `bits` are known. `believed` says that it may say so. `taken` is the turn that it has taken
-    already, None if it has not.
+    already, None if it has not. `cookies` are those of whoever answers.
     """
 
     client: bytes
@@ -47,6 +48,7 @@ class Asker(NamedTuple):
     believed: bool = False
     taken: int | None = None
     bits: int = WHOLE
+    cookies: Cookies = NONE
 
     def standing_for(self, subnet: Subnet) -> "Asker":
         """Return the resolver with the network that it asks for; its own where it does not say which that is."""

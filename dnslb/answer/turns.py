@@ -14,30 +14,33 @@ class Turns:
     many of them as the ring has variants begin at each place once, so that many clients which ask once go round it
     together. When the table is full it is emptied: all clients then begin anew, which costs evenness for one turn and
     cannot be used to hold memory.
+
+    `taken` has the next turn of each client at each rotation, for who takes turns without a call.
     """
 
-    __slots__ = ("_begin", "_limit", "_turns")
+    __slots__ = ("_begin", "_limit", "taken")
 
     def __init__(self, begin: int, limit: int = 1 << 16) -> None:
         """`begin` sets workers apart; `limit` is in entries of about 150 octets."""
         self._begin = begin
         self._limit = limit
-        self._turns: dict[bytes, int] = {}
+        self.taken: dict[bytes, int] = {}
 
     def take(self, client: bytes, key: bytes, length: int) -> int:
         """Return the client's turn at the rotation with this key, a ring of this length, and move it on."""
         place = client + key
-        turn = self._turns.get(place)
+        turn = self.taken.get(place)
         if turn is None:
-            turn = self._first(key, length)
-        self._turns[place] = turn + 1
+            turn = self.first(key, length)
+        self.taken[place] = turn + 1
         return turn
 
-    def _first(self, key: bytes, length: int) -> int:
-        if len(self._turns) >= self._limit:
-            self._turns.clear()
-        clients = self._turns.get(key, 0)
-        self._turns[key] = clients + 1
+    def first(self, key: bytes, length: int) -> int:
+        """Return the turn of a client that is not in the table, and make room for it."""
+        if len(self.taken) >= self._limit:
+            self.taken.clear()
+        clients = self.taken.get(key, 0)
+        self.taken[key] = clients + 1
         return self._begin + _spread(length)[clients % length]
 
 

@@ -8,8 +8,10 @@ import ctypes
 import errno
 import mmap
 import socket
-from collections.abc import Callable
+from array import array
+from collections.abc import Iterator, Sequence
 from ctypes import Structure, c_char, c_int, c_size_t, c_uint, c_uint32, c_void_p, sizeof
+from itertools import accumulate
 
 from dnslb.wire.edns import OUR_PAYLOAD
 from dnslb.wire.query import MAX_QUERY
@@ -17,6 +19,7 @@ from dnslb.wire.query import MAX_QUERY
 SIZE = 64
 """Datagrams in a batch."""
 _IN = MAX_QUERY + 8  # a longer datagram is cut, and still seen to be too long
+_STARTS = tuple(range(0, SIZE * _IN, _IN))
 _OUT = OUR_PAYLOAD
 _NAME = 32  # room for a sockaddr_in6 (28)
 _CONTROL = 64  # room for an IPV6_PKTINFO message (40)
@@ -63,15 +66,16 @@ class _Memory:
 class Batch:
     """The buffers of one UDP socket.
 
-    Each response stands at the place of its query, whose sender's address the kernel reads back as it wrote it. A
-    socket bound to the unspecified address answers from the address that the query was sent to, if it has asked for it.
+    A response goes to the address of the query at its place, which the kernel reads back as it wrote it. A socket
+    bound to the unspecified address answers from the address that the query was sent to, if it has asked for it.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         """Take a bound UDP socket; it must be in blocking mode, receiving does not block anyhow."""
         self._fd = sock.fileno()
         self._family = sock.family
-        self._client = slice(8, 24) if sock.family == socket.AF_INET6 else slice(4, 8)
+        first, end = (8, 24) if sock.family == socket.AF_INET6 else (4, 8)
+        self._clients = [slice(start + first, start + end) for start in range(0, SIZE * _NAME, _NAME)]
         self._wildcard = _is_wildcard(sock)
         self._queries = _Memory(SIZE * _IN)
         self._responses = _Memory(SIZE * _OUT)
@@ -84,6 +88,7 @@ class Batch:
         self._wire_up()
         self._fresh = self._received.octets[:]
         self._lengths = memoryview(self._received.octets).cast("I")[_Mmsghdr.len.offset // 4 :: _STRIDE // 4]
+        self._out_begins = memoryview(self._out_vectors.octets).cast("L")[0::2]
         self._out_lengths = memoryview(self._out_vectors.octets).cast("L")[1::2]
         control_length = (_Mmsghdr.hdr.offset + _Msghdr.controllen.offset) // sizeof(c_size_t)
         step = _STRIDE // sizeof(c_size_t)
@@ -95,8 +100,6 @@ class Batch:
         for i in range(SIZE):
             incoming = _Iovec.from_buffer(self._in_vectors.octets, i * sizeof(_Iovec))
             incoming.base, incoming.len = self._queries.address + i * _IN, _IN
-            outgoing = _Iovec.from_buffer(self._out_vectors.octets, i * sizeof(_Iovec))
-            outgoing.base = self._responses.address + i * _OUT
             for headers, vectors in ((self._received, self._in_vectors), (self._sent, self._out_vectors)):
                 header = _Mmsghdr.from_buffer(headers.octets, i * _STRIDE).hdr
                 header.name, header.namelen = self._names.address + i * _NAME, name_length
@@ -123,34 +126,25 @@ class Batch:
                 interface = i * _CONTROL + _CONTROL_HEADER
                 self._control.octets[interface : interface + 4] = b"\x00\x00\x00\x00"
 
-    def exchange(self, answer: Callable[[bytes, bytes], bytes | None]) -> int:
-        """Answer the datagrams that are waiting, at most SIZE; return how many there were.
-
-        `answer` takes a datagram and its sender's address, 4 or 16 octets; None sends nothing back.
-        """
+    def receive(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the datagrams that are waiting, at most SIZE, and their senders' addresses of 4 or 16 octets each."""
         lengths = self._receive()
-        queries, names, responses = self._queries.octets, self._names.octets, self._responses.octets
-        first_client, end_client = self._client.start, self._client.stop
-        response_lengths = self._out_lengths
-        unsent = 0
-        for place, length in enumerate(lengths):
-            start, address, out = place * _IN, place * _NAME, place * _OUT
-            client = names[address + first_client : address + end_client]
-            response = answer(queries[start : start + length], client)
-            if response is None:
-                self._send(unsent, place)
-                unsent = place + 1
-            else:
-                size = len(response)
-                responses[out : out + size] = response
-                response_lengths[place] = size
-        self._send(unsent, len(lengths))
-        return len(lengths)
+        queries, names = self._queries.octets, self._names.octets
+        datagrams = [queries[start : start + length] for start, length in zip(_STARTS, lengths, strict=False)]
+        return datagrams, [names[place] for place in self._clients[: len(lengths)]]
 
-    def sender(self, place: int) -> bytes:
-        """Return whose datagram came at a place of the last exchange, counted from 0: an address as octets."""
-        start = place * _NAME
-        return self._names.octets[start + self._client.start : start + self._client.stop]
+    def send(self, responses: Sequence[bytes | None]) -> None:
+        """Answer the datagrams that were received last, each at its place; None sends nothing back."""
+        present = [response or b"" for response in responses]
+        octets = b"".join(present)
+        sizes = array("L", map(len, present))
+        begins = array("L", accumulate(sizes, initial=self._responses.address))
+        # One after the other in one memory: to move all at once costs half of what it does one by one.
+        self._responses.octets[: len(octets)] = octets
+        self._out_begins[: len(sizes)] = begins[:-1]
+        self._out_lengths[: len(sizes)] = sizes
+        for first, end in _runs(sizes):
+            self._send(first, end)
 
     def _send(self, first: int, end: int) -> None:
         """Send the responses from one place up to another. One that the kernel refuses is left out."""
@@ -159,6 +153,18 @@ class Batch:
             if sent < 0 and ctypes.get_errno() == errno.EINTR:
                 continue
             first += max(sent, 1)
+
+
+def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield from where to where there are responses: all of them as a rule."""
+    if 0 not in sizes:
+        yield 0, len(sizes)
+        return
+    first = 0
+    for place, size in enumerate((*sizes, 0)):
+        if not size:
+            yield first, place
+            first = place + 1
 
 
 def ask_for_destination(sock: socket.socket) -> None:

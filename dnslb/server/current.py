@@ -1,9 +1,13 @@
-"""What a worker's sockets share: the one mutable cell of the data plane, its turns, and who asks."""
+"""What a worker's sockets share: the one mutable cell of the data plane, its turns and cookies, and who asks."""
+
+from collections import Counter
+from collections.abc import Sequence
 
 from dnslb.answer import tally
 from dnslb.answer.askers import Askers
+from dnslb.answer.cookies import Cookies
 from dnslb.answer.responder import respond
-from dnslb.answer.snapshot import Snapshot
+from dnslb.answer.snapshot import Change, Snapshot, apply, made_ready
 from dnslb.answer.turns import Turns
 from dnslb.server.reports import Reports
 
@@ -11,18 +15,53 @@ from dnslb.server.reports import Reports
 class Current:
     """The snapshot to answer from (it changes between two answers), whose turn it is, and who asks."""
 
-    def __init__(self, snapshot: Snapshot, turns: Turns, askers: Askers, reports: Reports) -> None:
-        self.snapshot = snapshot
+    def __init__(self, snapshot: Snapshot, turns: Turns, askers: Askers, reports: Reports, now: int = 0) -> None:
+        """`now` are Unix seconds: see `Cookies`."""
         self.askers = askers
+        self.snapshot = snapshot
         self._turns = turns
         self._reports = reports
+        self._now = now
+        self.adopt(snapshot)
+
+    def adopt(self, message: Snapshot | Change) -> None:
+        """Answer from a new snapshot, or from the one that there is after a change."""
+        if isinstance(message, Change):
+            self.snapshot = apply(self.snapshot, message)
+            return
+        self.snapshot = message if message.ready else made_ready(message)
+        # What was remembered may have been another thing under other terms.
+        self.cookies = Cookies(message.terms.secrets, self._now)
+
+    def tick(self, now: int) -> None:
+        """Tell what time it is, in Unix seconds."""
+        self._now = self.cookies.now = now
 
     def answer(self, query: bytes, client: bytes, counters: memoryview, *, stream: bool) -> bytes | None:
         """Answer one message and count it; a fault of ours costs that message and nothing else."""
         try:
-            response, slot = respond(query, self.snapshot, self._turns, client, stream=stream)
+            response, slot = respond(query, self.snapshot, self._turns, client, self.cookies, stream=stream)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others are answered
             self._reports.say(f"internal error on query {query.hex()}", error)
             response, slot = None, tally.INTERNAL
         counters[slot] += 1
         return response
+
+    def answer_all(
+        self, queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
+    ) -> Sequence[bytes | None]:
+        """Answer the datagrams of a batch, at least one, and count them, which costs less than one by one."""
+        snapshot, turns, cookies = self.snapshot, self._turns, self.cookies
+        try:
+            replies = [
+                respond(query, snapshot, turns, client, cookies) for query, client in zip(queries, clients, strict=True)
+            ]
+        except Exception:  # noqa: BLE001 - which one it was, and what, is found and said below
+            return [
+                self.answer(query, client, counters, stream=False)
+                for query, client in zip(queries, clients, strict=True)
+            ]
+        responses, slots = zip(*replies, strict=True)
+        for slot, number in Counter(slots).items():
+            counters[slot] += number
+        return responses

@@ -27,25 +27,29 @@ class UdpServer:
         To ask the kernel once more costs a tenth of a round through the event loop.
         """
         for _ in range(_ROUNDS):
-            number = self._batch.exchange(self._answer)
-            if not number:
+            clients = self._exchange()
+            if not clients:
                 return
-            self._sample(number)
+            self._sample(clients)
 
-    def _sample(self, number: int) -> None:
+    def _exchange(self) -> list[bytes]:
+        """Answer a batch; return who has asked, nobody if nothing was waiting."""
+        queries, clients = self._batch.receive()
+        if queries:
+            self._batch.send(self._current.answer_all(queries, clients, self._counters))
+        return clients
+
+    def _sample(self, clients: list[bytes]) -> None:
         """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.
 
         Its place in the batch moves on: the first of each would be that of who has woken us, and count for the burst
         that came behind it, whoever sent that.
         """
         self._sampled += 1
-        self._current.askers.note(self._batch.sender(self._sampled % number), number)
+        self._current.askers.note(clients[self._sampled % len(clients)], len(clients))
 
     def drain(self) -> None:
         """Answer what is waiting now, and not what goes on coming: a flood must not keep a worker from its end."""
         for _ in range(_BATCHES_TO_DRAIN):
-            if not self._batch.exchange(self._answer):
+            if not self._exchange():
                 return
-
-    def _answer(self, query: bytes, client: bytes) -> bytes | None:
-        return self._current.answer(query, client, self._counters, stream=False)

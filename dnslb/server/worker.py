@@ -15,7 +15,7 @@ import sys
 import time
 
 from dnslb.answer.askers import Askers
-from dnslb.answer.snapshot import Change, Snapshot, apply
+from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.server import channel, tcp
 from dnslb.server.counters import Counters
@@ -25,6 +25,7 @@ from dnslb.server.udp import UdpServer
 
 _FINISH_SECONDS = 2.0
 _BOARD_SECONDS = 1.0
+_TICK_SECONDS = 1.0
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     loop.set_exception_handler(reports.on_loop_error)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     askers = Askers(counters.board.read())
-    current = Current(first, Turns(secrets.randbits(16)), askers, reports)
+    current = Current(first, Turns(secrets.randbits(16)), askers, reports, int(time.time()))
     servers = [UdpServer(socket.socket(fileno=fd), current, counters.udp) for fd in options.udp]
     for server in servers:
         loop.add_reader(server.sock, server.burst)
@@ -72,6 +73,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     following = asyncio.create_task(_follow(reader, writer, current, counters))
     beating = asyncio.create_task(_beat(writer, counters, askers, options.beat))
     following.add_done_callback(lambda _: beating.cancel())
+    ticking = asyncio.create_task(_tick(current))
     await _stopped(stop, following)
     # Once is enough: to the whole group and to each worker by the controller, it may come twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -81,6 +83,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
         loop.remove_reader(server.sock)
         server.drain()
     await connections.close(_FINISH_SECONDS)
+    ticking.cancel()
     writer.close()
 
 
@@ -101,7 +104,7 @@ async def _follow(
     try:
         while True:
             message = await channel.receive(reader)
-            current.snapshot = apply(current.snapshot, message) if isinstance(message, Change) else message
+            current.adopt(message)
             _acknowledge(writer, counters, current.snapshot)
     except (asyncio.IncompleteReadError, ConnectionError):
         return
@@ -118,6 +121,13 @@ async def _beat(writer: asyncio.StreamWriter, counters: Counters, askers: Askers
             written = now
         if not writer.transport.get_write_buffer_size():
             writer.write(channel.encode_generation(counters.generation))
+
+
+async def _tick(current: Current) -> None:
+    """Tell what time it is; also when there is no controller any more."""
+    while True:
+        await asyncio.sleep(_TICK_SECONDS)
+        current.tick(int(time.time()))
 
 
 def _acknowledge(writer: asyncio.StreamWriter, counters: Counters, snapshot: Snapshot) -> None:

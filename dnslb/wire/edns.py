@@ -48,8 +48,9 @@ def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
 
 
 def with_option(opt: bytes, option: bytes) -> bytes:
-    """Return an OPT record that had no options with this one."""
-    return opt[:-2] + len(option).to_bytes(2, "big") + option
+    """Return an OPT record with one more option."""
+    options = opt[BARE_SIZE:] + option
+    return opt[:_FIXED] + len(options).to_bytes(2, "big") + options
 
 
 def _bare(payload: int, *, dnssec_ok: bool) -> bytes:

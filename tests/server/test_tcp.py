@@ -122,7 +122,7 @@ async def test_a_later_question_gets_the_newer_answer(dial: Dial, current: Curre
     reader, writer = await dial()
     writer.write(framed(query()))
     assert generation_of(await message(reader)) == 1
-    current.snapshot = snapshot(2)
+    current.adopt(snapshot(2))
     writer.write(framed(query()))
     assert generation_of(await message(reader)) == 2
 

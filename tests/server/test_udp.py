@@ -1,7 +1,7 @@
 """Bursts of datagrams between a socket and the snapshot, and what is counted of them."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -91,7 +91,7 @@ def test_the_next_burst_answers_from_the_new_snapshot(
     server = UdpServer(sock, current, slots)
     client.send(query())
     server.burst()
-    current.snapshot = snapshot(2)
+    current.adopt(snapshot(2))
     client.send(query())
     server.burst()
     assert [generation_of(client.recv(2000)) for _ in range(2)] == [1, 2]
@@ -102,13 +102,15 @@ def test_draining_ends_though_queries_go_on_coming(
 ) -> None:
     """Each answer that is received brings a new query here: a worker that is told to go must still come to its end."""
     server = UdpServer(sock, current, slots)
-    answer = current.answer
+    answer_all = current.answer_all
 
-    def answer_and_ask_again(octets: bytes, sender: bytes, counters: memoryview, *, stream: bool) -> bytes | None:
+    def answer_and_ask_again(
+        queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
+    ) -> Sequence[bytes | None]:
         client.send(query())
-        return answer(octets, sender, counters, stream=stream)
+        return answer_all(queries, clients, counters)
 
-    monkeypatch.setattr(current, "answer", answer_and_ask_again)
+    monkeypatch.setattr(current, "answer_all", answer_and_ask_again)
     client.send(query())
     server.drain()
     assert slots[ANSWERED_A] > 1
