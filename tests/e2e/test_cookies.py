@@ -1,0 +1,177 @@
+"""DNS cookies that dnslb shares with other name servers: NSD, Knot and BIND take ours, and dnslb takes theirs."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import dns.edns
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from dnslb.wire.cookie import Standing, judge, make
+from tests.e2e.processes import Stage, free_port, program, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MAKES, _KNOWN = "e5e973e5a6b2a43f48e7dc849e37bfcf", "445536bcd2513298075a5d379663c962"
+_ZONE = """
+$ORIGIN lb.test.
+$TTL 30
+@ SOA ns hostmaster 1 3600 600 86400 30
+@ NS ns
+ns A 127.0.0.1
+"""
+_NSD = """
+server:
+  ip-address: 127.0.0.1@{port}
+  ip-address: ::1@{port}
+  zonesdir: "{directory}"
+  username: ""
+  chroot: ""
+  pidfile: ""
+  database: ""
+  zonelistfile: "{directory}/list"
+  xfrdfile: "{directory}/xfrd"
+  xfrdir: "{directory}"
+  rrl-ratelimit: 0
+  answer-cookie: yes
+  cookie-secret-file: "{directory}/secrets"
+remote-control:
+  control-enable: no
+zone:
+  name: lb.test
+  zonefile: {directory}/zone
+"""
+# Knot 3.2 knows one secret. Both others say BADCOOKIE to whoever has no right cookie; NSD has no such option.
+_KNOT = """
+server:
+  listen: [127.0.0.1@{port}, "::1@{port}"]
+  rundir: {directory}
+database:
+  storage: {directory}
+mod-cookies:
+- id: shared
+  secret: 0x{makes}
+  badcookie-slip: 1
+template:
+- id: default
+  global-module: mod-cookies/shared
+zone:
+- domain: lb.test
+  file: {directory}/zone
+"""
+_BIND = """
+options {{
+  directory "{directory}";
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 port {port} {{ ::1; }};
+  pid-file none;
+  session-keyfile none;
+  managed-keys-directory "{directory}";
+  recursion no;
+  dnssec-validation no;
+  answer-cookie yes;
+  require-server-cookie yes;
+  cookie-algorithm siphash24;
+  cookie-secret "{makes}";
+  cookie-secret "{known}";
+}};
+controls {{ }};
+zone "lb.test" {{ type master; file "{directory}/zone"; }};
+"""
+_FORMS = {
+    "NSD": (_NSD, "nsd", ["-d", "-c"]),
+    "Knot": (_KNOT, "knotd", ["-c"]),
+    "BIND": (_BIND, "named", ["-g", "-n", "1", "-c"]),
+}
+_ADDRESSES = ("127.0.0.1", "::1")
+
+
+def _start(stage: Stage, name: str) -> int:
+    form, command, options = _FORMS[name]
+    directory, port = stage.directory(name), free_port()
+    (directory / "zone").write_text(_ZONE)
+    _write_secrets(directory / "secrets", _MAKES, _KNOWN)
+    (directory / "conf").write_text(form.format(directory=directory, port=port, makes=_MAKES, known=_KNOWN))
+    stage.start(name, [program(command), *options, str(directory / "conf")])
+    for address in _ADDRESSES:
+        until(partial(_answers, address, port), f"{name} answers at {address}")
+    return port
+
+
+def _write_secrets(path: Path, *secrets: str) -> None:
+    path.write_text("".join(f"{secret}\n" for secret in secrets))
+    path.chmod(0o600)
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        dns.query.udp(dns.message.make_query("lb.test", "SOA"), address, timeout=1, port=port)
+    except (OSError, dns.exception.Timeout):
+        return False
+    return True
+
+
+def _ask(address: str, port: int, cookie: bytes) -> tuple[dns.rcode.Rcode, bytes]:
+    """Return the response code, and the cookie that comes back; the question comes from the address that it goes to."""
+    option = dns.edns.CookieOption(cookie[:8], cookie[8:])
+    query = dns.message.make_query("ns.lb.test", "A", options=[option])
+    response = dns.query.udp(query, address, timeout=5, port=port)
+    (back,) = (option for option in response.options if isinstance(option, dns.edns.CookieOption))
+    return response.rcode(), back.client + back.server
+
+
+def _made(address: str, secret: str, age: int) -> bytes:
+    return make(os.urandom(8), ip_address(address).packed, bytes.fromhex(secret), int(time.time()) - age)
+
+
+def _standing(cookie: bytes, address: str, *secrets: str) -> Standing:
+    return judge(cookie, ip_address(address).packed, list(map(bytes.fromhex, secrets)), int(time.time()))
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[dict[str, int]]:
+    """Start all three with the same secrets; their ports."""
+    with Stage() as stage:
+        yield {name: _start(stage, name) for name in _FORMS}
+
+
+@pytest.mark.parametrize("address", _ADDRESSES)
+@pytest.mark.parametrize("name", _FORMS)
+def test_others_take_our_cookies(peers: dict[str, int], name: str, address: str) -> None:
+    """Fresh ones, and those that are half an hour old; NSD sends fresh ones back, and Knot and BIND answer for them."""
+    for secret, age in ((_MAKES, 100), (_MAKES, 2400), *([(_KNOWN, 100)] if name != "Knot" else ())):
+        ours = _made(address, secret, age)
+        rcode, back = _ask(address, peers[name], ours)
+        assert rcode == dns.rcode.NOERROR
+        if name == "NSD" and (secret, age) == (_MAKES, 100):
+            assert back == ours
+
+
+@pytest.mark.parametrize("address", _ADDRESSES)
+@pytest.mark.parametrize("name", _FORMS)
+def test_others_take_no_cookie_that_we_would_not(peers: dict[str, int], name: str, address: str) -> None:
+    """Too old or too new ones, and those of another secret: that they took ours says something."""
+    for wrong in (_made(address, _MAKES, 3700), _made(address, _MAKES, -400), _made(address, "00" * 16, 100)):
+        assert _standing(wrong, address, _MAKES, _KNOWN) is Standing.STRANGE
+        rcode, back = _ask(address, peers[name], wrong)
+        assert rcode == (dns.rcode.NOERROR if name == "NSD" else dns.rcode.BADCOOKIE)
+        assert back != wrong
+
+
+@pytest.mark.parametrize("address", _ADDRESSES)
+@pytest.mark.parametrize("name", _FORMS)
+def test_we_take_the_cookies_of_others(peers: dict[str, int], name: str, address: str) -> None:
+    """What they make for a client that has none is what we would have made."""
+    _, theirs = _ask(address, peers[name], os.urandom(8))
+    assert _standing(theirs, address, _MAKES) is Standing.FRESH
+    assert _standing(theirs, address, _KNOWN, _MAKES) is Standing.OLD
