@@ -200,6 +200,8 @@ class Controller:
         number = self._settings.server.workers
         _log.info("listening", addresses=workers.listening, workers=number, descriptors=self._descriptor_limit)
         _log.info("steering", on=workers.steering.by_source, reason=workers.steering.reason)
+        for warning in workers.warnings:
+            _log.warning("listening", text=warning)
         if workers.left_behind:
             self._farewells.follow()
 

@@ -17,7 +17,8 @@ _log = structlog.get_logger()
 class Workers:
     """Ours, and until they answer those that a killed daemon has left behind.
 
-    `listening` are the addresses as people write them, `steering` says who chooses the worker of a query.
+    `listening` are the addresses as people write them, `steering` says who chooses the worker of a query, and
+    `warnings` what the machine does not give.
     """
 
     def __init__(self, server: ServerSettings, on_death: Callable[[Death], None]) -> None:
@@ -28,6 +29,7 @@ class Workers:
         addresses = [(endpoint.host, endpoint.port) for endpoint in server.listen]
         bound, rows = sockets.open_all(addresses, server.workers, shared=left > 0)
         self.listening = [str(Endpoint(host, port)) for host, port in bound]
+        self.warnings = sockets.buffer_shortage(rows)
         self._sockets = steering.in_places(rows, left)
         self._supervisor = Supervisor(self._sockets, on_death, self._write_down)
         self.steering = steering.ONE_WORKER

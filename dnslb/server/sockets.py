@@ -15,6 +15,13 @@ from dnslb.server.batch import ask_for_destination
 Address = tuple[IPv4Address | IPv6Address, int]
 
 _RECEIVE_BUFFER = 4 << 20
+"""Octets asked for. The kernel gives twice as many, for it counts what each datagram costs it, not what it holds."""
+_SEND_BUFFER = 4 << 20
+"""So many answers may wait for a slow interface before the worker does: several thousand."""
+_QUERY_COST = 832
+"""What it counts for a query of up to 192 octets on loopback; with many network cards' drivers, 2,304."""
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+"""Not in Python's socket module (include/uapi/asm-generic/socket.h)."""
 _BACKLOG = 256
 _ATTEMPTS = 16
 _PRIVILEGED = 1024
@@ -55,6 +62,20 @@ def open_all(addresses: Sequence[Address], workers: int, *, shared: bool) -> tup
         for worker in range(workers)
     ]
     return bound, rows
+
+
+def buffer_shortage(rows: Iterable[WorkerSockets]) -> tuple[str, ...]:
+    """Return a warning if the kernel gives smaller receive buffers than those asked for."""
+    given = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for row in rows for sock in row.udp)
+    if given >= 2 * _RECEIVE_BUFFER:
+        return ()
+    hold, wanted = given // _QUERY_COST, 2 * _RECEIVE_BUFFER // _QUERY_COST
+    text = (
+        f"the kernel gives receive buffers of {given // 2} octets instead of {_RECEIVE_BUFFER}: about {hold} queries"
+        f" and not {wanted} can wait in one while its worker is busy or replaced, and others are lost; run"
+        f" `sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}`, and write the setting into /etc/sysctl.d for the next boot"
+    )
+    return (text,)
 
 
 def _open_group(
@@ -113,7 +134,8 @@ def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _size(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _size(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER)
             if host.is_unspecified:
                 ask_for_destination(sock)
         sock.bind((str(host), port))
@@ -124,6 +146,14 @@ def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -
         sock.close()
         raise
     return sock
+
+
+def _size(sock: socket.socket, forced: int, bounded: int, octets: int) -> None:
+    """Ask for a buffer whatever the system's limit is, which takes CAP_NET_ADMIN (socket(7)), or else up to that."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, octets)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, bounded, octets)
 
 
 def _new(host: IPv4Address | IPv6Address, kind: socket.SocketKind) -> socket.socket:

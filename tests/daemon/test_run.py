@@ -357,6 +357,27 @@ def test_it_takes_the_descriptors_that_it_may_have(daemon: Daemon) -> None:
     assert daemon.stop() == 0
 
 
+SMALL_BUFFERS = """
+import sys
+from dnslb.server import sockets
+sockets._SO_RCVBUFFORCE = 9999
+sockets._RECEIVE_BUFFER = 1 << 30
+from dnslb.cli.main import main
+del sys.argv[1:4]
+main()
+"""
+"""Runs the command behind `python -m dnslb` without the privilege to ask for a larger buffer than is allowed."""
+
+
+def test_small_receive_buffers_are_told_at_the_start(daemon: Daemon) -> None:
+    """It goes on with them: they are enough until there is a burst."""
+    process = daemon.launch(sys.executable, "-c", SMALL_BUFFERS)
+    until(lambda: daemon.logged("ready", process), "the daemon is ready")
+    (warning,) = [line["text"] for line in daemon.log() if line["level"] == "warning"]
+    assert "`sysctl -w net.core.rmem_max=1073741824`" in warning
+    assert daemon.stop() == 0
+
+
 def test_no_descriptor_left_does_not_fill_the_log(daemon: Daemon) -> None:
     """Clients that wait for one are a line, not a line for each."""
     process = daemon.start(interval="1h")

@@ -4,8 +4,9 @@ import errno
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +154,64 @@ def test_descriptors_are_not_inherited() -> None:
     """A worker gets its own sockets, by name, and no others."""
     with opened((LOOPBACK, 0), workers=2) as rows:
         assert not any(sock.get_inheritable() for sock in _all(rows))
+
+
+def given(sock: socket.socket, buffer: int) -> int:
+    """Return the octets of a buffer as they were asked for: the kernel reports twice as many."""
+    return sock.getsockopt(socket.SOL_SOCKET, buffer) // 2
+
+
+def most(direction: str) -> int:
+    """Return how large a buffer anybody may ask for."""
+    return int(Path(f"/proc/sys/net/core/{direction}mem_max").read_text())
+
+
+def test_udp_sockets_have_large_buffers() -> None:
+    """As many queries as the system allows wait for a worker that is busy or replaced, and as many answers to go."""
+    with opened((LOOPBACK, 0)) as rows:
+        (sock,) = rows[0].udp
+        assert given(sock, socket.SO_RCVBUF) >= min(4 << 20, most("r"))
+        assert given(sock, socket.SO_SNDBUF) >= min(4 << 20, most("w"))
+
+
+def test_the_systems_limit_does_not_hold_for_who_may_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others get as much as it allows."""
+    asked = most("r") + (1 << 20)
+    monkeypatch.setattr(sockets, "_RECEIVE_BUFFER", asked)
+    with socket.socket(type=socket.SOCK_DGRAM) as privileged:
+        try:
+            privileged.setsockopt(socket.SOL_SOCKET, sockets._SO_RCVBUFFORCE, asked)  # noqa: SLF001 - who may is seen so
+        except PermissionError:
+            asked = most("r")
+    with opened((LOOPBACK, 0)) as rows:
+        assert given(rows[0].udp[0], socket.SO_RCVBUF) == asked
+
+
+def test_a_small_buffer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was given, how many queries that holds, and the line that mends it; nothing if there is enough."""
+    monkeypatch.setattr(sockets, "_SO_RCVBUFFORCE", 9999)  # as without the privilege
+    asked = most("r") + (1 << 20)
+    monkeypatch.setattr(sockets, "_RECEIVE_BUFFER", asked)
+    with opened((LOOPBACK, 0), workers=2) as rows:
+        (warning,) = sockets.buffer_shortage(rows)
+    assert warning.startswith(f"the kernel gives receive buffers of {most('r')} octets instead of {asked}: ")
+    assert f"about {2 * most('r') // 832} queries" in warning
+    assert f"`sysctl -w net.core.rmem_max={asked}`" in warning
+    monkeypatch.setattr(sockets, "_RECEIVE_BUFFER", most("r"))
+    with opened((LOOPBACK, 0)) as rows:
+        assert sockets.buffer_shortage(rows) == ()
+
+
+def test_a_buffer_holds_as_many_queries_as_the_warning_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody reads, so many wait and the next ones are lost."""
+    monkeypatch.setattr(sockets, "_RECEIVE_BUFFER", 1 << 16)
+    with opened((LOOPBACK, 0)) as rows, socket.socket(type=socket.SOCK_DGRAM) as client:
+        (sock,) = rows[0].udp
+        client.connect(sock.getsockname())
+        for _ in range(1000):
+            client.send(bytes(40))
+        waiting = 0
+        with suppress(BlockingIOError):
+            while sock.recv(64, socket.MSG_DONTWAIT):
+                waiting += 1
+    assert waiting == pytest.approx((2 << 16) // 832, rel=0.3)
