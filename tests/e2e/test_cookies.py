@@ -17,10 +17,13 @@ import pytest
 
 from dnslb.wire.cookie import Standing, judge, make
 from tests.e2e.processes import Stage, free_port, program, until
+from tests.e2e.product import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.e2e.members import Members
 
 _MAKES, _KNOWN = "e5e973e5a6b2a43f48e7dc849e37bfcf", "445536bcd2513298075a5d379663c962"
 _ZONE = """
@@ -175,3 +178,79 @@ def test_we_take_the_cookies_of_others(peers: dict[str, int], name: str, address
     _, theirs = _ask(address, peers[name], os.urandom(8))
     assert _standing(theirs, address, _MAKES) is Standing.FRESH
     assert _standing(theirs, address, _KNOWN, _MAKES) is Standing.OLD
+
+
+def _later() -> None:
+    """Wait for the clock to move on: two cookies of one second are the same."""
+    now = int(time.time())
+    until(lambda: int(time.time()) > now + 1, "the next second but one")
+
+
+@pytest.fixture
+def daemon(stage: Stage, members: Members) -> Daemon:
+    """Start a daemon, with two workers and a secret of its own."""
+    return Daemon(stage, members, listen=("127.0.0.1", "[::1]"))
+
+
+def _share(daemon: Daemon, *secrets: str) -> None:
+    """Have a reload take up these secrets."""
+    _write_secrets(daemon.directory / "shared", *secrets)
+    if "cookie_secrets" not in (text := daemon.config.read_text()):
+        daemon.config.write_text(text.replace("[server]", '[server]\ncookie_secrets = "shared"'))
+    done = daemon.cli("reload")
+    assert done.returncode == 0, done.stderr
+    assert "next start" not in done.stdout + done.stderr
+
+
+def test_a_daemon_shares_its_clients_with_others(peers: dict[str, int], daemon: Daemon) -> None:
+    """They keep the cookie that they have from it, and it lets them keep those of NSD, Knot and BIND."""
+    _share(daemon, _MAKES, _KNOWN)
+    for address in _ADDRESSES:
+        theirs = {name: _ask(address, port, os.urandom(8)) for name, port in peers.items()}
+        _, ours = _ask(address, daemon.port, os.urandom(8))
+        _later()
+        for _, cookie in (*theirs.values(), (0, ours)):
+            assert _ask(address, daemon.port, cookie) == (dns.rcode.NOERROR, cookie)
+        assert _ask(address, peers["NSD"], ours) == (dns.rcode.NOERROR, ours)
+        for name in ("Knot", "BIND"):
+            rcode, _ = _ask(address, peers[name], ours)
+            assert rcode == dns.rcode.NOERROR
+
+
+def test_a_secret_of_its_own_is_that_of_all_workers_and_outlives_them(daemon: Daemon) -> None:
+    """Whichever port a client asks from, by UDP and by TCP, and after a restart."""
+    cookies = {address: _ask(address, daemon.port, os.urandom(8))[1] for address in _ADDRESSES}
+    _later()
+    for address, cookie in cookies.items():
+        for _ in range(20):
+            assert _ask(address, daemon.port, cookie) == (dns.rcode.NOERROR, cookie)
+        query = dns.message.make_query("lb.test", "SOA", options=[dns.edns.CookieOption(cookie[:8], cookie[8:])])
+        (option,) = dns.query.tcp(query, address, timeout=5, port=daemon.port).options
+        assert option.to_wire() == cookie
+    assert daemon.stop() == 0
+    daemon.start()
+    for address, cookie in cookies.items():
+        assert _ask(address, daemon.port, cookie) == (dns.rcode.NOERROR, cookie)
+
+
+def test_the_steps_of_the_readme_roll_a_secret_over(daemon: Daemon) -> None:
+    """What makes cookies changes with the second step; whoever has a cookie of the other one gets a new one at once."""
+    client = os.urandom(8)
+    for secrets in ((_MAKES,), (_MAKES, _KNOWN), (_KNOWN, _MAKES), (_KNOWN,)):
+        _share(daemon, *secrets)
+        for came in (client, _made("127.0.0.1", _MAKES, 100), _made("127.0.0.1", _KNOWN, 100)):
+            rcode, back = _ask("127.0.0.1", daemon.port, came)
+            assert rcode == dns.rcode.NOERROR
+            assert back[:8] == came[:8]
+            assert _standing(back, "127.0.0.1", secrets[0]) is Standing.FRESH
+            assert (back == came) == (_standing(came, "127.0.0.1", *secrets) is Standing.FRESH)
+
+
+def test_a_wrong_cookie_is_replaced(daemon: Daemon) -> None:
+    """Its question is answered like any other."""
+    _share(daemon, _MAKES)
+    for came in (_made("127.0.0.1", _MAKES, 3700), _made("127.0.0.1", "00" * 16, 10), b"12345678" * 2, b"12345678" * 5):
+        rcode, back = _ask("127.0.0.1", daemon.port, came)
+        assert rcode == dns.rcode.NOERROR
+        assert back[:8] == came[:8]
+        assert _standing(back, "127.0.0.1", _MAKES) is Standing.FRESH
