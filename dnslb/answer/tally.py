@@ -43,7 +43,7 @@ INTERNAL = ANSWERS + len(_DROPS)
 RATE_LIMITED = INTERNAL + 1
 """The slot of a response that was not sent, for its network had enough of its kind."""
 TRUNCATED = RATE_LIMITED + 1
-"""The slot of a response that was truncated for that reason; it counts as answered too."""
+"""The slot of a response that was truncated for that reason."""
 _FIRST_CUT = TRUNCATED + 1
 SLOTS = _FIRST_CUT + len(_CUTS)
 """How many slots one protocol needs."""

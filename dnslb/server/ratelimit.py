@@ -10,9 +10,10 @@ that may be over their limit; the responses of these are counted one by one. Wha
 memory is bounded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dnslb.answer import tally
+from dnslb.answer.lookup import Reply
 from dnslb.answer.sources import prefix_of
 from dnslb.answer.terms import Limit
 from dnslb.wire import header
@@ -41,13 +42,11 @@ _TAIL = 4
 class RateLimit:
     """What the networks of one worker's clients got in the present second. A network is a /24 or a /56."""
 
-    def __init__(self, limit: Limit, proves: Proves, counters: memoryview) -> None:
-        """`counters` are the slots of `dnslb.answer.tally` for UDP."""
+    def __init__(self, limit: Limit, proves: Proves) -> None:
         self.watched: dict[bytes, int] = {}
         """The networks whose responses go through `restrain`: the last second in which each asked much."""
         self._limit = limit
         self._proves = proves
-        self._counters = counters
         self._second = 0
         self._sampled: dict[bytes, int] = {}
         self._given: dict[bytes, dict[int, int]] = {}
@@ -89,21 +88,25 @@ class RateLimit:
     def _is_exempt(self, client: bytes) -> bool:
         return bool(self._limit.exempt.find(client).view)
 
-    def restrain(self, query: bytes, response: bytes, slot: int, client: bytes) -> bytes | None:
-        """Return what a client of a watched network gets: the response, a truncated one, or nothing.
+    def restrain_all(self, queries: Sequence[bytes], clients: Sequence[bytes], replies: Sequence[Reply]) -> list[Reply]:
+        """Return what the clients of a batch get: those of watched networks perhaps less than their replies."""
+        watched = self.watched
+        return [
+            self.restrain(query, client, reply) if prefix_of(client) in watched else reply
+            for query, client, reply in zip(queries, clients, replies, strict=True)
+        ]
 
-        `slot` is that of the response. What is not sent, or truncated, is counted here.
-        """
-        if self._is_exempt(client) or self._proves(query, client):
-            return response
+    def restrain(self, query: bytes, client: bytes, reply: Reply) -> Reply:
+        """Return what a client of a watched network gets: the reply, a truncated one, or nothing."""
+        response, slot = reply
+        if response is None or self._is_exempt(client) or self._proves(query, client):
+            return reply
         excess = self._count(prefix_of(client), _kind(query, response, slot)) - self._limit.per_second
         if excess <= 0:
-            return response
+            return reply
         if self._limit.slip and excess % self._limit.slip == 0:
-            self._counters[tally.TRUNCATED] += 1
-            return truncated(query, response)
-        self._counters[tally.RATE_LIMITED] += 1
-        return None
+            return truncated(query, response), tally.TRUNCATED
+        return None, tally.RATE_LIMITED
 
     def _count(self, network: bytes, kind: int) -> int:
         """Return how many responses of this kind the network was due in this second, with the present one."""

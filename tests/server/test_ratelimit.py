@@ -30,19 +30,15 @@ NEIGHBOUR = ip_address("198.51.100.200").packed
 ELSEWHERE = ip_address("203.0.113.7").packed
 
 
-def limiter(
-    slots: memoryview, per_second: int = 3, slip: int = 0, exempt: str = "", *, proves: bool = False
-) -> RateLimit:
+def limiter(per_second: int = 3, slip: int = 0, exempt: str = "", *, proves: bool = False) -> RateLimit:
     """Return a limiter that has seen nothing yet; of each query it is said whether it proves its sender."""
     networks = views_of({"exempt": map(ip_network, exempt.split())})
-    return RateLimit(Limit(per_second, slip, networks), lambda _query, _client: proves, slots)
+    return RateLimit(Limit(per_second, slip, networks), lambda _query, _client: proves)
 
 
 def sent(limit: RateLimit, asked: bytes, client: bytes = VICTIM) -> bytes | None:
     """Return what is sent to a client of a watched network that asks this."""
-    response, slot = respond(asked, SNAPSHOT, Turns(0), client)
-    assert response is not None
-    return limit.restrain(asked, response, slot, client)
+    return limit.restrain(asked, client, respond(asked, SNAPSHOT, Turns(0), client))[0]
 
 
 def got(limit: RateLimit, *texts: str, client: bytes = VICTIM) -> list[bool]:
@@ -50,9 +46,9 @@ def got(limit: RateLimit, *texts: str, client: bytes = VICTIM) -> list[bool]:
     return [sent(limit, question(text), client) is not None for text in texts]
 
 
-def test_who_asks_more_than_half_the_limit_is_watched(slots: memoryview) -> None:
+def test_who_asks_more_than_half_the_limit_is_watched() -> None:
     """A datagram stands for its batch; the network is that of all addresses that share the first 24 or 56 bits."""
-    limit = limiter(slots, per_second=200)
+    limit = limiter(per_second=200)
     limit.note(VICTIM, 64, 10.0)
     limit.note(NEIGHBOUR, 36, 10.5)
     limit.note(ELSEWHERE, 100, 10.6)
@@ -64,17 +60,17 @@ def test_who_asks_more_than_half_the_limit_is_watched(slots: memoryview) -> None
     assert set(limit.watched) == {VICTIM[:3], ip_address("2001:db8:0:100::").packed[:7]}
 
 
-def test_seconds_are_counted_by_themselves(slots: memoryview) -> None:
+def test_seconds_are_counted_by_themselves() -> None:
     """What was asked in another second does not add up."""
-    limit = limiter(slots, per_second=200)
+    limit = limiter(per_second=200)
     for second in range(20):
         limit.note(VICTIM, 100, float(second))
     assert not limit.watched
 
 
-def test_who_has_been_calm_for_some_seconds_is_watched_no_more(slots: memoryview) -> None:
+def test_who_has_been_calm_for_some_seconds_is_watched_no_more() -> None:
     """Not at once, for a flood may come in waves; and whoever goes on stays."""
-    limit = limiter(slots)
+    limit = limiter()
     limit.note(VICTIM, 64, 10.0)
     limit.note(ELSEWHERE, 64, 10.0)
     for second in range(11, 16):
@@ -84,16 +80,16 @@ def test_who_has_been_calm_for_some_seconds_is_watched_no_more(slots: memoryview
     assert set(limit.watched) == {ELSEWHERE[:3]}
 
 
-def test_without_a_limit_nobody_is_watched(slots: memoryview) -> None:
+def test_without_a_limit_nobody_is_watched() -> None:
     """0 switches it off."""
-    limit = limiter(slots, per_second=0)
+    limit = limiter(per_second=0)
     limit.note(VICTIM, 1 << 20, 1.0)
     assert not limit.watched
 
 
-def test_exempt_clients_are_not_watched_and_not_restrained(slots: memoryview) -> None:
+def test_exempt_clients_are_not_watched_and_not_restrained() -> None:
     """Also in a network that is watched because of others."""
-    limit = limiter(slots, per_second=2, exempt="198.51.100.7/32 2001:db8::/32")
+    limit = limiter(per_second=2, exempt="198.51.100.7/32 2001:db8::/32")
     limit.note(VICTIM, 64, 1.0)
     limit.note(ip_address("2001:db8::1").packed, 64, 1.0)
     assert not limit.watched
@@ -103,18 +99,17 @@ def test_exempt_clients_are_not_watched_and_not_restrained(slots: memoryview) ->
     assert got(limit, *["www.lb.test A"] * 3, client=NEIGHBOUR) == [True, True, False]
 
 
-def test_a_proven_client_is_never_restrained(slots: memoryview) -> None:
+def test_a_proven_client_is_never_restrained() -> None:
     """Nor is its share taken from others of its network."""
-    limit = limiter(slots, per_second=2, proves=True)
+    limit = limiter(per_second=2, proves=True)
     assert got(limit, *["www.lb.test A"] * 9) == [True] * 9
     limit._proves = lambda _query, _client: False  # noqa: SLF001 - now somebody asks who has no cookie
     assert got(limit, *["www.lb.test A"] * 3) == [True, True, False]
-    assert slots[tally.RATE_LIMITED] == 1
 
 
-def test_the_limit_is_exact_and_of_one_second(slots: memoryview) -> None:
+def test_the_limit_is_exact_and_of_one_second() -> None:
     """As many responses as allowed; the next second has its own, other networks too."""
-    limit = limiter(slots)
+    limit = limiter()
     limit.note(VICTIM, 64, 7.0)
     assert got(limit, *["www.lb.test A"] * 5) == [True] * 3 + [False] * 2
     assert got(limit, *["www.lb.test A"] * 5, client=NEIGHBOUR) == [False] * 5
@@ -123,7 +118,6 @@ def test_the_limit_is_exact_and_of_one_second(slots: memoryview) -> None:
     assert got(limit, "www.lb.test A") == [False]
     limit.note(VICTIM, 1, 8.0)
     assert got(limit, *["www.lb.test A"] * 5) == [True] * 3 + [False] * 2
-    assert slots[tally.RATE_LIMITED] == sum(slots) == 11
 
 
 @pytest.mark.parametrize(
@@ -143,34 +137,36 @@ def test_the_limit_is_exact_and_of_one_second(slots: memoryview) -> None:
     ],
     ids=lambda value: " and ".join(value) if isinstance(value, list) else "",
 )
-def test_what_counts_together(slots: memoryview, texts: list[str], together: bool) -> None:  # noqa: FBT001 - a case
+def test_what_counts_together(texts: list[str], together: bool) -> None:  # noqa: FBT001 - a case
     """Data by the question, NODATA and referrals by the name, all NXDOMAIN of a network, and all its errors."""
-    limit = limiter(slots, per_second=len(texts))
+    limit = limiter(per_second=len(texts))
     assert got(limit, *texts, *texts) == [True] * len(texts) + [not together] * len(texts)
 
 
 @pytest.mark.parametrize(
     "broken", [b"\x00" * 12, question("www.lb.test A")[:20], question("www.lb.test A", flags=0x2000)]
 )
-def test_errors_of_what_cannot_be_read_are_limited_too(slots: memoryview, broken: bytes) -> None:
+def test_errors_of_what_cannot_be_read_are_limited_too(broken: bytes) -> None:
     """FORMERR and NOTIMP have no question that could be looked at; nor has what is sent instead."""
-    limit = limiter(slots, per_second=1, slip=1)
+    limit = limiter(per_second=1, slip=1)
     assert sent(limit, broken) is not None
     instead = sent(limit, broken)
     assert instead is not None
     assert (len(instead), instead[2] & 0x82) == (12, 0x82)
 
 
-def test_every_few_excess_responses_are_truncated(slots: memoryview) -> None:
+def test_every_few_excess_responses_are_truncated() -> None:
     """A client that is there and loses all the others can ask over TCP; 1 truncates all, 0 none."""
     patterns = {}
+    asked = question("www.lb.test A")
+    reply = respond(asked, SNAPSHOT, Turns(0), VICTIM)
+    marks = {reply[1]: "A", tally.TRUNCATED: "T", tally.RATE_LIMITED: "-"}
     for slip in (0, 1, 2, 3):
-        limit = limiter(slots, per_second=1, slip=slip)
-        found = [sent(limit, question("www.lb.test A")) for _ in range(8)]
-        patterns[slip] = "".join("-" if one is None else "T" if one[2] & 2 else "A" for one in found)
+        limit = limiter(per_second=1, slip=slip)
+        found = [limit.restrain(asked, VICTIM, reply) for _ in range(8)]
+        patterns[slip] = "".join(marks[slot] for _, slot in found)
+        assert {response for response, _ in found} <= {reply[0], truncated(asked, reply[0] or b""), None}
     assert patterns == {0: "A-------", 1: "ATTTTTTT", 2: "A-T-T-T-", 3: "A--T--T-"}
-    assert slots[tally.TRUNCATED] == 7 + 3 + 2
-    assert slots[tally.RATE_LIMITED] == 7 + 4 + 5
 
 
 @pytest.mark.parametrize("text", ["wWw.lb.test A", "www.lb.test MX", "no.lb.test A", "www.other A", "x.sub.lb.test A"])
@@ -201,27 +197,39 @@ def test_whatever_comes_what_is_sent_instead_is_no_longer(rest: bytes, additiona
     assert len(truncated(asked, response)) <= len(asked)
 
 
-def test_made_up_names_below_a_wildcard_are_limited_together(slots: memoryview) -> None:
+def test_made_up_names_below_a_wildcard_are_limited_together() -> None:
     """Each is a question of its own: those that came first have their own counts, all others share one."""
-    limit = limiter(slots)
+    limit = limiter()
     names = [f"a{number}.wild.lb.test A" for number in range(ratelimit.MOST_KINDS + 10)]
     assert got(limit, *names) == [True] * (ratelimit.MOST_KINDS + 3) + [False] * 7
     assert got(limit, *names[:5], "no.lb.test A") == [True] * 5 + [False]
 
 
-def test_made_up_addresses_and_names_take_no_more_memory(slots: memoryview) -> None:
+def test_made_up_addresses_and_names_take_no_more_memory() -> None:
     """Neither those that ask once nor those that flood are kept beyond a bound, within one second."""
-    limit = limiter(slots)
+    limit = limiter()
     asked = question("www.lb.test A")
-    response, slot = respond(asked, SNAPSHOT, Turns(0), VICTIM)
-    assert response is not None
+    reply = respond(asked, SNAPSHOT, Turns(0), VICTIM)
     for number in range(3 * ratelimit.MOST_SAMPLED):
         limit.note(number.to_bytes(3, "big") + b"\x01", 1, 1.0)
         assert len(limit._sampled) <= ratelimit.MOST_SAMPLED  # noqa: SLF001 - memory is what it is about
     for number in range(3 * ratelimit.MOST_WATCHED):
         client = number.to_bytes(3, "big") + b"\x01"
         limit.note(client, 64, 1.0)
-        assert limit.restrain(asked, response, slot, client) == response
+        assert limit.restrain(asked, client, reply) == reply
         assert len(limit.watched) <= ratelimit.MOST_WATCHED
         assert len(limit._given) <= ratelimit.MOST_WATCHED  # noqa: SLF001 - the same
     assert max(map(len, limit._given.values())) <= ratelimit.MOST_KINDS + 1  # noqa: SLF001 - the same
+
+
+def test_of_a_batch_only_those_are_restrained_that_are_watched() -> None:
+    """Others in it may ask for the same as often as they like, and what gets no answer anyhow is not counted."""
+    limit = limiter(per_second=2)
+    limit.note(VICTIM, 64, 1.0)
+    asked = [question("www.lb.test A")] * 8 + [b"", b""]
+    clients = [VICTIM, ELSEWHERE] * 5
+    replies = [respond(query, SNAPSHOT, Turns(0), client) for query, client in zip(asked, clients, strict=True)]
+    given = limit.restrain_all(asked, clients, replies)
+    assert given[0:4] == replies[0:4]
+    assert given[4:8] == [(None, tally.RATE_LIMITED), replies[5], (None, tally.RATE_LIMITED), replies[7]]
+    assert given[8:] == replies[8:]
