@@ -1,4 +1,4 @@
-"""What a worker's sockets share: the one mutable cell of the data plane, its turns and cookies, and who asks."""
+"""What a worker's sockets share: the one mutable cell of the data plane, its turns, cookies and limit, and who asks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dnslb.answer import tally
 from dnslb.answer.askers import Askers
 from dnslb.answer.cookies import Cookies
+from dnslb.answer.lookup import Reply
 from dnslb.answer.responder import respond
 from dnslb.answer.snapshot import Change, Snapshot, apply, made_ready
 from dnslb.answer.turns import Turns
+from dnslb.server.ratelimit import RateLimit
 from dnslb.server.reports import Reports
 
 
@@ -32,35 +34,42 @@ class Current:
         self.snapshot = message if message.ready else made_ready(message)
         # What was remembered may have been another thing under other terms.
         self.cookies = Cookies(message.terms.secrets, self._now)
+        self.limit = RateLimit(message.terms.limit, self.cookies.proves)
 
     def tick(self, now: int) -> None:
         """Tell what time it is, in Unix seconds."""
         self._now = self.cookies.now = now
 
     def answer(self, query: bytes, client: bytes, counters: memoryview, *, stream: bool) -> bytes | None:
-        """Answer one message and count it; a fault of ours costs that message and nothing else."""
-        try:
-            response, slot = respond(query, self.snapshot, self._turns, client, self.cookies, stream=stream)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others are answered
-            self._reports.say(f"internal error on query {query.hex()}", error)
-            response, slot = None, tally.INTERNAL
+        """Answer one message and count it."""
+        response, slot = self._reply(query, client, stream=stream)
         counters[slot] += 1
         return response
+
+    def _reply(self, query: bytes, client: bytes, *, stream: bool) -> Reply:
+        """Reply to one message; a fault of ours costs that message and nothing else."""
+        try:
+            return respond(query, self.snapshot, self._turns, client, self.cookies, stream=stream)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others are answered
+            self._reports.say(f"internal error on query {query.hex()}", error)
+            return None, tally.INTERNAL
 
     def answer_all(
         self, queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
     ) -> Sequence[bytes | None]:
-        """Answer the datagrams of a batch, at least one, and count them, which costs less than one by one."""
+        """Answer the datagrams of a batch, at least one, and count them, which costs less than one by one.
+
+        Networks that ask much get what the limit leaves them.
+        """
         snapshot, turns, cookies = self.snapshot, self._turns, self.cookies
         try:
             replies = [
                 respond(query, snapshot, turns, client, cookies) for query, client in zip(queries, clients, strict=True)
             ]
         except Exception:  # noqa: BLE001 - which one it was, and what, is found and said below
-            return [
-                self.answer(query, client, counters, stream=False)
-                for query, client in zip(queries, clients, strict=True)
-            ]
+            replies = [self._reply(query, client, stream=False) for query, client in zip(queries, clients, strict=True)]
+        if self.limit.watched:
+            replies = self.limit.restrain_all(queries, clients, replies)
         responses, slots = zip(*replies, strict=True)
         for slot, number in Counter(slots).items():
             counters[slot] += number

@@ -1,6 +1,7 @@
 """UDP: bursts of datagrams between one socket and the current snapshot."""
 
 import socket
+import time
 
 from dnslb.server.batch import Batch
 from dnslb.server.current import Current
@@ -27,17 +28,16 @@ class UdpServer:
         To ask the kernel once more costs a tenth of a round through the event loop.
         """
         for _ in range(_ROUNDS):
-            clients = self._exchange()
-            if not clients:
+            if not self._exchange():
                 return
-            self._sample(clients)
 
-    def _exchange(self) -> list[bytes]:
-        """Answer a batch; return who has asked, nobody if nothing was waiting."""
+    def _exchange(self) -> bool:
+        """Answer a batch; return whether anything was waiting."""
         queries, clients = self._batch.receive()
         if queries:
+            self._sample(clients)
             self._batch.send(self._current.answer_all(queries, clients, self._counters))
-        return clients
+        return bool(queries)
 
     def _sample(self, clients: list[bytes]) -> None:
         """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.
@@ -46,7 +46,9 @@ class UdpServer:
         that came behind it, whoever sent that.
         """
         self._sampled += 1
-        self._current.askers.note(clients[self._sampled % len(clients)], len(clients))
+        client, number = clients[self._sampled % len(clients)], len(clients)
+        self._current.askers.note(client, number)
+        self._current.limit.note(client, number, time.monotonic())
 
     def drain(self) -> None:
         """Answer what is waiting now, and not what goes on coming: a flood must not keep a worker from its end."""

@@ -34,6 +34,13 @@ def test_it_costs_one_message_and_is_told(
     assert "ZeroDivisionError" in told
 
 
+def test_it_costs_one_message_of_a_batch(faulty: Current, slots: memoryview) -> None:
+    """The others of it are answered, once, and counted once."""
+    answers = faulty.answer_all([query(identity) for identity in (1, 2, 3)], [b"\0\0\0\0"] * 3, slots)
+    assert [answer and identity_of(answer) for answer in answers] == [1, None, 3]
+    assert (slots[ANSWERED_A], slots[tally.INTERNAL], sum(slots)) == (2, 1, 3)
+
+
 def test_it_is_told_a_few_times_only(faulty: Current, slots: memoryview, capfd: pytest.CaptureFixture[str]) -> None:
     """A query that can be sent a million times must not fill the disk; it goes on being counted."""
     for _ in range(50):

@@ -1,13 +1,16 @@
 """Bursts of datagrams between a socket and the snapshot, and what is counted of them."""
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from dnslb.answer import tally
 from dnslb.answer.sketch import Entry
+from dnslb.answer.terms import Limit, Terms
 from dnslb.server.batch import SIZE
 from dnslb.server.current import Current
 from dnslb.server.udp import UdpServer
@@ -95,6 +98,27 @@ def test_the_next_burst_answers_from_the_new_snapshot(
     client.send(query())
     server.burst()
     assert [generation_of(client.recv(2000)) for _ in range(2)] == [1, 2]
+
+
+def test_a_network_that_asks_too_much_gets_less(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a sample has shown it: then half of what is too much is truncated, and each datagram is counted once."""
+    limited = replace(snapshot(), terms=Terms(limit=Limit(per_second=10, slip=2)))
+    current.adopt(limited)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    server = UdpServer(sock, current, slots)
+    for _ in range(3):
+        for identity in range(SIZE):
+            client.send(query(identity))
+        server.burst()
+    beyond = 3 * SIZE - 10
+    assert (slots[ANSWERED_A], slots[tally.RATE_LIMITED], slots[tally.TRUNCATED]) == (10, beyond // 2, beyond // 2)
+    monkeypatch.setattr(time, "monotonic", lambda: 101.0)
+    client.send(query())
+    server.burst()
+    answers = [client.recv(2000) for _ in range(10 + beyond // 2 + 1)]
+    assert [answer[2] & 2 for answer in answers] == [0] * 10 + [2] * (beyond // 2) + [0]
 
 
 def test_draining_ends_though_queries_go_on_coming(
