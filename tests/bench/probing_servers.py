@@ -37,7 +37,10 @@ class Responder:
     def __init__(self, stage: Stage, port: int, addresses: Iterable[str], certificate: Path) -> None:
         script = Path(__file__).with_name("responder.py")
         command = [sys.executable, str(script), str(port), ",".join(addresses), str(certificate)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.pid = self._process.pid
         stage.callback(self.kill)
         assert self._process.stdin is not None
         assert self._process.stdout is not None

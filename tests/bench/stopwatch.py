@@ -1,0 +1,102 @@
+"""Asks at a steady rate, and measures each answer by the kernel's clock: its own turns of a CPU are in no latency.
+
+Run as `python stopwatch.py PORT RATE SECONDS SOURCES NAME...`: A records of the names in turn, from 127.0.2.1 and as
+many addresses as SOURCES says. Queries go out at random moments, RATE of them a second on average, as those of many
+resolvers do, and whether or not there were answers to those before. A query's time begins right before it is handed to
+the kernel, and ends when the kernel has the answer (SO_TIMESTAMPNS), however late that is read here. It prints JSON:
+`latencies` in microseconds, `late` (how much later than planned each query was sent, microseconds), `lost`, and
+`asker`, the CPU seconds that it took itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import socket
+import struct
+import sys
+import time
+from itertools import cycle, islice
+
+import dns.message
+
+_SO_TIMESTAMPNS = 35
+"""Python has no name for it (include/uapi/asm-generic/socket.h)."""
+_TIMESPEC = struct.Struct("@qq")
+_CONTROL = socket.CMSG_SPACE(_TIMESPEC.size)
+_LONGEST = 4096
+_AT_ONCE = 16
+"""Queries sent between two looks for answers: they wait in the kernel, with their times."""
+_PATIENCE = 1.0
+"""Seconds for the last answers."""
+_BILLION = 10**9
+
+
+class Stopwatch:
+    """Sockets, and when each query was sent."""
+
+    def __init__(self, port: int, sources: int, names: list[str]) -> None:
+        self._sockets = [_connected(port, number) for number in range(sources)]
+        self._queries = [dns.message.make_query(name, "A", id=0).to_wire()[2:] for name in names]
+        self._sent: dict[tuple[int, bytes], int] = {}
+        self.latencies: list[float] = []
+        self.late: list[float] = []
+
+    def run(self, rate: float, seconds: float) -> None:
+        """Send all queries, and wait for the last answers."""
+        chance = random.Random(1)  # noqa: S311 - the same moments each time
+        at = time.monotonic()
+        for number, sock in enumerate(islice(cycle(self._sockets), int(rate * seconds))):
+            at += chance.expovariate(rate)
+            if (early := at - time.monotonic()) > 0:
+                time.sleep(early)
+            self.late.append(1e6 * max(0.0, time.monotonic() - at))
+            self._send(sock, number)
+            if not number % _AT_ONCE:
+                self._read()
+        until = time.monotonic() + _PATIENCE
+        while self._sent and time.monotonic() < until:
+            time.sleep(_PATIENCE / 100)
+            self._read()
+
+    @property
+    def lost(self) -> int:
+        """Queries without an answer."""
+        return len(self._sent)
+
+    def _send(self, sock: socket.socket, number: int) -> None:
+        identity = (number % 65536).to_bytes(2, "big")
+        query = identity + self._queries[number % len(self._queries)]
+        self._sent[sock.fileno(), identity] = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        sock.send(query)
+
+    def _read(self) -> None:
+        for sock in self._sockets:
+            try:
+                while True:
+                    self._take(sock, *sock.recvmsg(_LONGEST, _CONTROL, socket.MSG_DONTWAIT)[:2])
+            except BlockingIOError:
+                continue
+
+    def _take(self, sock: socket.socket, answer: bytes, control: list[tuple[int, int, bytes]]) -> None:
+        seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
+        sent = self._sent.pop((sock.fileno(), answer[:2]))
+        self.latencies.append((seconds * _BILLION + nanoseconds - sent) / 1e3)
+
+
+def _connected(port: int, number: int) -> socket.socket:
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    sock.bind((f"127.0.2.{1 + number}", 0))
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
+if __name__ == "__main__":
+    _port, _rate, _seconds, _sources, *_names = sys.argv[1:]
+    _watch = Stopwatch(int(_port), int(_sources), _names)
+    gc.disable()
+    _watch.run(float(_rate), float(_seconds))
+    _seen = {"latencies": _watch.latencies, "late": _watch.late, "lost": _watch.lost, "asker": time.process_time()}
+    json.dump(_seen, sys.stdout)
