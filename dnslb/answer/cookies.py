@@ -1,7 +1,7 @@
 """What a worker knows of its clients' cookies (RFC 7873): who sends a right one gets what is sent to his address.
 
 Without a right one everybody is answered too, and gets a cookie: mail does not wait for a resolver that has none, so
-nobody ever gets BADCOOKIE.
+nobody who asks a question ever gets BADCOOKIE.
 """
 
 from dnslb.wire import cookie, header

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dnslb.answer import tally
+from dnslb.answer import chaos, tally
 from dnslb.answer.cookies import NONE, Cookies
 from dnslb.answer.snapshot import ALIAS, Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Variant
 from dnslb.answer.sources import bucket_of, prefix_length_of
+from dnslb.answer.terms import IDLE_SECONDS, Terms
 from dnslb.answer.turns import Turns
 from dnslb.answer.views import Views
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, opt_record, with_option
+from dnslb.wire.cookie import is_first
+from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, Edns, opt_record, options_in, with_option
 from dnslb.wire.header import Rcode
+from dnslb.wire.options import KEEPALIVE, NSID, InfoCode, extended_error, keepalive, option
 from dnslb.wire.query import Drop, Query, Rejection, parse
 from dnslb.wire.record import QNAME_POINTER, SHORTEST, pointer, record, rewritten, suffixes
 from dnslb.wire.subnet import Subnet, subnet_of
@@ -50,9 +53,9 @@ class Asker(NamedTuple):
     bits: int = WHOLE
     cookies: Cookies = NONE
 
-    def standing_for(self, subnet: Subnet) -> "Asker":
+    def standing_for(self, subnet: Subnet | None) -> "Asker":
         """Return the resolver with the network that it asks for; its own where it does not say which that is."""
-        return self._replace(source=subnet.address, bits=subnet.bits) if subnet.address else self
+        return self._replace(source=subnet.address, bits=subnet.bits) if subnet and subnet.address else self
 
     def look_at(self, rotation: Rotation) -> tuple[Rotation | None, int]:
         """Return what it gets of a rotation (see `look_at`)."""
@@ -88,7 +91,8 @@ class _Outcome(NamedTuple):
 
     Each section is octets with their number of records. `needed` marks glue, without which a referral may not be sent
     (RFC 9471). `scope` is the number of bits of the client's address that decided it. `onward` is the name at the end
-    of an alias that has to be looked up too, b"" if there is none.
+    of an alias that has to be looked up too, b"" if there is none. `notice` goes with it to who has EDNS: an extended
+    error (RFC 8914).
     """
 
     rcode: Rcode
@@ -102,10 +106,25 @@ class _Outcome(NamedTuple):
     needed: bool = False
     scope: int = 0
     onward: bytes = b""
+    notice: bytes = b""
+
+
+class _Requests(NamedTuple):
+    """What the options of a query ask for: data for a `subnet`, and `options` that are the same whatever is found."""
+
+    subnet: Subnet | None = None
+    options: bytes = b""
+    malformed: bool = False
+
+
+_NO_REQUESTS = _Requests()
 
 
 _OURS = header.QR | header.AA
 _REFUSED = _Outcome(Rcode.REFUSED, header.QR | Rcode.REFUSED)
+_ELSEWHERE = _REFUSED._replace(notice=extended_error(InfoCode.NOT_AUTHORITATIVE))
+_PROHIBITED = _REFUSED._replace(notice=extended_error(InfoCode.PROHIBITED))
+_NOTAUTH = _Outcome(Rcode.NOTAUTH, header.QR | Rcode.NOTAUTH)
 _FORMERR = _Outcome(Rcode.FORMERR, header.QR | Rcode.FORMERR)
 _SERVFAIL = _Outcome(Rcode.SERVFAIL, header.QR | Rcode.SERVFAIL)
 _BADVERS = _Outcome(Rcode.BADVERS, header.QR | Rcode.BADVERS & 0x0F)
@@ -117,26 +136,55 @@ def respond_in_full(octets: bytes, snapshot: Snapshot, asker: Asker, *, stream: 
     if isinstance(query, Drop):
         return None, tally.dropped(query)
     if isinstance(query, Rejection):
-        return _reject(octets, query), tally.answered(0, query.rcode)
+        return _reject(octets, query, asker)
     limit = _limit(query, stream=stream)
-    try:
-        # A later version may have options that mean something else.
-        subnet = subnet_of(query.edns.options) if asker.believed and query.edns and not query.edns.version else None
-    except ValueError:
-        subnet, outcome = None, _FORMERR
-    else:
-        outcome = _look_up(query, snapshot, asker if subnet is None else asker.standing_for(subnet), limit)
-    opt = _opt_of(query, outcome, subnet)
+    requests = _requests_of(query.edns, snapshot.terms, asker, stream=stream) if query.edns else _NO_REQUESTS
+    there = asker.standing_for(requests.subnet)
+    outcome = _FORMERR if requests.malformed else _look_up(query, snapshot, there, limit)
+    opt = _opt_of(query.edns, outcome, requests) if query.edns else b""
     return _compose(octets[:2], query, outcome, opt, limit), tally.answered(query.qtype, outcome.rcode)
 
 
-def _opt_of(query: Query, outcome: _Outcome, subnet: Subnet | None) -> bytes:
-    """Return the OPT record of the response, b"" if the query had none."""
-    if query.edns is None:
-        return b""
-    if outcome.rcode > _HIGHEST_PLAIN:
-        return opt_record(dnssec_ok=query.edns.dnssec_ok, extended_rcode=outcome.rcode)
-    return opt_with(query.edns.reply, subnet, outcome.scope)
+def _requests_of(edns: Edns, terms: Terms, asker: Asker, *, stream: bool) -> _Requests:
+    """Read the options of a query. Whatever else they are, the cookie is answered: it shows that the answer is ours."""
+    cookie = b""
+    try:
+        cookie = asker.cookies.option(edns.options, asker.client)
+        # A later version may have options that mean something else.
+        subnet = subnet_of(edns.options) if asker.believed and not edns.version else None
+        told = b"" if edns.version else _told(edns.options, terms, stream=stream)
+    except ValueError:
+        # The wrong version is what is answered first (RFC 6891 section 6.1.3).
+        return _Requests(options=cookie, malformed=not edns.version)
+    return _Requests(subnet, told + cookie)
+
+
+def _told(options: bytes, terms: Terms, *, stream: bool) -> bytes:
+    """Return the options that say who we are, and after how long a silent stream is closed, if that is asked for.
+
+    Raise ValueError for a request that must be answered with FORMERR.
+    """
+    asked = dict(options_in(options))
+    told = b""
+    # What may be in it is ignored (RFC 5001 section 2.2).
+    if NSID in asked and terms.identity:
+        told += option(NSID, terms.identity)
+    if KEEPALIVE in asked and stream:
+        if asked[KEEPALIVE]:
+            raise ValueError("a time-out, which only a server may say (RFC 7828 section 3.2.1)")
+        told += keepalive(IDLE_SECONDS)
+    return told
+
+
+def _opt_of(edns: Edns, outcome: _Outcome, requests: _Requests) -> bytes:
+    """Return the OPT record of the response, but for its notice."""
+    opt = opt_with(_reply_to(edns, outcome.rcode), requests.subnet, outcome.scope)
+    return with_option(opt, requests.options) if requests.options else opt
+
+
+def _reply_to(edns: Edns, rcode: Rcode) -> bytes:
+    """Return the OPT record without options, with the upper bits of the response code."""
+    return opt_record(dnssec_ok=edns.dnssec_ok, extended_rcode=rcode) if rcode > _HIGHEST_PLAIN else edns.reply
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -151,25 +199,59 @@ def _limit(query: Query, *, stream: bool) -> int:
     return query.edns.limit if query.edns else CLASSIC_PAYLOAD
 
 
-def _reject(octets: bytes, rejection: Rejection) -> bytes:
-    """Return an error that repeats nothing but the id, the opcode and the flags that are always copied."""
+def _reject(octets: bytes, rejection: Rejection, asker: Asker) -> Reply:
+    """Answer with an error what cannot be looked up; only a message without a question may be right (see `_greet`)."""
+    rcode, edns, opt = rejection.rcode, rejection.edns, b""
+    if edns is not None:
+        cookie = _cookie_for(edns, asker)
+        rcode = _greet(octets, edns, cookie, asker) if rejection.asks_nothing else rcode
+        opt = with_option(_reply_to(edns, rcode), cookie)
     copied = int.from_bytes(octets[2:4], "big") & (header.OPCODE | header.COPIED)
-    flags = (header.QR | copied | rejection.rcode).to_bytes(2, "big")
-    return octets[:2] + flags + header.counts(0, 0, 0, questions=0)
+    flags = (header.QR | copied | rcode & _HIGHEST_PLAIN).to_bytes(2, "big")
+    counts = header.counts(0, 0, int(bool(opt)), questions=int(bool(rejection.question)))
+    return b"".join((octets[:2], flags, counts, rejection.question, opt)), tally.answered(0, rcode)
+
+
+def _cookie_for(edns: Edns, asker: Asker) -> bytes:
+    """Return the COOKIE option of an error's response, b"" if there is none or it is malformed itself."""
+    try:
+        return asker.cookies.option(edns.options, asker.client)
+    except ValueError:
+        return b""
+
+
+def _greet(octets: bytes, edns: Edns, cookie: bytes, asker: Asker) -> Rcode:
+    """Return what is said to who asks nothing: all is well with its cookie, or it is a wrong one (RFC 7873 5.4)."""
+    if edns.version:
+        return Rcode.BADVERS
+    if not cookie:
+        return Rcode.FORMERR
+    # The one place for BADCOOKIE: no mail waits for the answer to this.
+    known = is_first(edns.options) or asker.cookies.proves(octets, asker.client)
+    return Rcode.NOERROR if known else Rcode.BADCOOKIE
 
 
 def _look_up(query: Query, snapshot: Snapshot, asker: Asker, limit: int) -> _Outcome:
     if query.edns and query.edns.version:
         return _BADVERS
-    if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY} or query.qtype in {rrtype.AXFR, rrtype.IXFR}:
-        return _REFUSED
+    if query.qclass not in {rrtype.CLASS_IN, rrtype.CLASS_ANY}:
+        return _tell(query, snapshot.terms)
+    if query.qtype in rrtype.TRANSFERS:
+        # Nobody may have a whole zone, and what is no zone nobody can (RFC 5936 section 2.2.1).
+        return _PROHIBITED if query.qname in snapshot.zones else _NOTAUTH
     zone = _zone_of(query, snapshot)
     if zone is None:
-        return _REFUSED
+        return _ELSEWHERE
     outcome = _look_up_in(zone, query, snapshot, asker)
     if not outcome.onward:
         return outcome
     return _follow(query, outcome, lambda there: _onward(there, zone, snapshot, asker), limit)
+
+
+def _tell(query: Query, terms: Terms) -> _Outcome:
+    """Answer in another class than IN: with what is told of the server, or not at all."""
+    found = chaos.told(query.qname, query.qtype, terms) if query.qclass == rrtype.CLASS_CHAOS else b""
+    return _Outcome(Rcode.NOERROR, _OURS, answers=1, answer=found) if found else _REFUSED
 
 
 def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: Asker) -> _Outcome:
@@ -274,8 +356,9 @@ def _asked_for(qtype: int, answers: Answers) -> Iterable[Rotation]:
 def _take(rotation: Rotation, asker: Asker) -> _Outcome:
     ring = rotation.ring
     if not ring:
-        return _SERVFAIL
-    return _data(ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
+        return _SERVFAIL._replace(notice=rotation.notice)
+    found = _data(ring[asker.turn_at(rotation) % len(ring)], rotation.additional)
+    return found._replace(notice=rotation.notice) if rotation.notice else found
 
 
 def _deny_at(query: Query, owner: bytes, zone: CompiledZone) -> _Outcome:
@@ -370,14 +453,27 @@ def _pointer_to(query: Query, suffix: bytes) -> bytes:
 
 
 def _compose(identity: bytes, query: Query, outcome: _Outcome, opt: bytes, limit: int) -> bytes:
-    """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC)."""
+    """Write the response, leaving out what does not fit: first what is not needed, then all but the question (TC).
+
+    The notice goes first. TC does not say so, as RFC 8914 section 3 would have it: nobody should have to ask again
+    over TCP, which not everybody can, for an answer that he has.
+    """
     room = limit - header.SIZE - len(query.question) - len(opt)
+    fitting = _fitting(outcome, room)
+    left = room - len(fitting.answer) - len(fitting.authority) - len(fitting.additional)
+    if opt and 0 < len(outcome.notice) <= left:
+        opt = with_option(opt, outcome.notice)
+    return _write(identity, query, fitting, opt)
+
+
+def _fitting(outcome: _Outcome, room: int) -> _Outcome:
+    """Return what of an outcome fits into so many octets."""
     fixed = len(outcome.answer) + len(outcome.authority)
     if fixed + len(outcome.additional) <= room:
-        return _write(identity, query, outcome, opt)
+        return outcome
     if fixed <= room and not outcome.needed:
-        return _write(identity, query, outcome._replace(additional=b"", additionals=0), opt)
-    return _write(identity, query, _Outcome(outcome.rcode, outcome.flags | header.TC), opt)
+        return outcome._replace(additional=b"", additionals=0)
+    return _Outcome(outcome.rcode, outcome.flags | header.TC)
 
 
 def _write(identity: bytes, query: Query, outcome: _Outcome, opt: bytes) -> bytes:

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from dnslb.answer.views import Views
 
+IDLE_SECONDS = 10.0
+"""For so long a stream may ask nothing, take for a message from its first octet to its last, or not take answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

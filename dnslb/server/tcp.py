@@ -14,12 +14,11 @@ from ipaddress import ip_address
 
 from dnslb.answer import tally
 from dnslb.answer.tally import Cut
+from dnslb.answer.terms import IDLE_SECONDS
 from dnslb.server.crowd import Crowd, Standing
 from dnslb.server.current import Current
 from dnslb.wire.query import MAX_QUERY, Drop
 
-IDLE_SECONDS = 10.0
-"""For one that asks nothing, for a message from its first octet to its last, and for answers until they are taken."""
 BACKLOG = 256
 """Connections that may wait to be accepted."""
 _ACCEPTED_AT_ONCE = 8

@@ -50,6 +50,11 @@ def cookie_in(options: bytes) -> bytes | None:
     return data
 
 
+def is_first(options: bytes) -> bool:
+    """Return whether the COOKIE option has a client cookie alone; see `cookie_in` for the rest."""
+    return len(cookie_in(options) or b"") == _CLIENT
+
+
 def option(cookie: bytes) -> bytes:
     """Return the COOKIE option with this client and server cookie."""
     return _CODE + len(cookie).to_bytes(2, "big") + cookie

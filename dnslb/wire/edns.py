@@ -48,7 +48,7 @@ def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
 
 
 def with_option(opt: bytes, option: bytes) -> bytes:
-    """Return an OPT record with one more option."""
+    """Return our OPT record with one more option, or with several, one behind the other."""
     options = opt[BARE_SIZE:] + option
     return opt[:_FIXED] + len(options).to_bytes(2, "big") + options
 

@@ -7,7 +7,7 @@ SIZE = 12
 
 
 class Rcode(IntEnum):
-    """The response codes that dnslb sends. BADVERS needs the OPT record's upper bits."""
+    """The response codes that dnslb sends. Those above 15 need the OPT record's upper bits."""
 
     NOERROR = 0
     FORMERR = 1
@@ -16,7 +16,9 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     YXDOMAIN = 6
+    NOTAUTH = 9
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 QR = 0x8000

@@ -13,8 +13,16 @@ from dnslb.wire.header import Rcode
 
 MAX_QUERY = 4096
 """Octets. No query that an authoritative server without TSIG or UPDATE understands is longer."""
-_OPT_FIXED = 10
-_MAX_ADDITIONAL = 2
+_MOST_RECORDS = 16
+"""Behind the question: a query that is understood has two of them."""
+_RECORD_FIXED = 10
+"""Octets of a record between its owner and its data."""
+_POINTER = 0xC0
+"""The first octet of a name that goes on elsewhere is at least this (RFC 1035 section 4.1.4)."""
+_OPCODE = 0x78
+_NOTIFY, _DSO = 4 << 3, 6 << 3
+_OPT = rrtype.OPT.to_bytes(2, "big")
+_ONE_ADDITIONAL = header.counts(0, 0, 1)[2:]
 
 
 class Drop(Enum):
@@ -26,9 +34,16 @@ class Drop(Enum):
 
 
 class Rejection(NamedTuple):
-    """A message that gets an error with nothing of its content but the id and flags."""
+    """A message that gets an error, with what could be read of it: the question, and what its OPT record asks for.
+
+    Of an OPT record that breaks the rules the `edns` has no options. `asks_nothing` is for a sound message that has no
+    question: it may be for a cookie (RFC 7873 section 5.4).
+    """
 
     rcode: Rcode
+    question: bytes = b""
+    edns: Edns | None = None
+    asks_nothing: bool = False
 
 
 class Query(NamedTuple):
@@ -45,90 +60,108 @@ class Query(NamedTuple):
     edns: Edns | None
 
 
-FORMERR = Rejection(Rcode.FORMERR)
-NOTIMP = Rejection(Rcode.NOTIMP)
-
-
 def parse(octets: bytes) -> Query | Rejection | Drop:
     """Return what the octets are, reading each at most once."""
-    refused = _refused_by_header(octets)
-    if refused is not None:
-        return refused
-    end = _end_of_name(octets, header.SIZE)
-    if end is None or end + 4 > len(octets):
-        return FORMERR
-    opt = _read_additional(octets, end + 4)
-    if isinstance(opt, Rejection):
-        return opt
+    dropped = _dropped(octets)
+    if dropped is not None:
+        return dropped
+    opcode = octets[2] & _OPCODE
+    end = _end_of_question(octets)
+    if end is None or opcode == _DSO:
+        # A DSO message has no sections (RFC 8490 section 5.4).
+        return Rejection(Rcode.NOTIMP if opcode else Rcode.FORMERR)
+    opt, sound = _read_records(octets, end)
+    question = octets[header.SIZE : end]
+    if opcode:
+        # What others have in the first section need not be a question.
+        return Rejection(Rcode.NOTIMP, question if opcode == _NOTIFY else b"", opt)
+    if not sound or not question:
+        return Rejection(Rcode.FORMERR, question, opt, asks_nothing=sound)
     return Query(
         int.from_bytes(octets[2:4], "big"),
-        octets[header.SIZE : end + 4],
-        octets[header.SIZE : end].lower(),
-        int.from_bytes(octets[end : end + 2], "big"),
-        int.from_bytes(octets[end + 2 : end + 4], "big"),
+        question,
+        question[:-4].lower(),
+        int.from_bytes(question[-4:-2], "big"),
+        int.from_bytes(question[-2:], "big"),
         opt,
     )
 
 
-def _refused_by_header(octets: bytes) -> Rejection | Drop | None:
-    """Refuse early, from the length and the header alone."""
+def _dropped(octets: bytes) -> Drop | None:
+    """Drop what is no message, or not for a server, by its length and header alone."""
     if len(octets) < header.SIZE:
         return Drop.SHORT
     if len(octets) > MAX_QUERY:
         return Drop.LONG
-    if octets[2] & 0x80:
-        return Drop.RESPONSE
-    if octets[2] & 0x78:
-        return NOTIMP
-    if octets[4:6] != b"\x00\x01" or octets[6:10] != b"\x00\x00\x00\x00":
-        return FORMERR
-    if int.from_bytes(octets[10:12], "big") > _MAX_ADDITIONAL:
-        return FORMERR
-    return None
+    return Drop.RESPONSE if octets[2] & 0x80 else None
 
 
-def _end_of_name(octets: bytes, start: int) -> int | None:
-    """Return the offset behind an uncompressed name, None if it is not one within the octets."""
+def _end_of_question(octets: bytes) -> int | None:
+    """Return the offset behind the only question, or behind the header if there is none; None if it is something else.
+
+    More than one is a format error (RFC 9619 section 4).
+    """
+    number = int.from_bytes(octets[4:6], "big")
+    if not number:
+        return header.SIZE
+    end = _end_of_name(octets, header.SIZE) if number == 1 else None
+    return end + 4 if end is not None and end + 4 <= len(octets) else None
+
+
+def _end_of_name(octets: bytes, start: int, *, compressed: bool = False) -> int | None:
+    """Return the offset behind a name, None if it is not one within the octets. It ends with a pointer if it may.
+
+    Where that leads does not matter: names behind the question are stepped over.
+    """
     position = start
-    size = len(octets)
-    while position < size:
+    last = min(len(octets), start + name.MAX_NAME)
+    while position < last:
         length = octets[position]
+        if compressed and length >= _POINTER:
+            return position + 2
         position += 1 + length
         if not length:
-            return position if position - start <= name.MAX_NAME else None
+            return position
         if length > name.MAX_LABEL:
             return None
     return None
 
 
-def _read_additional(octets: bytes, position: int) -> Edns | Rejection | None:
-    """Return what the OPT record asks for, None if there is none; all octets must be accounted for."""
-    number = octets[11]
-    if number == 1 and len(octets) - position == BARE_SIZE:
+def _read_records(octets: bytes, position: int) -> tuple[Edns | None, bool]:
+    """Return what the OPT record asks for, None if there is none, and whether all behind the question is in order."""
+    if octets[6:12] == _ONE_ADDITIONAL and len(octets) - position == BARE_SIZE:
         common = COMMON.get(octets[position:])
         if common is not None:
-            return common
-    return _walk_additional(octets, position, number)
+            return common, True
+    return _walk_records(octets, position)
 
 
-def _walk_additional(octets: bytes, position: int, number: int) -> Edns | Rejection | None:
-    """Read each record. Others than OPT, such as a TSIG, are stepped over; rubbish is FORMERR."""
-    found = None
-    for _ in range(number):
-        after_name = _end_of_name(octets, position)
-        if after_name is None or after_name + _OPT_FIXED > len(octets):
-            return FORMERR
-        end = after_name + _OPT_FIXED + int.from_bytes(octets[after_name + 8 : after_name + 10], "big")
-        if end > len(octets):
-            return FORMERR
-        if int.from_bytes(octets[after_name : after_name + 2], "big") == rrtype.OPT:
-            # One OPT, owned by the root, of well-formed options (RFC 6891 section 6.1.1).
-            options = octets[after_name + _OPT_FIXED : end]
-            if found is not None or after_name != position + 1 or not are_options(options, 0):
-                return FORMERR
-            found = _edns(octets, after_name, options)
+def _walk_records(octets: bytes, position: int) -> tuple[Edns | None, bool]:
+    """Step over each record, such as the SOA of an IXFR and a TSIG; all octets must be accounted for."""
+    numbers = [int.from_bytes(octets[place : place + 2], "big") for place in (6, 8, 10)]
+    before, total = numbers[0] + numbers[1], sum(numbers)
+    found, sound = None, total <= _MOST_RECORDS
+    for number in range(min(total, _MOST_RECORDS)):
+        fixed = _end_of_name(octets, position, compressed=True)
+        end = _end_of_record(octets, fixed)
+        if fixed is None or end is None:
+            return found, False
+        if octets[fixed : fixed + 2] == _OPT:
+            # One OPT, owned by the root, in the additional section, of well-formed options (RFC 6891 section 6.1.1).
+            options = octets[fixed + _RECORD_FIXED : end]
+            sound = sound and found is None and number >= before and fixed == position + 1 and are_options(options, 0)
+            if number >= before:
+                found = _edns(octets, fixed, options if sound else b"")
         position = end
-    return found if position == len(octets) else FORMERR
+    return found, sound and position == len(octets)
+
+
+def _end_of_record(octets: bytes, fixed: int | None) -> int | None:
+    """Return the offset behind a record whose owner ends at `fixed`, None if the octets end before."""
+    if fixed is None or fixed + _RECORD_FIXED > len(octets):
+        return None
+    end = fixed + _RECORD_FIXED + int.from_bytes(octets[fixed + 8 : fixed + _RECORD_FIXED], "big")
+    return end if end <= len(octets) else None
 
 
 def _edns(octets: bytes, position: int, options: bytes) -> Edns:

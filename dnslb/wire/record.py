@@ -53,9 +53,9 @@ def compress_rdata(rtype: int, rdata: bytes, places: Mapping[bytes, bytes]) -> b
     return rdata[:offset] + compress(rdata[offset:], places)
 
 
-def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
-    """Return one record of class IN. The owner is a name or a pointer."""
-    return owner + _FIXED.pack(rtype, rrtype.CLASS_IN, ttl, len(rdata)) + rdata
+def record(owner: bytes, rtype: int, ttl: int, rdata: bytes, rclass: int = rrtype.CLASS_IN) -> bytes:
+    """Return one record. The owner is a name or a pointer."""
+    return owner + _FIXED.pack(rtype, rclass, ttl, len(rdata)) + rdata
 
 
 def rewritten(question: bytes, section: bytes, places: Mapping[bytes, bytes]) -> Iterator[bytes]:

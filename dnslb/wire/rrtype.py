@@ -25,7 +25,11 @@ ADDRESSES = (A, AAAA)
 BESIDE_CNAME = frozenset({CNAME, RRSIG, NSEC})
 """What an alias may own itself, so that no question for it is led on (RFC 4035 section 2.5, RFC 2181 section 10.1)."""
 
+TRANSFERS = frozenset({IXFR, AXFR})
+"""The types that ask for a whole zone."""
+
 CLASS_IN = 1
+CLASS_CHAOS = 3
 CLASS_ANY = 255
 
 COUNTED = {

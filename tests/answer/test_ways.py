@@ -92,9 +92,9 @@ def _reply(query: bytes, of: Snapshot, turns: Turns) -> tuple[bytes, int]:
     return response, slot
 
 
-def _without_opt(response: bytes) -> bytes:
+def _without_opt(response: bytes, size: int) -> bytes:
     additionals = int.from_bytes(response[10:12], "big") - 1
-    return response[:10] + additionals.to_bytes(2, "big") + response[12:-BARE_SIZE]
+    return response[:10] + additionals.to_bytes(2, "big") + response[12:-size]
 
 
 @pytest.mark.parametrize("of", [RICH, PLAIN], ids=["rich", "plain"])
@@ -116,8 +116,10 @@ def test_all_forms_of_a_query_get_the_same_answer(name: str, of: Snapshot) -> No
             (bare, bare_slot), (full, slot) = replies[:2]
             assert bare_slot == slot
             assert decoded(full).edns == 0
-            if len(full) - BARE_SIZE <= CLASSIC_PAYLOAD:
-                assert bare == _without_opt(full)
+            # Why it is refused is said to who has EDNS.
+            size = BARE_SIZE + (6 if decoded(full).rcode() == dns.rcode.REFUSED else 0)
+            if len(full) - size <= CLASSIC_PAYLOAD:
+                assert bare == _without_opt(full, size)
             else:
                 assert decoded(bare).answer == decoded(full).answer
 
@@ -187,7 +189,7 @@ def _check_reply(octets: bytes, of: Snapshot, *, stream: bool) -> None:
     # Not by dnslib, which refuses labels that are not UTF-8.
     message = dns.message.from_wire(response)
     if message.rcode() in {dns.rcode.FORMERR, dns.rcode.NOTIMP}:
-        assert response[4:] == bytes(8)
+        assert not any(message.sections[1:])
 
 
 @settings(max_examples=300)
@@ -221,7 +223,9 @@ def test_what_is_no_name_is_not_denied(name: bytes, tail: bytes) -> None:
     head = b"\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00" + bytes([bool(tail)])
     for of in (RICH, PLAIN):
         response, _ = respond(head + name + b"\x00\x01\x00\x01" + tail, of, Turns(0), CLIENT)
-        assert response == b"\x12\x34\x80\x01" + bytes(8)
+        message = dns.message.from_wire(response or b"")
+        assert message.rcode() == dns.rcode.FORMERR
+        assert not any(message.sections[1:])
 
 
 def test_the_longest_name_is_denied() -> None:

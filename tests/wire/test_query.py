@@ -61,19 +61,40 @@ def test_what_is_dropped(octets: bytes, reason: Drop) -> None:
 @pytest.mark.parametrize("opcode", range(1, 16))
 def test_other_opcodes_are_not_implemented(opcode: int) -> None:
     """Everything but QUERY gets NOTIMP, whatever follows the header: other opcodes count their sections otherwise."""
-    assert parse(_message(flags=opcode << 11)) == Rejection(Rcode.NOTIMP)
+    notify = opcode == 4
+    assert parse(_message(flags=opcode << 11)) == Rejection(Rcode.NOTIMP, _QNAME + _TAIL if notify else b"")
     assert parse(_message(b"", flags=opcode << 11, counts=(9, 9, 9, 9))) == Rejection(Rcode.NOTIMP)
+    assert parse(_message(b"", flags=opcode << 11, counts=(0, 0, 0, 0))) == Rejection(Rcode.NOTIMP)
 
 
-_MALFORMED = {
-    "no question": _message(b"", counts=(0, 0, 0, 0)),
-    "no question, but OPT": _message(_OPT, counts=(0, 0, 0, 1)),
+_SOA = _QNAME + b"\x00\x06\x00\x01\x00\x00\x00\x00\x00\x16" + bytes(22)
+_HERE = b"\xc0\x0c" + _SOA[len(_QNAME) :]
+_BARE = edns(1232, 0, dnssec_ok=False)
+
+
+def test_notify_is_not_implemented_whatever_it_tells() -> None:
+    """With the SOA in its answer section (RFC 1996 section 3.7) the question comes back, and what EDNS asks for."""
+    notify = _message(_QNAME + _TAIL + _HERE + _OPT, flags=0x2400, counts=(1, 1, 0, 1))
+    assert parse(notify) == Rejection(Rcode.NOTIMP, _QNAME + _TAIL, _BARE)
+
+
+@pytest.mark.parametrize("opcode", [1, 2, 3, 5, 7, 15])
+def test_edns_is_found_behind_the_sections_of_other_opcodes(opcode: int) -> None:
+    """UPDATE (RFC 2136 section 2) and the like: their first section is not repeated, for it may be no question."""
+    update = _message(_QNAME + _TAIL + _HERE + _SOA + _OPT, flags=opcode << 11, counts=(1, 1, 1, 1))
+    assert parse(update) == Rejection(Rcode.NOTIMP, b"", _BARE)
+
+
+def test_stateful_operations_get_a_header() -> None:
+    """A message of opcode 6 has no sections, so nothing behind its header is one (RFC 8490 section 5.4)."""
+    keepalive = b"\x00\x01\x00\x08" + bytes(8)
+    assert parse(_message(keepalive, flags=6 << 11, counts=(0, 0, 0, 0))) == Rejection(Rcode.NOTIMP)
+    assert parse(_with(_OPT)[:2] + b"\x30\x00" + _with(_OPT)[4:]) == Rejection(Rcode.NOTIMP)
+
+
+_UNREADABLE = {
     "two questions": _message((_QNAME + _TAIL) * 2, counts=(2, 0, 0, 0)),
     "257 questions": _message(counts=(257, 0, 0, 0)),
-    "an answer": _message(_QNAME + _TAIL + _OPT, counts=(1, 1, 0, 0)),
-    "an authority": _message(_QNAME + _TAIL + _OPT, counts=(1, 0, 1, 0)),
-    "three additional records": _with(_OPT, _TSIG, _TSIG),
-    "256 additional records": _with(_OPT, number=256),
     "no octet of the question": _message(b""),
     "a name without end": _message(_QNAME[:-1]),
     "a label that is cut": _message(b"\x05abc"),
@@ -87,27 +108,51 @@ _MALFORMED = {
     "a name of 256 octets": _message(_name(256) + _TAIL),
     "a name of 300 octets": _message(_name(300) + _TAIL),
     "a name of 4000 octets": _message(_name(4000) + _TAIL),
-    "an octet too many": _message() + b"\x00",
-    "an octet behind OPT": _with(_OPT) + b"\x00",
-    "OPT that is not counted": _with(_OPT, number=0),
-    "OPT that is not there": _with(number=1),
-    "two OPT": _with(_OPT, _OPT),
-    "OPT below the root": _with(_opt(owner=b"\x01a\x00")),
-    "OPT owned by a pointer": _with(_opt(owner=b"\xc0\x0c")),
-    "OPT without its last octet": _with(_OPT[:-1]),
-    "OPT with half its options": _with(_opt(_option(10, b"12345678"), length=20)),
-    "OPT with a few octets more": _with(_opt(b"\x00\x0a\x00")),
-    "an option longer than OPT": _with(_opt(_option(10, b"12345678", length=9))),
-    "a second option longer than OPT": _with(_opt(_option(3, b"") + _option(10, b"", length=1))),
-    "a record behind OPT that is cut": _with(_OPT, _TSIG[:-1]),
-    "a record that is owned by a pointer": _with(_OPT, b"\xc0\x0c" + _TSIG[5:]),
 }
 
 
-@pytest.mark.parametrize("octets", _MALFORMED.values(), ids=_MALFORMED)
-def test_what_is_malformed(octets: bytes) -> None:
-    """Rubbish behind a sound header of a query is FORMERR."""
+@pytest.mark.parametrize("octets", _UNREADABLE.values(), ids=_UNREADABLE)
+def test_what_is_no_question(octets: bytes) -> None:
+    """Rubbish where the question should be is FORMERR, and nothing behind it is looked at."""
     assert parse(octets) == Rejection(Rcode.FORMERR)
+
+
+_DNSSEC_OK = edns(1232, 0, dnssec_ok=True)
+_MALFORMED = {
+    "256 additional records": (_with(_OPT, number=256), _BARE),
+    "seventeen records": (_with(*[_TSIG] * 16, _OPT), None),
+    "an octet too many": (_message() + b"\x00", None),
+    "an octet behind OPT": (_with(_OPT) + b"\x00", _BARE),
+    "OPT that is not counted": (_with(_OPT, number=0), None),
+    "OPT that is not there": (_with(number=1), None),
+    "two OPT": (_with(_OPT, _OPT), _BARE),
+    "OPT below the root": (_with(_opt(owner=b"\x01a\x00")), _DNSSEC_OK),
+    "OPT owned by a pointer": (_with(_opt(owner=b"\xc0\x0c")), _DNSSEC_OK),
+    "OPT without its last octet": (_with(_OPT[:-1]), None),
+    "OPT with half its options": (_with(_opt(_option(10, b"12345678"), length=20)), None),
+    "OPT with a few octets more": (_with(_opt(b"\x00\x0a\x00")), _DNSSEC_OK),
+    "an option longer than OPT": (_with(_opt(_option(10, b"12345678", length=9))), _DNSSEC_OK),
+    "a second option longer than OPT": (_with(_opt(_option(3, b"") + _option(10, b"", length=1))), _DNSSEC_OK),
+    "a record behind OPT that is cut": (_with(_OPT, _TSIG[:-1]), _BARE),
+    "OPT in the answer section": (_message(_QNAME + _TAIL + _OPT, counts=(1, 1, 0, 0)), None),
+    "OPT in the authority section": (_message(_QNAME + _TAIL + _OPT, counts=(1, 0, 1, 0)), None),
+    "a second OPT in the answer section": (_message(_QNAME + _TAIL + _OPT * 2, counts=(1, 1, 0, 1)), _BARE),
+    "a record whose owner has no end": (_with(b"\x05abc"), None),
+    "a record whose owner is a label of type 0x40": (_with(b"\x41" + b"a" * 65 + _TSIG[4:]), None),
+}
+
+
+@pytest.mark.parametrize(("octets", "asked"), _MALFORMED.values(), ids=_MALFORMED)
+def test_what_is_malformed(octets: bytes, asked: Edns | None) -> None:
+    """Rubbish behind a question is FORMERR, with the question, and with EDNS if there was any (RFC 6891 section 7)."""
+    assert parse(octets) == Rejection(Rcode.FORMERR, _QNAME + _TAIL, asked)
+
+
+def test_a_message_without_a_question_is_told_apart() -> None:
+    """If all else is in order: a cookie may be what it asks for (RFC 7873 section 5.4)."""
+    assert parse(_message(b"", counts=(0, 0, 0, 0))) == Rejection(Rcode.FORMERR, asks_nothing=True)
+    assert parse(_message(_OPT, counts=(0, 0, 0, 1))) == Rejection(Rcode.FORMERR, b"", _BARE, asks_nothing=True)
+    assert parse(_message(_OPT * 2, counts=(0, 0, 0, 2))) == Rejection(Rcode.FORMERR, b"", _BARE)
 
 
 _SOUND = {
@@ -122,6 +167,11 @@ _SOUND = {
     "a record behind OPT": (_with(_OPT, _TSIG), edns(1232, 0, dnssec_ok=False)),
     "a record before OPT": (_with(_TSIG, _OPT), edns(1232, 0, dnssec_ok=False)),
     "a record without OPT": (_with(_TSIG), None),
+    "a record that is owned by a pointer": (_with(_OPT, b"\xc0\x0c" + _TSIG[5:]), edns(1232, 0, dnssec_ok=False)),
+    "a record that is owned by a name that goes on": (_with(b"\x01x\xc0\x0c" + _TSIG[5:]), None),
+    "an answer": (_message(_QNAME + _TAIL + _SOA + _OPT, counts=(1, 1, 0, 1)), edns(1232, 0, dnssec_ok=False)),
+    "an authority": (_message(_QNAME + _TAIL + _HERE, counts=(1, 0, 1, 0)), None),
+    "sixteen records": (_with(*[_TSIG] * 15, _OPT), edns(1232, 0, dnssec_ok=False)),
     "the longest query": (
         _with(_opt(_option(12, bytes(MAX_QUERY - len(_with(_opt())) - 4)))),
         edns(1232, 0, dnssec_ok=True, options=_option(12, bytes(MAX_QUERY - len(_with(_opt())) - 4))),
@@ -131,7 +181,10 @@ _SOUND = {
 
 @pytest.mark.parametrize(("octets", "asked"), _SOUND.values(), ids=_SOUND)
 def test_what_is_a_query(octets: bytes, asked: Edns | None) -> None:
-    """The question is kept as it came and folded for lookup, of the rest only EDNS counts."""
+    """The question is kept as it came and folded for lookup, of the rest only EDNS counts.
+
+    Records in other sections are ignored, as by Knot and BIND: no RFC has an error for them.
+    """
     assert parse(octets) == Query(0, _QNAME + _TAIL, _QNAME.lower(), 15, 1, asked)
 
 
