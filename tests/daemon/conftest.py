@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dns.edns
 import dns.message
 import dns.query
 import dns.rcode
@@ -143,7 +144,10 @@ class Daemon:
     def start(self, **values: object) -> subprocess.Popen[bytes]:
         """Start it and wait until it is ready."""
         self.values |= values
-        process = self.launch()
+        return self.begin(self.launch())
+
+    def begin(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        """Wait until what has been launched is ready."""
         ready = until(lambda: self.logged("ready", process), "the daemon is ready")
         self.port = int(ready["listen"][0].rpartition(":")[2])
         self.worker_pids()
@@ -163,9 +167,12 @@ class Daemon:
         assert process is None or process.poll() is None, self.stderr()
         return next((line for line in self.log() if line["event"] == event), None)
 
-    def ask(self, name: str = "relay.lb.test", rtype: str = "A") -> dns.message.Message:
+    def ask(
+        self, name: str = "relay.lb.test", rtype: str = "A", options: Sequence[dns.edns.Option] = ()
+    ) -> dns.message.Message:
         """Ask over UDP."""
-        return dns.query.udp(dns.message.make_query(name, rtype), "127.0.0.1", timeout=20, port=self.port)
+        query = dns.message.make_query(name, rtype, options=list(options) or None)
+        return dns.query.udp(query, "127.0.0.1", timeout=20, port=self.port)
 
     def members_in_answer(self) -> set[str]:
         """Return the members whose addresses the relay's name is answered with."""

@@ -1,20 +1,25 @@
 """The daemon's own secret for cookies: how it is kept, and how the next one takes its place."""
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
 import structlog
+from dns.edns import CookieOption
 
 from dnslb.daemon.cookies import FILE, OwnSecrets, Secret, Secrets, due
+from dnslb.rfc3339 import rfc3339
 from dnslb.wire.cookie import Standing, judge, make
 from tests.conftest import CLIENT
-from tests.daemon.conftest import Daemon
+from tests.daemon.conftest import Daemon, until
 
 _NOW = 1_700_000_000.0
 _DAY = 86400.0
+_LOOPBACK = bytes([127, 0, 0, 1])
 _A, _B, _C = (bytes([letter]) * 16 for letter in b"abc")
 
 
@@ -175,3 +180,44 @@ def test_the_daemon_makes_one_unless_it_is_given_one(daemon: Daemon) -> None:
     daemon.config.write_text(own)
     assert daemon.call("reload")["changed"]
     assert path.read_text() == text
+
+
+_HURRIED = """
+import sys
+from pathlib import Path
+from dnslb.cli.main import main
+from dnslb.daemon import cookies
+
+on_time, later = cookies.due, Path(sys.argv.pop(1))
+cookies.LOOK_SECONDS = 0.05
+cookies.due = lambda known, now, draw: on_time(known, now + 1800 * later.exists(), draw)
+sys.argv[1:] = sys.argv[4:]
+main()
+"""
+"""The daemon, which looks each moment, and for which half an hour passes when a file appears."""
+
+
+def test_it_rolls_over_while_the_daemon_runs(daemon: Daemon) -> None:
+    """The workers make cookies with the next one when its time has come, with no reload; nobody is left without."""
+    (path := daemon.state / FILE).parent.mkdir(mode=0o700)
+    path.write_text(f"makes {rfc3339(time.time() - 31 * _DAY)} {_A.hex()}\n")
+    later = daemon.directory / "later"
+    daemon.begin(daemon.launch(sys.executable, "-c", _HURRIED, str(later)))
+    until(lambda: "comes" in path.read_text(), "the next one is drawn")
+    next_one = bytes.fromhex(path.read_text().split()[-1])
+    assert _maker(daemon, _A, next_one) == _A
+    later.touch()
+    until(lambda: _maker(daemon, _A, next_one) == next_one, "it makes cookies")
+    assert [line.split()[::2] for line in path.read_text().splitlines()] == [
+        ["makes", next_one.hex()],
+        ["made", _A.hex()],
+    ]
+
+
+def _maker(daemon: Daemon, *secrets: bytes) -> bytes:
+    """Return the secret that the daemon makes cookies with."""
+    (option,) = daemon.ask(options=[CookieOption(b"12345678", b"")]).options
+    (made,) = (
+        each for each in secrets if judge(option.to_wire(), _LOOPBACK, [each], int(time.time())) is Standing.FRESH
+    )
+    return made
