@@ -368,7 +368,11 @@ class Controller:
     def _reading(self) -> Reading:
         counted = [counters.by_protocol() for _, counters in self._workers.counters()]
         found = report.reading(self._view(), self._publisher.generation, counted)
-        return replace(found, resolvers=concentration.resolvers_reading(self._workers.askers()))
+        return replace(
+            found,
+            drops={**found.drops, **self._workers.lost()},
+            resolvers=concentration.resolvers_reading(self._workers.askers()),
+        )
 
     def _audience(self) -> Audience:
         return self._publisher.world.audience if self._publisher.generation else Audience()

@@ -81,6 +81,16 @@ class Workers:
         """Return the process id of each worker, and what it counts."""
         return self._supervisor.counters()
 
+    def lost(self) -> dict[str, int]:
+        """Return what the kernel has dropped before a worker could see it, by its reason; nothing if it does not tell.
+
+        Any thread may ask.
+        """
+        try:
+            return {"receive_buffer": sockets.lost_datagrams(self._sockets)}
+        except OSError:
+            return {}
+
     def askers(self) -> Summary:
         """Return who asks, all workers together."""
         return merge([counters.board.read() for _, counters in self.counters()])

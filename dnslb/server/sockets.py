@@ -6,6 +6,7 @@ socket and is not lost.
 
 import errno
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -22,6 +23,8 @@ _QUERY_COST = 832
 """What it counts for a query of up to 192 octets on loopback; with many network cards' drivers, 2,304."""
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 """Not in Python's socket module (include/uapi/asm-generic/socket.h)."""
+_SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_WORD = 55, 9, 4
+"""Nine words of 32 bits on a socket's memory, the last how many datagrams found no room (linux/sock_diag.h)."""
 _BACKLOG = 256
 _ATTEMPTS = 16
 _PRIVILEGED = 1024
@@ -62,6 +65,16 @@ def open_all(addresses: Sequence[Address], workers: int, *, shared: bool) -> tup
         for worker in range(workers)
     ]
     return bound, rows
+
+
+def lost_datagrams(rows: Iterable[WorkerSockets]) -> int:
+    """Return how many datagrams the kernel has dropped since the sockets were opened, for their buffers were full.
+
+    It never falls, for the sockets outlive their workers. Raise OSError if the kernel does not tell.
+    """
+    size = _MEMINFO_WORDS * _MEMINFO_WORD
+    told = [sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, size) for row in rows for sock in row.udp]
+    return sum(int.from_bytes(words[-_MEMINFO_WORD:], sys.byteorder) for words in told)
 
 
 def buffer_shortage(rows: Iterable[WorkerSockets]) -> tuple[str, ...]:

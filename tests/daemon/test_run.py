@@ -182,6 +182,29 @@ def test_a_killed_worker_is_replaced(running: Daemon) -> None:
     assert running.logged("worker_died")["how"] == "ended by signal 9"
 
 
+def test_what_the_kernel_drops_is_counted_and_not_forgotten(daemon: Daemon) -> None:
+    """While a worker stands still its buffer runs over; the one that comes in its place does not begin at 0."""
+    daemon.start(workers=1)
+    assert lost(daemon) == 0
+    (pid,) = daemon.worker_pids()
+    os.kill(pid, signal.SIGSTOP)
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", daemon.port))
+        while not lost(daemon):
+            for _ in range(2000):
+                client.send(b"x" * 12)
+    before = lost(daemon)
+    until(lambda: daemon.call("status")["workers"][0]["queries"], "a new process answers what had room")
+    assert daemon.worker_pids() != [pid]
+    assert lost(daemon) >= before > 0
+
+
+def lost(daemon: Daemon) -> float:
+    """Return how many datagrams found no room in a receive buffer."""
+    (line,) = (line for line in metrics(daemon).splitlines() if "receive_buffer" in line)
+    return float(line.split()[-1])
+
+
 def test_metrics_have_the_names_that_dashboards_use(running: Daemon) -> None:
     """Every series of the contract, with its labels."""
     running.ask()
@@ -191,6 +214,10 @@ def test_metrics_have_the_names_that_dashboards_use(running: Daemon) -> None:
     for series in (
         'dnslb_queries_total{protocol="udp",qtype="A",rcode="NOERROR"} ',
         'dnslb_dropped_total{reason="short"} 0.0',
+        'dnslb_dropped_total{reason="rate_limited"} 0.0',
+        'dnslb_dropped_total{reason="receive_buffer"} 0.0',
+        'dnslb_rate_limited_total{action="truncated"} 0.0',
+        'dnslb_tcp_closed_total{reason="idle"} 0.0',
         "dnslb_generation 1.0",
         f"dnslb_member_up{member} 1.0",
         f"dnslb_member_published{member} 1.0",

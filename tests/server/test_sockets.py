@@ -215,3 +215,31 @@ def test_a_buffer_holds_as_many_queries_as_the_warning_says(monkeypatch: pytest.
             while sock.recv(64, socket.MSG_DONTWAIT):
                 waiting += 1
     assert waiting == pytest.approx((2 << 16) // 832, rel=0.3)
+
+
+def test_what_found_no_room_is_told_for_all_sockets() -> None:
+    """Each datagram that nobody can receive any more has been counted by the kernel."""
+    with opened((LOOPBACK, 0), (ip_address("::1"), 0), workers=2) as rows:
+        assert sockets.lost_datagrams(rows) == 0
+        sent = found = 0
+        for sock in (row.udp[place] for row in rows for place in (0, 1)):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+            with socket.socket(sock.family, socket.SOCK_DGRAM) as client:
+                # Nobody else's are received here, and of the group this one gets all: it is connected.
+                client.bind((sock.getsockname()[0], 0))
+                sock.connect(client.getsockname())
+                for _ in range(100):
+                    client.sendto(b"x" * 100, sock.getsockname())
+                    sent += 1
+            found += len(received(sock))
+        assert 0 < found < sent
+        assert sockets.lost_datagrams(rows) == sent - found
+
+
+def received(sock: socket.socket) -> list[bytes]:
+    """Return the datagrams that wait in a socket."""
+    found: list[bytes] = []
+    with suppress(BlockingIOError):
+        while True:
+            found.append(sock.recv(1000, socket.MSG_DONTWAIT))
+    return found
