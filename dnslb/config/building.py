@@ -62,6 +62,7 @@ def _server(table: ServerTable, directory: Path) -> ServerSettings:
     return ServerSettings(
         listen=tuple(table.listen),
         workers=table.workers or len(os.sched_getaffinity(0)),
+        cpus=tuple(table.cpus),
         state=state,
         control=state / "control.sock" if table.control is None else directory / table.control,
         http=table.http,

@@ -16,6 +16,7 @@ Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)]
 ListenEndpoint: TypeAlias = Annotated[Endpoint, PlainValidator(values.endpoint)]
 HttpEndpoint: TypeAlias = Annotated[Endpoint | None, PlainValidator(values.http_endpoint)]
+Cpu: TypeAlias = Annotated[int, PlainValidator(values.cpu)]
 Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
 FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
@@ -59,6 +60,7 @@ class ServerTable(Table):
         description='a list of "address:port"',
     )
     workers: Workers = None
+    cpus: list[Cpu] = Field(default=[], description="a list of numbers of CPUs")
     state: FilePath = "state"
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)

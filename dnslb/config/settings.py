@@ -26,10 +26,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What the process itself needs. `workers` is their number; `http` is None when there is no HTTP server."""
+    """What the process itself needs.
+
+    `workers` is their number; each runs on one of `cpus` in turn, or on any if there are none. `http` is None when
+    there is no HTTP server.
+    """
 
     listen: tuple[Endpoint, ...]
     workers: int
+    cpus: tuple[int, ...]
     state: Path
     control: Path
     http: Endpoint | None

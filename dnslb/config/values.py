@@ -1,7 +1,8 @@
 """How single values are written: text of the configuration becomes a value, or a ValueError says what was expected."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import TypeVar
@@ -85,6 +86,27 @@ def workers(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_WORKERS:
         raise ValueError(f'expected "auto" (one per CPU core) or a number from 1 to {MAX_WORKERS}')
     return value
+
+
+def cpu(value: object) -> int:
+    """Return the number of a CPU on which this process may run."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("expected the number of a CPU, from 0 up")
+    allowed = os.sched_getaffinity(0)
+    if value not in allowed:
+        raise ValueError(f"there is no such CPU, or it is not allowed here: expected one of {_ranges(allowed)}")
+    return value
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as the kernel writes lists of CPUs: "0-3,8"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def address(value: object) -> IPv4Address | IPv6Address:

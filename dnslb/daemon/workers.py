@@ -31,7 +31,7 @@ class Workers:
         self.listening = [str(Endpoint(host, port)) for host, port in bound]
         self.warnings = sockets.buffer_shortage(rows)
         self._sockets = steering.in_places(rows, left)
-        self._supervisor = Supervisor(self._sockets, on_death, self._write_down)
+        self._supervisor = Supervisor(self._sockets, on_death, self._write_down, server.cpus)
         self.steering = steering.ONE_WORKER
         if left or server.workers > 1:
             # Those that were left behind stand before ours, and answer until ours can.

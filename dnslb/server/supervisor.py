@@ -5,7 +5,9 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from dnslb.answer.snapshot import Change, Snapshot, apply
 from dnslb.server import channel, pulse
@@ -48,6 +50,8 @@ class _Worker:
 
     sockets: WorkerSockets
     counters: Counters
+    cpu: int | None = None
+    """Where it runs; None leaves that to the scheduler."""
     process: asyncio.subprocess.Process | None = None
     writer: asyncio.StreamWriter | None = None
     acknowledged: int = 0
@@ -84,10 +88,18 @@ class Supervisor:
     """All workers. Messages reach each in order, and a new process always begins with the newest whole snapshot."""
 
     def __init__(
-        self, sockets: Sequence[WorkerSockets], on_death: Callable[[Death], None], on_start: Callable[[], None]
+        self,
+        sockets: Sequence[WorkerSockets],
+        on_death: Callable[[Death], None],
+        on_start: Callable[[], None],
+        cpus: Sequence[int] = (),
     ) -> None:
-        """`on_death` hears of each worker that ends by itself, `on_start` of each that has begun."""
-        self._workers = [_Worker(each, Counters.create()) for each in sockets]
+        """`on_death` hears of each worker that ends by itself, `on_start` of each that has begun.
+
+        If there are `cpus`, each worker runs on one of them, in turn.
+        """
+        places = zip(sockets, cycle(cpus or (None,)), strict=False)
+        self._workers = [_Worker(each, Counters.create(), cpu) for each, cpu in places]
         self._on_death = on_death
         self._on_start = on_start
         self._snapshot: Snapshot | None = None
@@ -225,6 +237,7 @@ class Supervisor:
             except BaseException:
                 writer.close()
                 raise
+        _pin(worker.process.pid, worker.cpu)
         assert self._snapshot is not None  # noqa: S101 - start comes first
         writer.write(self._encoded or channel.encode(self._snapshot))
         # From here on it hears of each change, in order, behind the snapshot just sent.
@@ -269,6 +282,13 @@ async def _start_process(worker: _Worker, theirs: socket.socket) -> asyncio.subp
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         pass_fds=(theirs.fileno(), worker.counters.fd, *map(int, udp), *map(int, tcp)),
     )
+
+
+def _pin(pid: int, cpu: int | None) -> None:
+    """Have a process run on one CPU; one that has been taken out since must not keep it from running elsewhere."""
+    if cpu is not None:
+        with suppress(OSError):
+            os.sched_setaffinity(pid, {cpu})
 
 
 def _hang_up(worker: _Worker) -> None:

@@ -1,5 +1,6 @@
 """Configurations as files: what comes out of a good one, and what is said of each mistake in a bad one."""
 
+import os
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -164,9 +165,25 @@ def test_defaults(write: Write) -> None:
         ),
     )
     assert settings.server.workers >= 1
+    assert settings.server.cpus == ()
     assert settings.server.http is None
     assert settings.server.control == Path("state/control.sock")
     assert [zone.apex for zone in settings.zones] == [apex]
+
+
+def test_workers_run_on_cpus_that_there_are(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may be named twice; of those that are missing, or not allowed to this process, each is told."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 8})
+    path = write(changed(CONFIG, 'http = ""', 'http = ""\ncpus = [8, 1, 8]'))
+    assert load(path).server.cpus == (8, 1, 8)
+    path = write(changed(CONFIG, 'http = ""', 'http = ""\ncpus = [4, 1, 9]'))
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    reason = "there is no such CPU, or it is not allowed here: expected one of 0-3,8"
+    assert [str(problem).partition(": ")[2] for problem in raised.value.problems] == [
+        f"server.cpus[#1] = 4: {reason}",
+        f"server.cpus[#3] = 9: {reason}",
+    ]
 
 
 def test_everything_can_be_said(write: Write) -> None:

@@ -152,9 +152,9 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
     process.send_signal(signal.SIGHUP)
     until(lambda: daemon.call("status")["generation"] > again["generation"], "the signal is obeyed")
     assert daemon.members_in_answer() == {"mx2"}, "mx1 came back as people want it: drained"
-    assert [line["warnings"] for line in daemon.log() if line["event"] == "reloaded"][-1] == [
-        "server.workers has changed: that takes effect at the next start"
-    ]
+    warning = "server.workers has changed: that takes effect at the next start"
+    # It is told after the new answers are there.
+    until(lambda: daemon.log()[-1].get("warnings") == [warning], "the warning")
 
     good = daemon.call("status")["generation"]
     daemon.config.write_text(daemon.config.read_text().replace("weight = 50", 'weight = "heavy"'))
@@ -382,6 +382,16 @@ def test_it_takes_the_descriptors_that_it_may_have(daemon: Daemon) -> None:
     assert warning.startswith("2 members and 2 listeners need 260 open files, and only 250 are allowed: raise")
     assert daemon.call("reload")["warnings"] == [warning]
     assert daemon.stop() == 0
+
+
+def test_workers_run_where_the_configuration_says(daemon: Daemon) -> None:
+    """Other CPUs are for the workers of the next start."""
+    cpu = max(os.sched_getaffinity(0))
+    daemon.start(workers=f"2\ncpus = [{cpu}]")
+    assert [os.sched_getaffinity(pid) for pid in daemon.worker_pids()] == [{cpu}, {cpu}]
+    daemon.configure(workers="2")
+    assert daemon.call("reload")["warnings"] == ["server.cpus has changed: that takes effect at the next start"]
+    assert [os.sched_getaffinity(pid) for pid in daemon.worker_pids()] == [{cpu}, {cpu}]
 
 
 SMALL_BUFFERS = """

@@ -36,9 +36,10 @@ class Stage:
     starts: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.supervisor = Supervisor(self.rows, self.deaths.append, self._on_start)
+        self.supervisor = Supervisor(self.rows, self.deaths.append, self.on_start)
 
-    def _on_start(self) -> None:
+    def on_start(self) -> None:
+        """Note who runs."""
         self.starts.append(self.supervisor.pids)
 
     def generations(self) -> list[int]:
@@ -116,6 +117,27 @@ async def test_all_workers_answer_when_start_returns(stage: Stage) -> None:
     assert await stage.ask_tcp() == 1
     assert sum(counters.udp[ANSWERED_A] for _, counters in stage.supervisor.counters()) == 8
     assert sum(counters.queries() for _, counters in stage.supervisor.counters()) == 9
+
+
+async def test_workers_run_on_the_cpus_that_are_named(stage: Stage) -> None:
+    """In turn, and so does who replaces one; a CPU that has gone since keeps none from running."""
+    last, allowed = max(os.sched_getaffinity(0)), os.sched_getaffinity(0)
+    stage.supervisor = Supervisor(stage.rows, stage.deaths.append, stage.on_start, [last, 100_000])
+    await stage.supervisor.start(snapshot(1))
+    await until(lambda: len(stage.starts) == 2, "both starts are told")
+    first = stage.supervisor.pids[0]
+    assert [os.sched_getaffinity(pid) for pid in stage.supervisor.pids] == [{last}, allowed]
+    os.kill(first, signal.SIGKILL)
+    await stage.replaced(1)
+    assert os.sched_getaffinity(stage.supervisor.pids[0]) == {last}
+
+
+async def test_cpus_are_used_again_if_there_are_fewer_than_workers(stage: Stage) -> None:
+    """Both run on the only one."""
+    only = min(os.sched_getaffinity(0))
+    stage.supervisor = Supervisor(stage.rows, stage.deaths.append, stage.on_start, [only])
+    await stage.supervisor.start(snapshot(1))
+    assert [os.sched_getaffinity(pid) for pid in stage.supervisor.pids] == [{only}, {only}]
 
 
 async def test_what_lies_in_the_working_directory_is_not_imported(
