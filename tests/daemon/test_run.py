@@ -154,7 +154,7 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
     assert daemon.members_in_answer() == {"mx2"}, "mx1 came back as people want it: drained"
     warning = "server.workers has changed: that takes effect at the next start"
     # It is told after the new answers are there.
-    until(lambda: daemon.log()[-1].get("warnings") == [warning], "the warning")
+    until(lambda: [warning] in [line.get("warnings") for line in daemon.log()], "the warning")
 
     good = daemon.call("status")["generation"]
     daemon.config.write_text(daemon.config.read_text().replace("weight = 50", 'weight = "heavy"'))
@@ -165,7 +165,10 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
     until(lambda: daemon.logged("reload_refused"), "the signal is refused")
     assert daemon.call("status")["generation"] == good
     assert daemon.members_in_answer() == {"mx2"}
-    assert [event["text"] for event in daemon.call("events", limit=1000) if "refused: 2 problems" in event["text"]]
+    until(
+        lambda: any("refused: 2 problems" in event["text"] for event in daemon.call("events", limit=1000)),
+        "the event is stored",
+    )
 
 
 def test_a_killed_worker_is_replaced(running: Daemon) -> None:
