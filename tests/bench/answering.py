@@ -66,6 +66,7 @@ def main(seconds: float = SECONDS) -> None:
         f" {servers.CLIENT_CORE}, 100 queries outstanding.\n"
         "dnslb answers relay (A, 2 of 4 members) and mail (MX, 4, ranked) from a probed pool and goes round its\n"
         "ring; the others hold the same names as static records, PowerDNS as Lua records that probe the members.\n"
+        "It counts, makes and checks cookies, and limits rates, at a limit that is not reached; no rival limits rates.\n"
         f"{_PLAIN}: relay A 20 %, relay AAAA 10 %, mail MX 25 %, member hosts and static records 27 %, NODATA 8 %,\n"
         f"NXDOMAIN 10 %. {_RESOLVERS}: MX 30 %, A 38 %, AAAA 15 %, TXT 8 %, others 4 %, NXDOMAIN 5 %; of all\n"
         "80 % with EDNS and DO, half of these with a cookie (a tenth new, the rest with what this server gave),\n"
@@ -73,7 +74,7 @@ def main(seconds: float = SECONDS) -> None:
         "are set to minimal responses do not.\n"
         "CPU is that of the busiest process, which is the one that answers; `others` is that of the server's other\n"
         "processes (for dnslb, the controller); `busy` is CPU by wall time, near 100 % only at saturation: on a\n"
-        "machine that does other work, `chrt -f 1 python -m tests.bench answering` keeps that work away."
+        "machine that does other work, `chrt -r 1 python -m tests.bench answering` keeps that work away."
     )
     with Stage() as stage:
         running = servers.start_all(stage)

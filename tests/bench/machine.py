@@ -67,7 +67,7 @@ def dropped(port: int) -> int:
 
 @contextmanager
 def ordinary() -> Iterator[None]:
-    """Start programs as they are started every day, though we may run as `chrt -f 1 python -m tests.bench` has us."""
+    """Start programs as they are started every day, though we may run as `chrt -r 1 python -m tests.bench` has us."""
     policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     try:

@@ -20,6 +20,10 @@ _PINNED = ("taskset", "-c", SERVER_CORE)
 _DNSLB = (
     SERVER
     + """
+# As from any client of the Internet, and with room for a saturated worker.
+[server.rate_limit]
+per_second = 1000000
+exempt = []
 [probe.inbound]
 kind = "smtp"
 port = {members}
