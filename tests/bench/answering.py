@@ -66,7 +66,7 @@ def main(seconds: float = SECONDS) -> None:
         f" {servers.CLIENT_CORE}, 100 queries outstanding.\n"
         "dnslb answers relay (A, 2 of 4 members) and mail (MX, 4, ranked) from a probed pool and goes round its\n"
         "ring; the others hold the same names as static records, PowerDNS as Lua records that probe the members.\n"
-        "It counts, makes and checks cookies, and limits rates, at a limit that is not reached; no rival limits rates.\n"
+        "It counts, makes and checks cookies, and limits rates, at a limit that is not reached; no rival does.\n"
         f"{_PLAIN}: relay A 20 %, relay AAAA 10 %, mail MX 25 %, member hosts and static records 27 %, NODATA 8 %,\n"
         f"NXDOMAIN 10 %. {_RESOLVERS}: MX 30 %, A 38 %, AAAA 15 %, TXT 8 %, others 4 %, NXDOMAIN 5 %; of all\n"
         "80 % with EDNS and DO, half of these with a cookie (a tenth new, the rest with what this server gave),\n"
