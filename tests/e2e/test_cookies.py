@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from functools import partial
 from ipaddress import ip_address
@@ -197,6 +198,10 @@ def _share(daemon: Daemon, *secrets: str) -> None:
     _write_secrets(daemon.directory / "shared", *secrets)
     if "cookie_secrets" not in (text := daemon.config.read_text()):
         daemon.config.write_text(text.replace("[server]", '[server]\ncookie_secrets = "shared"'))
+    _reload(daemon)
+
+
+def _reload(daemon: Daemon) -> None:
     done = daemon.cli("reload")
     assert done.returncode == 0, done.stderr
     assert "next start" not in done.stdout + done.stderr
@@ -254,3 +259,61 @@ def test_a_wrong_cookie_is_replaced(daemon: Daemon) -> None:
         assert rcode == dns.rcode.NOERROR
         assert back[:8] == came[:8]
         assert _standing(back, "127.0.0.1", _MAKES) is Standing.FRESH
+
+
+def test_a_malformed_cookie_is_an_error(peers: dict[str, int], daemon: Daemon) -> None:
+    """As the others have it (RFC 7873 section 5.2.2)."""
+    for size in (0, 7, 9, 15, 41):
+        malformed = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, bytes(size))
+        query = dns.message.make_query("lb.test", "SOA", options=[malformed])
+        rcodes = {
+            name: dns.query.udp(query, "127.0.0.1", timeout=5, port=port).rcode()
+            for name, port in (("dnslb", daemon.port), *peers.items())
+        }
+        assert rcodes == dict.fromkeys(rcodes, dns.rcode.FORMERR)
+
+
+def test_a_cookie_can_be_had_and_tried_without_a_question(daemon: Daemon) -> None:
+    """BADCOOKIE is for a wrong one, and comes with one that is right (RFC 7873 section 5.4)."""
+    came, answered = os.urandom(8), []
+    for cookie in (came, came + os.urandom(16)):
+        query = dns.message.Message()
+        query.use_edns(options=[dns.edns.CookieOption(cookie[:8], cookie[8:])])
+        response = dns.query.udp(query, "127.0.0.1", timeout=5, port=daemon.port)
+        (option,) = response.options
+        answered.append(response.rcode())
+        _later()
+        query.use_edns(options=[option])
+        assert dns.query.udp(query, "127.0.0.1", timeout=5, port=daemon.port).rcode() == dns.rcode.NOERROR
+        assert _ask("127.0.0.1", daemon.port, option.to_wire()) == (dns.rcode.NOERROR, option.to_wire())
+    assert answered == [dns.rcode.NOERROR, dns.rcode.BADCOOKIE]
+
+
+_BURST = 200
+
+
+def test_who_has_a_cookie_is_never_limited(daemon: Daemon) -> None:
+    """All of its questions are answered, while its network gets no more than a few answers in a second."""
+    daemon.config.write_text(daemon.config.read_text() + "[server.rate_limit]\nper_second = 2\nslip = 0\nexempt = []\n")
+    _reload(daemon)
+    _, cookie = _ask("127.0.0.1", daemon.port, os.urandom(8))
+    with_cookie, with_half = ([dns.edns.CookieOption(cookie[:8], half)] for half in (cookie[8:], b""))
+    until(lambda: _answered(daemon.port, with_half) < _BURST // 2, "the network is limited")
+    assert _answered(daemon.port, with_cookie) == _BURST
+    assert _answered(daemon.port, with_half) < _BURST // 2
+
+
+def _answered(port: int, options: list[dns.edns.CookieOption]) -> int:
+    """Send a burst of questions from the same address; return how many are answered."""
+    query = dns.message.make_query("ns.lb.test", "A", options=list(options)).to_wire()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", port))
+        sock.settimeout(0.5)
+        for _ in range(_BURST):
+            sock.send(query)
+        for number in range(_BURST):
+            try:
+                sock.recv(65535)
+            except TimeoutError:
+                return number
+    return _BURST
