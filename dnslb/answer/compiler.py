@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dnslb.answer.frame import Frame
+from dnslb.answer.notices import notice_of
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Alias, Answers, CompiledZone, Redirect, Referral, Rotation, Snapshot, Template
 from dnslb.answer.variants import address_ring, mx_ring, srv_listing
@@ -136,6 +137,14 @@ def _addresses(world: World, frame: Frame, hosts: Iterable[bytes]) -> list[bytes
 
 
 def _compile_service(
+    world: World, frame: Frame, service: Service, selection: Selection
+) -> Iterator[tuple[bytes, Rotation]]:
+    notice = notice_of(selection)
+    for tail, rotation in _compile_rings(world, frame, service, selection):
+        yield tail, rotation._replace(key=frame.key(tail), notice=notice)
+
+
+def _compile_rings(
     world: World, frame: Frame, service: Service, selection: Selection
 ) -> Iterator[tuple[bytes, Rotation]]:
     if service.type is ServiceType.ADDRESS:

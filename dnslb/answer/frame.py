@@ -79,7 +79,7 @@ class Frame:
         *,
         by_source: bool = False,
     ) -> tuple[bytes, Rotation]:
-        """Return the last four octets of the question for this type, and the ring of its answers.
+        """Return the last four octets of the question for this type, and the ring of its answers, without a key.
 
         A variant of the ring is indexes into the records. A ring `by_source` has one for each bucket of clients.
         """
@@ -93,9 +93,13 @@ class Frame:
         # What is the same each time needs no turn.
         turns = ring if len(variants) > 1 else ring[:1]
         return tail, Rotation(
-            key=blake2b(self.question_name + tail + self.view.encode(), digest_size=8).digest(),
+            key=b"",
             tally=tally.answered(rtype, Rcode.NOERROR),
             ring=tuple([variants[indexes] for indexes in turns]),
             additional=b"".join(additional),
             by_source=by_source,
         )
+
+    def key(self, tail: bytes) -> bytes:
+        """Return what stands for the question with this tail where turns are counted."""
+        return blake2b(self.question_name + tail + self.view.encode(), digest_size=8).digest()

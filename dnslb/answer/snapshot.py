@@ -26,9 +26,10 @@ class Variant(NamedTuple):
 class Rotation(NamedTuple):
     """All ways to answer one question: a ring that is gone round a variant at a time, or entered `by_source`.
 
-    `key` stands for the question in the table of turns, `tally` is its counter's slot, `additional` may be left out
-    when the response would be too long. An empty ring means SERVFAIL: the pool must not answer. With `by_source` a
-    client always gets the variant at its network's place (see sources).
+    `key` stands for the question in the table of turns; it is b"" for what no pool decides, which has one variant.
+    `tally` is its counter's slot, `additional` may be left out when the response would be too long. An empty ring means
+    SERVFAIL: the pool must not answer. With `by_source` a client always gets the variant at its network's place (see
+    sources).
 
     `views` has what clients of a view get instead, where that is different. `missing` says that there is no such data:
     in the view whose rotation it is, or, beside `views`, for all that have none there. `notice` is an EDNS option that

@@ -141,7 +141,7 @@ class Selection:
     holds a short sentence for each member.
     `suspect` is the bad answer that all ready members give, if there is one. `changes_in` is in how many seconds this
     may change, None if nothing is seen coming; `changes_why` is a sentence that begins with the member's name.
-    `policy` is the pool's.
+    `policy` is the pool's. `kept` says that all are down, and published are those that were good last.
     """
 
     published: tuple[Choice, ...]
@@ -153,6 +153,7 @@ class Selection:
     changes_in: float | None = None
     changes_why: str = ""
     policy: Policy = Policy.WEIGHTED
+    kept: bool = False
 
     @property
     def by_source(self) -> bool:
@@ -169,6 +170,7 @@ class _Pick:
     why_in: str = "nothing better is left"
     why_out: str = ""
     suspect: Verdict | None = None
+    kept: bool = False
 
 
 def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str]) -> Selection:
@@ -198,6 +200,7 @@ def select(pool: Pool, candidates: Sequence[Candidate], last_good: frozenset[str
         changes_in=None if near is None else near.seconds,
         changes_why="" if near is None else near.why,
         policy=pool.policy,
+        kept=pick.kept,
     )
 
 
@@ -351,7 +354,8 @@ def _all_down(pool: Pool, best: tuple[Candidate, ...], last_good: frozenset[str]
     if pool.all_down is AllDown.LAST_GOOD:
         kept = _good_last(tuple(c for c in best if c.rung is not Rung.MAINTENANCE), last_good)
         if kept:
-            return _Pick(kept, panic=True, why_in="all are down, it was good last", why_out="others were good last")
+            why_in, why_out = "all are down, it was good last", "others were good last"
+            return _Pick(kept, panic=True, why_in=why_in, why_out=why_out, kept=True)
     return _Pick(best, panic=True)
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 
 from dnslb.answer.askers import Askers
+from dnslb.answer.notices import stale
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.server import channel, tcp
@@ -24,6 +25,8 @@ from dnslb.server.reports import Reports
 from dnslb.server.udp import UdpServer
 
 _FINISH_SECONDS = 2.0
+_PATIENCE = 30.0
+"""Seconds without a controller after which its last word counts as old: a restart takes less."""
 _BOARD_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 
@@ -36,6 +39,7 @@ def main() -> None:
     for name in ("udp", "tcp"):
         parser.add_argument(f"--{name}", type=int, nargs="*", default=[])
     parser.add_argument("--beat", type=float, default=channel.BEAT_SECONDS)
+    parser.add_argument("--patience", type=float, default=_PATIENCE)
     options = parser.parse_args()
     # Ctrl-C reaches the whole process group; the controller decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -74,7 +78,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     beating = asyncio.create_task(_beat(writer, counters, askers, options.beat))
     following.add_done_callback(lambda _: beating.cancel())
     ticking = asyncio.create_task(_tick(current))
-    await _stopped(stop, following)
+    await _stopped(stop, following, current, options.patience)
     # Once is enough: to the whole group and to each worker by the controller, it may come twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for listener in listeners:
@@ -87,12 +91,18 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     writer.close()
 
 
-async def _stopped(stop: asyncio.Event, following: asyncio.Task[None]) -> None:
-    """Wait for the signal; raise what went wrong with a message, for the replacement begins with a whole snapshot."""
+async def _stopped(stop: asyncio.Event, following: asyncio.Task[None], current: Current, patience: float) -> None:
+    """Wait for the signal; raise what went wrong with a message, for the replacement begins with a whole snapshot.
+
+    A controller that comes in the place of one that is gone tells us to stop. While none has come for so many seconds,
+    answers say that they are old.
+    """
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
     if following.done():
         following.result()
+        if not (await asyncio.wait({stopping}, timeout=patience))[0]:
+            current.adopt(stale(current.snapshot))
         await stopping
     following.cancel()
 

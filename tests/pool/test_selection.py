@@ -158,6 +158,7 @@ def test_all_down(all_down: AllDown, last_good: str, published: str) -> None:
     ]
     found = _selected(members, last_good.split(), of=pool(all_down=all_down))
     assert (_names(found), found.panic) == (published.split(), True)
+    assert found.kept == (all_down is AllDown.LAST_GOOD and published == "b")
 
 
 def _fallen(name: str, since: float | None, admin: AdminState = _READY, verdict: Verdict = _SILENT) -> Candidate:

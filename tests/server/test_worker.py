@@ -7,30 +7,37 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
+import dns.edns
+import dns.message
 import pytest
 
 from dnslb.server import channel, sockets
 from dnslb.server.counters import Counters
+from tests.conftest import lines, member, pool, question, service
+from tests.conftest import snapshot as service_snapshot
 from tests.server.conftest import change, framed, generation_of, query, snapshot
 
 
 @contextmanager
-def worker(stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, tuple[str, int]]]:
+def worker(
+    stderr: int | None = None, *more: str
+) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, tuple[str, int]]]:
     """Give a worker that has been told nothing yet, our end of its channel, and where it will answer.
 
-    It writes its reports to a descriptor, or to ours.
+    It writes its reports to a descriptor, or to ours. It is started with `more` words.
     """
     bound, rows = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
     counters = Counters.create()
     ours, theirs = socket.socketpair()
     numbers = [rows[0].udp[0].fileno(), rows[0].tcp[0].fileno(), theirs.fileno(), counters.fd]
     udp, tcp, channel_fd, counters_fd = map(str, numbers)
-    words = ["--channel", channel_fd, "--counters", counters_fd, "--udp", udp, "--tcp", tcp, "--beat", "0.1"]
+    words = ["--channel", channel_fd, "--counters", counters_fd, "--udp", udp, "--tcp", tcp, "--beat", "0.1", *more]
     with ours, rows[0].udp[0], rows[0].tcp[0]:
         ours.settimeout(20)
         command = [sys.executable, "-m", "dnslb.server.worker", *words]
@@ -131,6 +138,42 @@ def test_it_has_room_for_one_connection_more(capfd: pytest.CaptureFixture[str]) 
             client.sendall(framed(query()))
             assert client.recv(2)
     assert capfd.readouterr().err == ""
+
+
+def _said_of_mx(address: tuple[str, int]) -> list[int]:
+    """Return the extended errors that go with a pool's answer."""
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.sendto(question("mx.lb.test A", payload=1232), address)
+        message = dns.message.from_wire(client.recv(2000))
+    assert lines(message.answer) == ["mx.lb.test. 30 A 192.0.2.1"]
+    return [int(one.code) for one in message.options if isinstance(one, dns.edns.EDEOption)]
+
+
+def test_answers_get_old_when_no_controller_comes() -> None:
+    """What the pools decide says so after some time (RFC 8914 section 4.4), and is answered as before."""
+    with worker(None, "--patience", "0.2") as (process, ours, address):
+        ours.sendall(channel.encode(service_snapshot(pool(member("mx1")), service())))
+        wait_for(ours, 1)
+        assert _said_of_mx(address) == []
+        ours.close()
+        deadline = time.monotonic() + 20
+        while not (said := _said_of_mx(address)):
+            assert time.monotonic() < deadline
+        assert said == [3]
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_answers_are_not_old_at_once() -> None:
+    """A controller that is started again takes less than the half minute that a worker waits for it."""
+    with worker() as (process, ours, address):
+        ours.sendall(channel.encode(service_snapshot(pool(member("mx1")), service())))
+        wait_for(ours, 1)
+        ours.close()
+        assert _said_of_mx(address) == []
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_it_goes_on_with_what_it_has_when_its_controller_is_gone() -> None:
