@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dnslb.answer.compiler import Pools, compile_world
 from dnslb.answer.service import Preference, ServiceType
-from dnslb.answer.snapshot import Change, Snapshot, apply
+from dnslb.answer.snapshot import Change, Snapshot, apply, made_ready
 from dnslb.answer.world import World
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
@@ -80,7 +80,7 @@ class _Workers:
 
     async def take(self, message: Snapshot | Change) -> None:
         if isinstance(message, Snapshot):
-            self.table = message
+            self.table = made_ready(message)
         elif self.table is not None:
             self.table = apply(self.table, message)
 
@@ -131,6 +131,7 @@ def test_changes_are_equal_to_a_fresh_start(
     assert {owner for owner in fresh.names if held.names[owner] != fresh.names[owner]} == set()
     assert held.names.keys() == fresh.names.keys()
     assert held.views == fresh.views
+    assert held.ready == made_ready(fresh).ready
 
 
 def test_aliases_follow_the_service() -> None:

@@ -235,3 +235,14 @@ def test_the_longest_name_is_denied() -> None:
     for of in (RICH, PLAIN):
         response, _ = respond(query, of, Turns(0), CLIENT)
         assert decoded(response or b"").rcode() == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(("there", "asked"), [("TYPE97", "HTTPS"), ("HTTPS", "TYPE97"), ("TYPE16705", "TYPE24929")])
+def test_a_type_is_not_taken_for_another_one_in_lower_case(there: str, asked: str) -> None:
+    """The octets of some types are those of letters: 65 and 97 are "A" and "a"."""
+    data = '1 . alpn="h2"' if there == "HTTPS" else r"\# 1 2a"
+    of = snapshot(zone(f"odd {there} {data}"))
+    for payload in (None, 1232):
+        assert len(decoded(_reply(question(f"odd.lb.test {there}", payload=payload), of, Turns(0))[0]).answer) == 1
+        denied = decoded(_reply(question(f"OdD.lb.test {asked}", payload=payload), of, Turns(0))[0])
+        assert (denied.rcode(), denied.answer, len(denied.authority)) == (dns.rcode.NOERROR, [], 1)
