@@ -6,10 +6,23 @@ nobody who asks a question ever gets BADCOOKIE.
 
 from dnslb.wire import cookie, header
 from dnslb.wire.cookie import Standing
-from dnslb.wire.edns import BARE_SIZE, BEGIN, Edns, are_options, found_in, options_in, with_option
+from dnslb.wire.edns import (
+    BARE_SIZE,
+    BEGIN,
+    COMMON,
+    HEAD_SIZE,
+    NO_OPTIONS,
+    Edns,
+    are_options,
+    found_in,
+    options_in,
+    with_option,
+)
 
 _ANSWERED = frozenset({b"\0\x03", b"\0\x0b"})
 """The options that a query's only answer is not a cookie for: NSID (RFC 5001) and keepalive (RFC 7828)."""
+_ONLY_A_CLIENT_COOKIE = b"\0\x0c\0\x0a\0\x08"
+"""What then stands between its first octets and the cookie: the length of the options, the code, the length of it."""
 _REMEMBERED_SECONDS = 300
 """Less than a right cookie lives on when it is remembered."""
 
@@ -51,6 +64,8 @@ class Cookies:
         None takes a closer look: the record is uncommon or malformed, or asks for more than a cookie. All other
         options are ignored: that of a client's subnet is for the caller, who does not let it `remember` then.
         """
+        if record[HEAD_SIZE : -cookie.CLIENT] == _ONLY_A_CLIENT_COOKIE and self._secrets:
+            return self._first(record, client)
         found = found_in(record, 0)
         options = record[BARE_SIZE:]
         if found is None or found[0] or any(code in _ANSWERED for code, _ in options_in(options)):
@@ -63,6 +78,14 @@ class Cookies:
         if remember and standing is Standing.FRESH:
             self._remember(client + record, edns)
         return edns
+
+    def _first(self, record: bytes, client: bytes) -> Edns | None:
+        """Read a record with a client cookie and nothing else: nearly all that are not known, and all of a flood."""
+        found = COMMON.get(record[:HEAD_SIZE] + NO_OPTIONS)
+        if found is None:
+            return None
+        ours = cookie.make(record[-cookie.CLIENT :], client, self._secrets[0], self._now)
+        return Edns(found.limit, with_option(found.reply, cookie.option(ours)), 0, found.dnssec_ok)
 
     def option(self, options: bytes, client: bytes) -> bytes:
         """Return the COOKIE option of the response to a query with these options, b"" if it has none.

@@ -93,14 +93,13 @@ def _look_closely(  # noqa: PLR0913, PLR0917 - as above
     question = query[header.SIZE : end]
     rotation = snapshot.ready.get(question.lower())
     seen, scope = look_at(rotation, snapshot.views, source, known) if rotation is not None else (None, 0)
-    asker = _asker(client, snapshot, turns, cookies)
     if edns is None or (seen is not None and (not seen.ring or (seen.notice and edns.reply))):
-        return respond_in_full(query, snapshot, asker, stream=stream)
+        return respond_in_full(query, snapshot, _asker(client, snapshot, turns, cookies), stream=stream)
     if subnet is not None:
         edns = edns._replace(reply=opt_with(edns.reply, subnet, scope))
     if seen is None:
         denied = _deny_at_once(query, question, flags, edns, snapshot)
-        return denied or respond_in_full(query, snapshot, asker, stream=stream)
+        return denied or respond_in_full(query, snapshot, _asker(client, snapshot, turns, cookies), stream=stream)
     limit, opt, _, _, _ = edns
     key, slot, ring, additional, by_source, _, _, _ = seen
     size = len(ring)
@@ -108,7 +107,8 @@ def _look_closely(  # noqa: PLR0913, PLR0917 - as above
     counts, counts_with_opt, answer = ring[turn]
     response = b"".join((query[:2], flags, counts_with_opt if opt else counts, question, answer, additional, opt))
     if len(response) > limit and (not stream or len(response) > STREAM_PAYLOAD):
-        return respond_in_full(query, snapshot, asker._replace(taken=turn), stream=stream)
+        asker = _asker(client, snapshot, turns, cookies)._replace(taken=turn)
+        return respond_in_full(query, snapshot, asker, stream=stream)
     return response, slot
 
 

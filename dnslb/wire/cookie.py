@@ -9,7 +9,7 @@ from siphashc import siphash
 from dnslb.wire.edns import options_in
 
 _CODE = b"\0\x0a"
-_CLIENT = 8
+CLIENT = 8
 """Octets of a client cookie (RFC 7873 section 4.1); the server cookie stands behind it."""
 _SERVER = range(8, 33)
 """Octets that a server cookie may have (RFC 7873 section 4.2)."""
@@ -45,14 +45,14 @@ def cookie_in(options: bytes) -> bytes | None:
     length that must be answered with FORMERR (section 5.2.2).
     """
     data = next((data for code, data in options_in(options) if code == _CODE), None)
-    if data is not None and len(data) != _CLIENT and len(data) - _CLIENT not in _SERVER:
+    if data is not None and len(data) != CLIENT and len(data) - CLIENT not in _SERVER:
         raise ValueError("a COOKIE option that is too short or too long")
     return data
 
 
 def is_first(options: bytes) -> bool:
     """Return whether the COOKIE option has a client cookie alone; see `cookie_in` for the rest."""
-    return len(cookie_in(options) or b"") == _CLIENT
+    return len(cookie_in(options) or b"") == CLIENT
 
 
 def option(cookie: bytes) -> bytes:
@@ -65,7 +65,7 @@ def make(cookie: bytes, client: bytes, secret: bytes, now: int) -> bytes:
 
     `client` is the sender's address as 4 or 16 octets, `now` are Unix seconds.
     """
-    fixed = b"".join((cookie[:_CLIENT], _VERSION, bytes(3), (now & 0xFFFFFFFF).to_bytes(4, "big")))
+    fixed = b"".join((cookie[:CLIENT], _VERSION, bytes(3), (now & 0xFFFFFFFF).to_bytes(4, "big")))
     return fixed + _hash(fixed, client, secret)
 
 
@@ -75,7 +75,7 @@ def judge(cookie: bytes, client: bytes, secrets: Sequence[bytes], now: int) -> S
     One that another secret than the first has made is OLD, whatever its age (RFC 9018 section 5).
     """
     age = _age(cookie, now)
-    if len(cookie) != _SIZE or cookie[_CLIENT : _CLIENT + 1] != _VERSION or not -_FUTURE <= age <= LIFETIME:
+    if len(cookie) != _SIZE or cookie[CLIENT : CLIENT + 1] != _VERSION or not -_FUTURE <= age <= LIFETIME:
         return Standing.STRANGE
     for position, secret in enumerate(secrets):
         if compare_digest(cookie[_FIXED:], _hash(cookie[:_FIXED], client, secret)):

@@ -13,9 +13,9 @@ STREAM_PAYLOAD = 65535
 DO = 0x8000
 BARE_SIZE = 11
 """Octets of an OPT record without options: root, type, payload, extended flags, no rdata."""
-_FIXED = 9
+HEAD_SIZE = 9
 """Octets before the length of the options."""
-_NO_OPTIONS = b"\x00\x00"
+NO_OPTIONS = b"\x00\x00"
 BEGIN = b"\x00" + rrtype.OPT.to_bytes(2, "big")
 """What an OPT record begins with: the root, and its type."""
 
@@ -50,7 +50,7 @@ def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
 def with_option(opt: bytes, option: bytes) -> bytes:
     """Return our OPT record with one more option, or with several, one behind the other."""
     options = opt[BARE_SIZE:] + option
-    return opt[:_FIXED] + len(options).to_bytes(2, "big") + options
+    return opt[:HEAD_SIZE] + len(options).to_bytes(2, "big") + options
 
 
 def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
@@ -73,7 +73,7 @@ def found_in(octets: bytes, start: int = header.SIZE) -> tuple[int, Edns] | None
     from `start` on that look like it. What stands before them must be known to be a whole question: then it is right.
     """
     begin = octets.find(BEGIN, start)
-    common = COMMON.get(octets[begin : begin + _FIXED] + _NO_OPTIONS)
+    common = COMMON.get(octets[begin : begin + HEAD_SIZE] + NO_OPTIONS)
     position = begin + BARE_SIZE
     if common is None or position > len(octets):
         return None
