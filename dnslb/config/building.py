@@ -116,7 +116,7 @@ def _audience(draft: Draft) -> Audience:
 
 
 def _terms(table: ServerTable, secrets: tuple[bytes, ...]) -> Terms:
-    return Terms(secrets=secrets, limit=_limit(table.rate_limit))
+    return Terms(table.identity.encode(), table.version.encode(), secrets, _limit(table.rate_limit))
 
 
 def _limit(table: RateLimitTable) -> Limit:

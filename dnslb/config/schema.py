@@ -22,6 +22,7 @@ FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
 DurationOrNone: TypeAlias = Annotated[float, PlainValidator(values.duration_or_none)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
+Told: TypeAlias = Annotated[str, PlainValidator(values.told)]
 Group: TypeAlias = Annotated[str, PlainValidator(values.group)]
 Host: TypeAlias = Annotated[str, PlainValidator(values.host)]
 Ehlo: TypeAlias = Annotated[str, PlainValidator(values.ehlo)]
@@ -65,6 +66,8 @@ class ServerTable(Table):
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
     ecs_resolvers: list[Network] = Field(default=[], description="a list of networks")
+    identity: Told = ""
+    version: Told = ""
     cookie_secrets: FilePath | None = None
     rate_limit: RateLimitTable = Field(default=RateLimitTable(), description="a table, [server.rate_limit]")
 

@@ -13,6 +13,7 @@ from dnslb.wire.name import MAX_NAME
 
 MAX_DURATION = 86400.0
 MAX_PORT = 65535
+MAX_TOLD = 128
 MAX_TTL = 2**31 - 1
 MAX_WORKERS = 256
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
@@ -161,6 +162,13 @@ def label(value: object) -> str:
     """Return a name that can stand in POOL/MEMBER and as a DNS label."""
     if not isinstance(value, str) or not _LABEL.match(value):
         raise ValueError("expected a name of letters, digits, - and _ (at most 63, no - at either end)")
+    return value
+
+
+def told(value: object) -> str:
+    """Return a text that anybody may be told, "" for none; beside any name it fits into the smallest response."""
+    if not isinstance(value, str) or len(value) > MAX_TOLD or not all(" " <= letter <= "~" for letter in value):
+        raise ValueError(f'expected at most {MAX_TOLD} printable ASCII characters, or "" to tell nothing')
     return value
 
 

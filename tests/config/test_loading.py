@@ -549,6 +549,16 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find(Path("other.toml")) == Path("other.toml")
 
 
+def test_nobody_is_told_who_we_are_unless_that_is_said(write: Write) -> None:
+    """The words are those of the file, as octets; the longest one fits into any response."""
+    assert (load(write()).terms.identity, load(write()).terms.version) == (b"", b"")
+    words = 'identity = "ns1 (Rack 7)"\nversion = "' + "x" * 128 + '"'
+    terms = load(write(changed(CONFIG, 'http = ""', f'http = ""\n{words}'))).terms
+    assert (terms.identity, terms.version) == (b"ns1 (Rack 7)", b"x" * 128)
+    with pytest.raises(ConfigError):
+        load(write(changed(CONFIG, 'http = ""', f'http = ""\nidentity = "{"x" * 129}"')))
+
+
 def test_the_rate_limit_is_on_and_leaves_loopback_alone(write: Write) -> None:
     """Without a word in the file; what is there takes the place of the default, the list of networks too."""
     limit = load(write()).terms.limit
