@@ -1,18 +1,24 @@
 """A worker's cookies: what is answered, what is remembered, and for how long."""
 
+import dns.edns
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dnslb.answer.cookies import NONE, Cookies
+from dnslb.answer.responder import respond
+from dnslb.answer.turns import Turns
 from dnslb.wire.cookie import make, option
 from dnslb.wire.edns import COMMON, edns, opt_record, with_option
-from tests.conftest import CLIENT, question
+from dnslb.wire.name import to_text
+from tests.conftest import CLIENT, decoded, member, pool, question, service, snapshot, zone
 
 _NOW = 1_700_000_000
 _SECRETS = (b"0123456789abcdef", bytes(range(16)))
 _RIGHT = make(b"12345678", CLIENT, _SECRETS[0], _NOW)
+_OLD = make(b"12345678", CLIENT, _SECRETS[0], _NOW - 1801)
 _V6 = bytes.fromhex("20010db8000000010000000000000007")
+_COOKIE = dns.edns.OptionType.COOKIE
 _BARE = opt_record(dnssec_ok=True)
 _SUBNET, _PADDING, _NSID, _KEEPALIVE = b"\0\x08\0\x04\0\x01\0\0", b"\0\x0c\0\1\0", b"\0\3\0\0", b"\0\x0b\0\0"
 
@@ -43,7 +49,7 @@ def test_a_right_cookie_is_remembered_and_comes_back(client: bytes, others: byte
         pytest.param(b"12345678", id="client-cookie-only"),
         pytest.param(b"12345678" + bytes(16), id="wrong"),
         pytest.param(b"12345678" + bytes(32), id="of-another-kind"),
-        pytest.param(make(b"12345678", CLIENT, _SECRETS[0], _NOW - 1801), id="half-an-hour-old"),
+        pytest.param(_OLD, id="half-an-hour-old"),
         pytest.param(make(b"12345678", CLIENT, _SECRETS[0], _NOW - 3601), id="too-old"),
         pytest.param(make(b"12345678", CLIENT, _SECRETS[1], _NOW), id="of-the-other-secret"),
         pytest.param(make(b"12345678", _V6, _SECRETS[0], _NOW), id="of-another-client"),
@@ -152,3 +158,26 @@ def test_any_octets_can_be_looked_at(octets: bytes, before: bytes) -> None:
     cookies = _cookies()
     assert cookies.proves(before + octets, CLIENT) in {False, True}
     assert cookies.seen(octets, CLIENT) is None or octets.startswith(b"\0\0\x29")
+
+
+_TABLE = snapshot(
+    zone("@ MX 10 mail\nmail A 192.0.2.5\n*.wild A 192.0.2.4\nwww CNAME mail\nchild NS elsewhere.test."),
+    pool(member("mx1"), member("mx2", "192.0.2.2", "2001:db8::2")),
+    service(),
+)
+
+
+@pytest.mark.parametrize("came", [_RIGHT, _OLD, b"12345678"], ids=["right", "old", "client-cookie-only"])
+def test_all_ways_give_the_same_cookie(came: bytes) -> None:
+    """By the record that is known, by one that is read, by the parser: octet by octet, for whatever is asked."""
+    sent = [dns.edns.CookieOption(came[:8], came[8:])]
+    names = ("x.wild.lb.test", "x.child.lb.test", "no.lb.test", "elsewhere.test", *map(to_text, _TABLE.names))
+    for owner in names:
+        for rdtype in ("A", "MX", "TXT", "AAAA"):
+            cookies, text = _cookies(), f"{owner} {rdtype}"
+            queries = [question(text, payload=payload, options=sent) for payload in (1232, 1232, 1231)]
+            replies = [respond(query, _TABLE, Turns(0), CLIENT, cookies) for query in queries]
+            assert len(cookies.known) == (came == _RIGHT)
+            assert len(set(replies)) == 1
+            back = next(option for option in decoded(replies[0][0] or b"").options if option.otype == _COOKIE)
+            assert back.to_wire() == _RIGHT

@@ -1,5 +1,6 @@
 """What holds for the answer to any octets whatever."""
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -8,23 +9,26 @@ import dns.rcode
 import dnslib
 
 from dnslb.answer import tally
+from dnslb.answer.cookies import Cookies
 from dnslb.answer.lookup import Reply
 from dnslb.answer.responder import respond
 from dnslb.answer.turns import Turns
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD, OUR_PAYLOAD, STREAM_PAYLOAD
 from dnslb.wire.query import MAX_QUERY
-from tests.fuzz.table import SNAPSHOT
+from tests.fuzz.table import NOW, SECRETS, SNAPSHOT
 
 _TURNS = Turns(0)
+_COOKIES = Cookies(SECRETS, NOW)
 _HEADER = 12
 _NO_FAMILY, _SOME_FAMILY = b"\0\x08\0\x04\0\0\0\0", b"\0\x08\0\x04\0\x01\0\0"
 """A Client Subnet without an address may say no family (RFC 7871): dnspython wants one."""
 _WITHOUT_QUESTION = {dns.rcode.FORMERR, dns.rcode.NOTIMP}
+_WITHOUT_ERROR = {dns.rcode.NOERROR, dns.rcode.NXDOMAIN, dns.rcode.REFUSED}
 
 
 def answer(query: bytes, client: bytes, *, stream: bool) -> Reply:
     """Return what the table answers."""
-    return respond(query, SNAPSHOT, _TURNS, client, stream=stream)
+    return respond(query, SNAPSHOT, _TURNS, client, _COOKIES, stream=stream)
 
 
 def check(query: bytes, reply: Reply, *, stream: bool) -> None:
@@ -41,6 +45,7 @@ def check(query: bytes, reply: Reply, *, stream: bool) -> None:
     _check_header(query, message)
     _check_question(query, response, message)
     _check_sections(response, message)
+    _check_cookie(query, message)
 
 
 def must_be_dropped(query: bytes) -> bool:
@@ -70,8 +75,10 @@ def _check_header(query: bytes, message: dns.message.Message) -> None:
 
 def _check_question(query: bytes, response: bytes, message: dns.message.Message) -> None:
     if not message.question:
-        assert message.rcode() in _WITHOUT_QUESTION
-        assert len(response) == _HEADER + (BARE_SIZE if message.edns >= 0 else 0)
+        greeted = {dns.rcode.NOERROR, dns.rcode.BADCOOKIE} if _cookies_in(message) else set()
+        assert message.rcode() in _WITHOUT_QUESTION | greeted
+        options = sum(4 + len(option.to_wire()) for option in message.options)
+        assert len(response) == _HEADER + (BARE_SIZE + options if message.edns >= 0 else 0)
         return
     end = _HEADER + len(message.question[0].name.to_wire() or b"") + 4
     assert response[_HEADER:end] == query[_HEADER:end]
@@ -88,6 +95,22 @@ def _check_sections(response: bytes, message: dns.message.Message) -> None:
         assert counts == [len(other.rr), len(other.auth), len(other.ar)]
     if message.flags & dns.flags.TC:
         assert found == [0, 0, int(message.edns >= 0)]
+
+
+def _check_cookie(query: bytes, message: dns.message.Message) -> None:
+    """Who sends one that is well-formed gets his own half back with a whole one of ours, and nobody else gets any."""
+    ours = _cookies_in(message)
+    assert all(len(cookie.server) == 16 and cookie.client in query for cookie in ours)
+    try:
+        theirs = _cookies_in(dns.message.from_wire(query))
+    except dns.exception.DNSException:
+        return
+    if message.rcode() in _WITHOUT_ERROR:
+        assert [cookie.client for cookie in ours] == [cookie.client for cookie in theirs[:1]]
+
+
+def _cookies_in(message: dns.message.Message) -> list[dns.edns.CookieOption]:
+    return [option for option in message.options if isinstance(option, dns.edns.CookieOption)]
 
 
 def _is_utf_8(message: dns.message.Message) -> bool:

@@ -5,7 +5,8 @@ The source may be Hypothesis's, which makes what it found smaller.
 
 from random import Random
 
-from tests.fuzz.table import NAMES
+from dnslb.wire.cookie import make
+from tests.fuzz.table import CLIENTS, NAMES, NOW, SECRETS
 
 _TYPES = (1, 2, 5, 6, 15, 16, 28, 33, 39, 41, 43, 46, 47, 65, 99, 251, 252, 253, 255, 256, 257, 65280, 0, 65535)
 _CLASSES = (1, 1, 1, 1, 1, 1, 3, 4, 254, 255, 0, 65535)
@@ -19,6 +20,7 @@ _SUBNETS = (
     "00000000",
     "0002",
 )
+_AGES = (-301, 0, 0, 0, 1801, 3601)
 _NUMBERS = (0, 1, 2, 3, 12, 62, 63, 64, 127, 128, 191, 192, 193, 254, 255)
 _LONGEST = 4200
 
@@ -67,7 +69,12 @@ def _opt(random: Random) -> bytes:
 
 def _option(random: Random) -> bytes:
     code = random.choice(_OPTIONS)
-    data = bytes.fromhex(random.choice(_SUBNETS)) if code == 8 else random.randbytes(random.choice((0, 1, 8, 16, 40)))
+    if code == 8:
+        data = bytes.fromhex(random.choice(_SUBNETS))
+    elif code == 10 and random.random() < 0.5:
+        data = make(b"a client", random.choice(CLIENTS), random.choice(SECRETS), NOW - random.choice(_AGES))
+    else:
+        data = random.randbytes(random.choice((0, 0, 1, 8, 16, 40)))
     return _octets(code, len(data)) + data
 
 

@@ -12,7 +12,7 @@ from dnslb.server.current import Current
 from dnslb.server.reports import Reports
 from dnslb.server.tcp import Connection, Connections
 from tests.fuzz.promises import check, must_be_dropped
-from tests.fuzz.table import SNAPSHOT
+from tests.fuzz.table import NOW, SNAPSHOT
 
 
 class _Wire(asyncio.Transport):
@@ -48,7 +48,7 @@ class _Wire(asyncio.Transport):
 async def exchange(messages: Sequence[bytes], random: Random, client: bytes) -> None:
     """Send messages in pieces over one connection, some while the client does not read; check what is answered."""
     slots = memoryview(bytearray(8 * tally.SLOTS)).cast("Q")
-    current = Current(SNAPSHOT, Turns(0), Askers(beginning(0.0)), Reports())
+    current = Current(SNAPSHOT, Turns(0), Askers(beginning(0.0)), Reports(), NOW)
     connection, wire = Connection(Connections(current, slots)), _Wire(client)
     connection.connection_made(wire)
     stream = b"".join(len(message).to_bytes(2, "big") + message for message in messages)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from dnslb.answer.service import ServiceType
+from dnslb.answer.terms import Terms
 from dnslb.pool.health import State
 from dnslb.pool.member import AllDown, Policy
 from dnslb.wire.name import from_text
@@ -45,7 +46,10 @@ _HASHED = replace(
 )
 _GONE = pool(member("gone"), name="gone", all_down=AllDown.SERVFAIL)
 _OUTER = pool(*(member(f"mx{n}", f"192.0.2.{100 + n}", f"2001:db8::{n}") for n in range(12)), name="outer")
-SNAPSHOT = snapshot(
+NOW = 1_700_000_000
+SECRETS = (bytes(range(16)), bytes(range(16, 32)))
+"""Those of cookies, whose time does not go on."""
+_SNAPSHOT = snapshot(
     _FILE,
     _LARGE,
     _PLAIN,
@@ -62,6 +66,7 @@ SNAPSHOT = snapshot(
     audience("192.0.2.53", "2001:db8:53::/48", internal="10.0.0.0/8 fd00::/8"),
     candidates=[candidate("gone", State.DOWN)],
 )
+SNAPSHOT = replace(_SNAPSHOT, terms=Terms(b"ns1.lb.test", b"dnslb", SECRETS))
 CLIENTS = (b"\xc0\x00\x02\x63", b"\xc0\x00\x02\x35", b"\x0a\x00\x00\x01", b"\xfd" + bytes(15), b"")
 """An outsider, a resolver that may say for whom it asks, two of a view, and nobody known."""
 NAMES = tuple(
