@@ -40,10 +40,10 @@ def respond(  # noqa: PLR0913 - an object that holds them would cost each query 
     flags, records = head
     # The first zero octet is the root label. Within a label there may be one too: such a name is not in the table.
     end = query.find(b"\0", header.SIZE) + _BEHIND_LABELS
-    question = query[header.SIZE : end]
-    edns = records.get(query[end:])
+    question, record = query[header.SIZE : end], query[end:]
+    edns = records.get(record)
     if edns is None and records is COMMON:
-        edns = cookies.known.get(client + query[end:])
+        edns = cookies.known.get(client + record)
     if edns is None:
         return _look_closely(query, end, flags, None, snapshot, turns, client, cookies, stream=stream)
     rotation = snapshot.ready.get(question.lower())
@@ -57,11 +57,11 @@ def respond(  # noqa: PLR0913 - an object that holds them would cost each query 
     size, turn = len(ring), 0
     if size > 1:
         # What Turns.take does, without the price of a call.
-        place = client + key
-        turn = turns.taken.get(place, -1)
+        place, taken = client + key, turns.taken
+        turn = taken.get(place, -1)
         if turn < 0:
             turn = turns.first(key, size)
-        turns.taken[place] = turn + 1
+        taken[place] = turn + 1
         turn %= size
     counts, counts_with_opt, answer = ring[turn]
     response = b"".join((query[:2], flags, counts_with_opt if opt else counts, question, answer, additional, opt))
