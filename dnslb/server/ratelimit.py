@@ -17,7 +17,7 @@ from dnslb.answer.lookup import Reply
 from dnslb.answer.sources import prefix_of
 from dnslb.answer.terms import Limit
 from dnslb.wire import header
-from dnslb.wire.edns import BEGIN, DO, opt_record
+from dnslb.wire.edns import BARE_SIZE, BEGIN, DO, opt_record
 from dnslb.wire.header import Rcode
 
 Proves = Callable[[bytes, bytes], bool]
@@ -29,6 +29,8 @@ MOST_WATCHED = 1024
 """Networks whose responses are counted one by one."""
 MOST_KINDS = 64
 """Kinds of responses that are told apart for one network in a second. All others are one kind more."""
+OTHERS_LIMIT = 10
+"""Times the limit of a kind that these others may be together: a big resolver asks for many names, once each."""
 _CALM_SECONDS = 5
 """A network that has asked little for so long is watched no more."""
 
@@ -37,6 +39,7 @@ _ERRORS, _NXDOMAIN, _OTHERS = 1, 2, 3
 _TC = header.TC >> 8
 _TAIL = 4
 """Octets of a question behind the name."""
+_FLAGS_IN_OPT = 7
 
 
 class RateLimit:
@@ -101,24 +104,24 @@ class RateLimit:
         response, slot = reply
         if response is None or self._is_exempt(client) or self._proves(query, client):
             return reply
-        excess = self._count(prefix_of(client), _kind(query, response, slot)) - self._limit.per_second
+        excess = self._excess(prefix_of(client), _kind(response, slot))
         if excess <= 0:
             return reply
         if self._limit.slip and excess % self._limit.slip == 0:
             return truncated(query, response), tally.TRUNCATED
         return None, tally.RATE_LIMITED
 
-    def _count(self, network: bytes, kind: int) -> int:
-        """Return how many responses of this kind the network was due in this second, with the present one."""
-        given = self._given.setdefault(network, {})
+    def _excess(self, network: bytes, kind: int) -> int:
+        """Count a response; return how many of its kind, with it, are beyond the network's limit in this second."""
+        given, most = self._given.setdefault(network, {}), self._limit.per_second
         if kind not in given and len(given) >= MOST_KINDS:
             # Names that are made up, below a wildcard perhaps, are a new kind each.
-            kind = _OTHERS
+            kind, most = _OTHERS, OTHERS_LIMIT * most
         number = given[kind] = given.get(kind, 0) + 1
-        return number
+        return number - most
 
 
-def _kind(query: bytes, response: bytes, slot: int) -> int:
+def _kind(response: bytes, slot: int) -> int:
     """Return what a response counts as: data by the question, NODATA and referrals by the name, all else in two lots.
 
     Whoever makes up names gets NXDOMAIN for each: these must be one kind. Names may be long: their hashes are not.
@@ -128,17 +131,19 @@ def _kind(query: bytes, response: bytes, slot: int) -> int:
         return _NXDOMAIN
     if rcode is not Rcode.NOERROR:
         return _ERRORS
-    end = _end_of_question(query)
-    qname = query[header.SIZE : end - _TAIL].lower()
-    return hash(qname if response[6:8] == b"\x00\x00" else qname + query[end - _TAIL : end])
+    question = _question(response)
+    qname = question[:-_TAIL].lower()
+    return hash(qname if response[6:8] == b"\x00\x00" else qname + question[-_TAIL:])
 
 
-def _end_of_question(query: bytes) -> int:
-    """Return where the question ends, of a query that was found to be well-formed."""
+def _question(response: bytes) -> bytes:
+    """Return the question of a response of ours, b"" if it has none; of the query it need not be one."""
+    if response[4:6] == b"\x00\x00":
+        return b""
     position = header.SIZE
-    while length := query[position]:
+    while length := response[position]:
         position += 1 + length
-    return position + 1 + _TAIL
+    return response[header.SIZE : position + 1 + _TAIL]
 
 
 def truncated(query: bytes, response: bytes) -> bytes:
@@ -146,11 +151,9 @@ def truncated(query: bytes, response: bytes) -> bytes:
 
     Its OPT record has no options: a new cookie would be longer than none.
     """
-    identity_and_flags = response[:2] + bytes((response[2] | _TC, response[3]))
-    if response[4:6] == b"\x00\x00":
-        return identity_and_flags + header.counts(0, 0, 0, questions=0)
-    end = _end_of_question(query)
-    opt = b""
-    if query[end : end + len(BEGIN)] == BEGIN:
-        opt = opt_record(dnssec_ok=bool(query[end + 7] & DO >> 8))
-    return identity_and_flags + header.counts(0, 0, bool(opt)) + query[header.SIZE : end] + opt
+    question, opt = _question(response), b""
+    asked = query[header.SIZE + len(question) :]
+    if asked.startswith(BEGIN) and len(asked) >= BARE_SIZE:
+        opt = opt_record(dnssec_ok=bool(asked[_FLAGS_IN_OPT] & DO >> 8))
+    counts = header.counts(0, 0, bool(opt), questions=bool(question))
+    return b"".join((response[:2], bytes((response[2] | _TC, response[3])), counts, question, opt))
