@@ -221,6 +221,8 @@ def _usual(world: World, owner: bytes) -> tuple[int, ...]:
 
 def _why(world: World, qname: bytes, owner: bytes, shown: tuple[Shown, ...], service: Service | None) -> str:
     first = next((each for each in shown if each.sections.answer), shown[0])
+    if first.rtype in rrtype.TRANSFERS:
+        return f"zones are transferred to nobody: the answer is {first.rcode.name}"
     if first.rcode is Rcode.REFUSED:
         return "no zone of this server holds it: the answer is REFUSED, and resolvers ask the next name server"
     if not first.authoritative and first.sections.authority:

@@ -89,6 +89,8 @@ REASONS = {
         f" there is no such name (NXDOMAIN), {_KEPT}"
     ),
     "x.sub.lb.test A": "sub.lb.test is delegated: resolvers are sent to its own name servers (ns.sub.lb.test)",
+    "lb.test AXFR": "zones are transferred to nobody: the answer is REFUSED",
+    "mx.lb.test IXFR": "zones are transferred to nobody: the answer is NOTAUTH",
     "nope.test A": "no zone of this server holds it: the answer is REFUSED, and resolvers ask the next name server",
 }
 

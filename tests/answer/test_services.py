@@ -341,6 +341,8 @@ def test_what_an_answer_must_never_be(
         return len(found(f"{name} A").answer) + len(found(f"{name} AAAA").answer)
 
     assert addresses("mx.lb.test") > 0
+    # RFC 8482 leaves it to us which records these are, but not whether there are any.
+    assert all(found(f"{name} ANY").answer for name in ("mx.lb.test", "mail.lb.test", "_s._tcp.lb.test"))
     for text in ("mail.lb.test MX", "_s._tcp.lb.test SRV"):
         answer = lines(found(text).answer)
         assert answer

@@ -32,6 +32,8 @@ def query(random: Random) -> bytes:
     additional = [_opt(random)] if random.random() < 0.6 else []
     if random.random() < 0.1:
         additional.insert(random.randrange(len(additional) + 1), _record(random))
+    if random.random() < 0.03:
+        return _octets(random.getrandbits(16), flags, 0, 0, 0, len(additional)) + b"".join(additional)
     header = _octets(random.getrandbits(16), flags, 1, 0, 0, len(additional))
     question = _name(random) + _octets(random.choice(_TYPES), random.choice(_CLASSES))
     return header + question + b"".join(additional)

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 from dnslb.answer.service import ServiceType
 from dnslb.answer.terms import Terms
-from dnslb.pool.health import State
+from dnslb.config.values import MAX_TOLD
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Policy
+from dnslb.pool.selection import Candidate
 from dnslb.wire.name import from_text
 from tests.conftest import audience, candidate, member, pool, service, snapshot, zone
 
@@ -40,7 +43,7 @@ _FILE = zone(f"""
     """)
 _LARGE = zone("\n".join(f'large TXT "{n:03} {"x" * 200}"\nsome A 10.0.0.{n}' for n in range(1, 250)), "large.test")
 _PLAIN = zone("www A 192.0.2.80\nsub.www TXT x", "plain.test")
-_INNER = pool(member("in1", "10.0.0.1"), member("in2", "10.0.0.2", "fd00::2"), name="inner")
+_INNER = pool(member("in1", "10.0.0.1"), member("in2", "10.0.0.2", "fd00::2"), name="inner", min_healthy=1.0)
 _HASHED = replace(
     pool(member("h1", "192.0.2.21"), member("h2", "192.0.2.22"), name="hashed"), policy=Policy.SOURCE_HASH
 )
@@ -64,9 +67,10 @@ _SNAPSHOT = snapshot(
     service("hash.lb.test", of="hashed", records=1),
     service("gone.lb.test", of="gone"),
     audience("192.0.2.53", "2001:db8:53::/48", internal="10.0.0.0/8 fd00::/8"),
-    candidates=[candidate("gone", State.DOWN)],
+    candidates=[candidate("gone", State.DOWN), Candidate(_INNER.members[1], Admin(), Health(State.DOWN))],
 )
-SNAPSHOT = replace(_SNAPSHOT, terms=Terms(b"ns1.lb.test", b"dnslb", SECRETS))
+SNAPSHOT = replace(_SNAPSHOT, terms=Terms(b"i" * MAX_TOLD, b"v" * MAX_TOLD, SECRETS))
+"""With a pool in panic, and all that may be told, which is as long as may be."""
 CLIENTS = (b"\xc0\x00\x02\x63", b"\xc0\x00\x02\x35", b"\x0a\x00\x00\x01", b"\xfd" + bytes(15), b"")
 """An outsider, a resolver that may say for whom it asks, two of a view, and nobody known."""
 NAMES = tuple(
@@ -91,6 +95,14 @@ NAMES = tuple(
             "no.lb.test",
         ),
         *("mx.lb.test", "mail.lb.test", "_submission._tcp.lb.test", "hash.lb.test", "gone.lb.test", "large.large.test"),
-        *("some.large.test", "no.large.test", "www.plain.test", "no.plain.test", "elsewhere.test", "version.bind"),
+        *(
+            "some.large.test",
+            "no.large.test",
+            "www.plain.test",
+            "no.plain.test",
+            "elsewhere.test",
+            "version.bind",
+            "id.server",
+        ),
     )
 )

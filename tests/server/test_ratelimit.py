@@ -155,7 +155,7 @@ def test_what_counts_together(texts: list[str], together: bool) -> None:  # noqa
 
 
 @pytest.mark.parametrize(
-    "broken", [b"\x00" * 12, question("www.lb.test A")[:20], question("www.lb.test A", flags=0x2000)]
+    "broken", [b"\x00" * 12, question("www.lb.test A")[:20], question("www.lb.test A", flags=0x2800)]
 )
 def test_errors_of_what_cannot_be_read_are_limited_too(broken: bytes) -> None:
     """FORMERR and NOTIMP need not have a question that could be looked at; then what is sent instead has none."""
