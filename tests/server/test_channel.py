@@ -1,7 +1,9 @@
 """What goes through the socketpair arrives whole, in order, and an end is seen for what it is."""
 
 import asyncio
+import gc
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -36,6 +38,38 @@ async def test_a_large_snapshot_arrives_whole() -> None:
     octets = channel.encode(large)
     assert len(octets) > 1 << 20
     assert await channel.receive(stream(octets)) == large
+
+
+COLLECTED: list[bool] = []
+
+
+def note_whether_garbage_is_collected() -> bytes:
+    """Stand in a pickle: note it at the time when the pickle is decoded."""
+    COLLECTED.append(gc.isenabled())
+    return b""
+
+
+class Noting:
+    """Becomes a note when it is decoded."""
+
+    def __reduce__(self) -> tuple[Callable[[], bytes], tuple[()]]:
+        return note_whether_garbage_is_collected, ()
+
+
+async def test_garbage_is_not_collected_while_a_large_snapshot_is_decoded() -> None:
+    """The collector would hold up the queries and the beats for as long as it walks through what is made."""
+    COLLECTED.clear()
+    large = replace(snapshot(), names={b"": {b"": bytes(2_000_000), b"x": Noting()}})  # type: ignore[dict-item]  # as above
+    await channel.receive(stream(channel.encode(large)))
+    assert (COLLECTED, gc.isenabled()) == ([False], True)
+
+
+async def test_garbage_is_collected_after_a_fault() -> None:
+    """Of a large message that is none of ours."""
+    octets = pickle.dumps(bytes(2_000_000))
+    with pytest.raises(TypeError):
+        await channel.receive(stream(len(octets).to_bytes(8, "big") + octets))
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("cut", [1, 7, 8, 9, -1])
