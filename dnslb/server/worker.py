@@ -18,7 +18,7 @@ from dnslb.answer.askers import Askers
 from dnslb.answer.notices import stale
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
-from dnslb.server import channel, tcp
+from dnslb.server import channel, slices, tcp
 from dnslb.server.counters import Counters
 from dnslb.server.current import Current
 from dnslb.server.reports import Reports
@@ -44,6 +44,7 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the controller decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    slices.ask_for_short_ones()
     reports = Reports()
     logging.basicConfig(level=logging.ERROR, handlers=[reports])
     try:

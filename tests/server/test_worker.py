@@ -22,6 +22,7 @@ from dnslb.server.counters import Counters
 from tests.conftest import lines, member, pool, question, service
 from tests.conftest import snapshot as service_snapshot
 from tests.server.conftest import change, framed, generation_of, query, snapshot
+from tests.server.test_slices import attributes, expected
 
 
 @contextmanager
@@ -199,6 +200,14 @@ def test_it_says_again_and_again_that_it_lives() -> None:
         assert asked(address) == 1
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_it_asks_for_short_slices() -> None:
+    """So it runs soon after a query has come, though its core is busy."""
+    with worker() as (process, ours, _):
+        ours.sendall(channel.encode(snapshot()))
+        wait_for(ours, 1)
+        assert attributes(process.pid)[2] == expected()
 
 
 def test_queries_that_came_before_the_first_snapshot_are_answered() -> None:
