@@ -36,6 +36,13 @@ _CALM_SECONDS = 5
 
 _ERRORS, _NXDOMAIN, _OTHERS = 1, 2, 3
 """Kinds that the hash of a question is as likely as any other number."""
+_DENIALS = {
+    slot: _NXDOMAIN if tally.rcode_of(slot) is Rcode.NXDOMAIN else _ERRORS
+    for slot in range(tally.ANSWERS)
+    if tally.rcode_of(slot) is not Rcode.NOERROR
+}
+_COOKIE = b"\x00\x0a\x00"
+"""What a COOKIE option begins with, its code and half of its length: a query without these octets has none."""
 _TC = header.TC >> 8
 _TAIL = 4
 """Octets of a question behind the name."""
@@ -92,17 +99,20 @@ class RateLimit:
         return bool(self._limit.exempt.find(client).view)
 
     def restrain_all(self, queries: Sequence[bytes], clients: Sequence[bytes], replies: Sequence[Reply]) -> list[Reply]:
-        """Return what the clients of a batch get: those of watched networks perhaps less than their replies."""
-        watched = self.watched
+        """Return what the clients of a batch get: those of watched networks perhaps less than their replies.
+
+        All are of one family, as the clients of one socket are.
+        """
+        watched, octets = self.watched, len(prefix_of(clients[0]))
         return [
-            self.restrain(query, client, reply) if prefix_of(client) in watched else reply
+            self.restrain(query, client, reply) if client[:octets] in watched else reply
             for query, client, reply in zip(queries, clients, replies, strict=True)
         ]
 
     def restrain(self, query: bytes, client: bytes, reply: Reply) -> Reply:
         """Return what a client of a watched network gets: the reply, a truncated one, or nothing."""
         response, slot = reply
-        if response is None or self._is_exempt(client) or self._proves(query, client):
+        if response is None or self._is_exempt(client) or (_COOKIE in query and self._proves(query, client)):
             return reply
         excess = self._excess(prefix_of(client), _kind(response, slot))
         if excess <= 0:
@@ -126,14 +136,13 @@ def _kind(response: bytes, slot: int) -> int:
 
     Whoever makes up names gets NXDOMAIN for each: these must be one kind. Names may be long: their hashes are not.
     """
-    rcode = tally.rcode_of(slot)
-    if rcode is Rcode.NXDOMAIN:
-        return _NXDOMAIN
-    if rcode is not Rcode.NOERROR:
-        return _ERRORS
-    question = _question(response)
-    qname = question[:-_TAIL].lower()
-    return hash(qname if response[6:8] == b"\x00\x00" else qname + question[-_TAIL:])
+    kind = _DENIALS.get(slot)
+    if kind is not None:
+        return kind
+    # The first zero ends the name; or is in a label, and then names that begin so are one kind: that is no harm.
+    end = response.find(b"\x00", header.SIZE)
+    qname = response[header.SIZE : end].lower()
+    return hash(qname if response[6:8] == b"\x00\x00" else qname + response[end : end + 1 + _TAIL])
 
 
 def _question(response: bytes) -> bytes:
