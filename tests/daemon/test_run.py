@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import dns.message
+import dns.query
 import dns.rcode
 import pytest
 
@@ -183,6 +185,32 @@ def test_a_killed_worker_is_replaced(running: Daemon) -> None:
     assert sum(worker["queries"] for worker in workers) == before + 8
     assert "dnslb_worker_restarts_total 1.0" in metrics(running)
     assert running.logged("worker_died")["how"] == "ended by signal 9"
+
+
+def test_a_reload_changes_the_rate_limit(daemon: Daemon) -> None:
+    """Loopback is exempt; a network that is not gets so many answers in a second, and half of the others truncated."""
+    daemon.start()
+    assert asked_at_once(daemon, 100) == [False] * 100
+    table = "[server.rate_limit]\nper_second = 3\nslip = 1\nexempt = []\n\n"
+    daemon.config.write_text(daemon.config.read_text().replace("[zone", table + "[zone"))
+    assert daemon.call("reload")["warnings"] == []
+    # They may come within two seconds, or more on a busy machine.
+    assert 0 < sum(asked_at_once(daemon, 100)) < 98
+    truncated = int(metrics(daemon).partition('dnslb_rate_limited_total{action="truncated"} ')[2].partition(".")[0])
+    assert truncated > 0
+    query = dns.message.make_query("relay.lb.test", "A")
+    assert all(dns.query.tcp(query, "127.0.0.1", timeout=20, port=daemon.port).answer for _ in range(20))
+
+
+def asked_at_once(daemon: Daemon, number: int) -> list[bool]:
+    """Send so many queries; return of each answer whether it is truncated."""
+    query = dns.message.make_query("relay.lb.test", "A").to_wire()
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.connect(("127.0.0.1", daemon.port))
+        for _ in range(number):
+            client.send(query)
+        return [bool(client.recv(2000)[2] & 2) for _ in range(number)]
 
 
 def test_what_the_kernel_drops_is_counted_and_not_forgotten(daemon: Daemon) -> None:
