@@ -1,9 +1,11 @@
 """TCP: framing, clients that are slow, rude or many, and what they may cost."""
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -531,6 +533,25 @@ async def test_a_client_that_never_reads_is_closed(
     writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(5000)))
     await until(lambda: slots[tally.closed(Cut.SLOW_READER)], "it is closed")
     assert count(connections) == 0
+
+
+async def test_answers_that_are_sipped_are_not_kept(
+    dial: Dial, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that takes a few octets now and then takes what waits for it too slowly."""
+    monkeypatch.setattr(tcp, "IDLE_SECONDS", 0.5)
+    reader, writer = await dial()
+    sock: socket.socket = writer.get_extra_info("socket")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's transport
+    writer.write(b"".join(framed(query(identity, LARGE, TXT)) for identity in range(5000)))
+    taken = 0
+    while not slots[tally.closed(Cut.SLOW_READER)]:
+        with suppress(BlockingIOError):
+            # Reading by the side of the transport, as slowly as we like.
+            taken += len(os.read(sock.fileno(), 10))
+        await asyncio.sleep(0.01)
+    assert taken > 10
+    assert not reader.at_eof()
 
 
 async def test_closing_all_lets_answers_out_first(dial: Dial, connections: tcp.Connections) -> None:
