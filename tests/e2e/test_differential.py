@@ -1,4 +1,7 @@
-"""The same zone from dnslb, NSD, Knot and BIND: every difference in an answer is one that an RFC allows."""
+"""The same zone from dnslb, NSD, Knot and BIND: every difference in an answer is one that an RFC allows.
+
+And messages that are no usual queries: what they are answered with, and who does the same.
+"""
 
 from __future__ import annotations
 
@@ -260,6 +263,74 @@ def test_all_answer_alike(stage: Stage) -> None:
                 unforgiven[peer, question.type].append(f"{question}\n  ours:   {ours}\n  theirs: {theirs}")
     assert not unforgiven, "\n".join(f"{peer}: {len(all_)}, as {all_[0]}" for (peer, _), all_ in unforgiven.items())
     assert needed == {(peer, allowed.why) for allowed in ALLOWED for peer in allowed.peers}
+
+
+def _message(
+    *behind: bytes, flags: int = 0, counts: tuple[int, ...] = (1, 0, 0, 0), name: str = "", rtype: str = "SOA"
+) -> bytes:
+    """Return a message, its id 0, with a question for a name in lb.test unless its first count says it has none."""
+    asked = dns.name.from_text(f"{name}lb.test.").to_wire() or b""
+    question = asked + pack("!HH", dns.rdatatype.from_text(rtype), 1) if counts[0] else b""
+    return pack("!6H", 0, flags, *counts) + question + b"".join(behind)
+
+
+class Odd(NamedTuple):
+    """A message that clients hardly send, what it is answered with, and who does the same."""
+
+    octets: bytes
+    rcode: str
+    peers: str
+    stream: bool = False
+
+
+OPT = pack("!xHHxBHH", dns.rdatatype.OPT, 1232, 0, 0, 0)
+RECORD = b"\xc0\x0c" + pack("!HHIH", 6, 1, 0, 22) + bytes(22)
+IN_ANSWER, IN_AUTHORITY, IN_ADDITIONAL = (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1)
+ODD = {
+    "IQUERY": Odd(_message(flags=1 << 11), "NOTIMP", "NSD Knot BIND"),
+    "STATUS": Odd(_message(OPT, flags=2 << 11, counts=IN_ADDITIONAL), "NOTIMP", "NSD Knot BIND"),
+    "UPDATE": Odd(_message(flags=5 << 11), "NOTIMP", "NSD"),
+    "an unknown opcode": Odd(_message(flags=15 << 11), "NOTIMP", "NSD Knot BIND"),
+    "an unknown opcode, a header": Odd(_message(flags=15 << 11, counts=(0, 0, 0, 0)), "NOTIMP", "NSD Knot BIND"),
+    "IXFR": Odd(_message(RECORD, counts=IN_AUTHORITY, rtype="IXFR"), "REFUSED", "NSD"),
+    "IXFR of no zone": Odd(_message(RECORD, counts=IN_AUTHORITY, name="a.", rtype="IXFR"), "NOTAUTH", "NSD Knot BIND"),
+    "AXFR": Odd(_message(rtype="AXFR"), "REFUSED", "NSD", stream=True),
+    "AXFR of no zone": Odd(_message(name="a.", rtype="AXFR"), "NOTAUTH", "NSD Knot BIND", stream=True),
+    "an answer": Odd(_message(RECORD, counts=IN_ANSWER), "NOERROR", "Knot BIND"),
+    "an authority": Odd(_message(RECORD, counts=IN_AUTHORITY), "NOERROR", "Knot BIND"),
+    "additional records": Odd(_message(RECORD * 3, counts=(1, 0, 0, 3)), "NOERROR", "Knot BIND"),
+    "no question": Odd(_message(counts=(0, 0, 0, 0)), "FORMERR", "NSD Knot BIND"),
+    "no question, EDNS": Odd(_message(OPT, counts=(0, 0, 0, 1)), "FORMERR", "Knot BIND"),
+    "two OPT": Odd(_message(OPT * 2, counts=(1, 0, 0, 2)), "FORMERR", "NSD Knot BIND"),
+    "OPT in the answer": Odd(_message(OPT, counts=IN_ANSWER), "FORMERR", "NSD Knot BIND"),
+    "OPT below the root": Odd(_message(b"\1x" + OPT, counts=IN_ADDITIONAL), "FORMERR", "NSD BIND"),
+    "OPT that is cut": Odd(_message(OPT[:-1], counts=IN_ADDITIONAL), "FORMERR", "NSD Knot BIND"),
+    "half an option": Odd(_message(OPT[:-1] + b"\2\0\3", counts=IN_ADDITIONAL), "FORMERR", "NSD Knot BIND"),
+    "an octet too many": Odd(_message(b"x"), "FORMERR", "Knot"),
+    "a cookie too short": Odd(_message(OPT[:-1] + b"\7\0\x0a\0\3abc", counts=IN_ADDITIONAL), "FORMERR", "BIND"),
+    "a later version": Odd(_message(OPT[:6] + b"\1" + OPT[7:], counts=IN_ADDITIONAL), "BADVERS", "NSD Knot BIND"),
+}
+
+
+def test_odd_messages_are_understood_alike(stage: Stage) -> None:
+    """What one of the others answers in another way is no matter of an RFC, or of what this one has not."""
+    ports = {**authorities.start(stage, ZONE), "dnslb": _start(stage, ZONE)}
+    authorities.wait_for(ports, Question("lb.test.", "SOA", "plain").octets())
+    for what, odd in ODD.items():
+        found = {name: _rcode(_exchanged(port, odd)) for name, port in ports.items()}
+        assert found.pop("dnslb") == odd.rcode, what
+        assert {peer for peer, rcode in found.items() if rcode == odd.rcode} == set(odd.peers.split()), what
+
+
+def _exchanged(port: int, odd: Odd) -> bytes:
+    exchange = authorities.exchange_by_stream if odd.stream else authorities.exchange
+    return exchange(port, [odd.octets])[0]
+
+
+def _rcode(answer: bytes) -> str:
+    """Return the response code, with the upper bits of an OPT record without options if that comes last."""
+    upper = answer[-6] if answer[-11:-8] == OPT[:3] else 0
+    return dns.rcode.to_text(dns.rcode.Rcode(upper << 4 | answer[3] & 0xF))
 
 
 def _compare(peer: str, question: Question, ours: Facts, theirs: Facts) -> tuple[Facts, set[tuple[str, str]]]:
