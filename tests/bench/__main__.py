@@ -27,6 +27,7 @@ from tests.bench import (
     shares,
     turns,
     views,
+    workers,
 )
 from tests.bench.report import say
 
@@ -45,6 +46,7 @@ _BENCHMARKS = {
     "shares": shares.main,
     "turns": turns.main,
     "views": views.main,
+    "workers": workers.main,
 }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench import machine
 from tests.bench.flooder import KINDS
-from tests.bench.parts import SERVER, Sinks, Stage, start_daemon, workers_of, write_config
+from tests.bench.parts import ONE_SERVICE, SERVER, Sinks, Stage, start_daemon, workers_of, write_config
 from tests.bench.report import figure, say, table, title
 from tests.e2e.processes import free_port
 
@@ -30,24 +30,8 @@ SOURCES = 16
 _CORE = "1"
 _NAME = "relay.lb.example.org"
 
-_CONFIG = (
-    SERVER.replace('http = ""', 'http = "127.0.0.1:{http}"\nrate_limit = {{ exempt = ["127.0.2.0/24"] }}')
-    + """
-[probe.tcp]
-kind = "tcp"
-port = {members}
-interval = "1h"
-[pool.inbound]
-probe = "tcp"
-[[pool.inbound.member]]
-name = "mx1"
-addresses = ["127.0.0.11"]
-[[service]]
-name = "relay.lb.example.org"
-type = "address"
-pool = "inbound"
-"""
-)
+_LIMITED = 'http = "127.0.0.1:{http}"\nrate_limit = {{ exempt = ["127.0.2.0/24"] }}'
+_CONFIG = SERVER.replace('http = ""', _LIMITED) + ONE_SERVICE
 
 
 @dataclass(frozen=True, slots=True)

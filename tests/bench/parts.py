@@ -31,6 +31,23 @@ file = "zone"
 """
 """How a configuration begins that answers on one port, with its zone as `write_config` writes it."""
 
+ONE_SERVICE = """
+[probe.tcp]
+kind = "tcp"
+port = {members}
+interval = "1h"
+[pool.inbound]
+probe = "tcp"
+[[pool.inbound.member]]
+name = "mx1"
+addresses = ["127.0.0.11"]
+[[service]]
+name = "relay.lb.example.org"
+type = "address"
+pool = "inbound"
+"""
+"""One service with one member, which is probed at the start and not again."""
+
 _ZONE = """
 $ORIGIN lb.example.org.
 $TTL 30
