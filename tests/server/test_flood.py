@@ -116,6 +116,7 @@ def subdomains(random: Random) -> Iterator[bytes]:
         yield optional.replace(b"x" * 16, label) + label[:8]
 
 
+@pytest.mark.timeout(300)
 async def test_made_up_names_and_addresses_take_no_memory(served: Served) -> None:
     """A flood of 300,000 queries for random subdomains is counted one by one and leaves nothing.
 
