@@ -10,6 +10,7 @@ import click
 from dnslb import __version__
 from dnslb.cli.options import Daemon, config_option, control_of, control_option, find_config, json_option
 from dnslb.cli.output import emit, emit_json
+from dnslb.server import engine
 
 
 @click.command
@@ -20,23 +21,35 @@ def version(config: Path | None, control: Path | None, *, as_json: bool) -> None
     """Show the version of this command and of the running daemon.
 
     They differ after an upgrade until the daemon is restarted. Without a daemon it shows the command's alone, unless
-    you name one with --control.
+    you name one with --control. The engine is what answers over UDP: a C extension, or Python and why that.
 
     Example: dnslb version
     """
-    own = {"version": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "parts": {}}
+    own = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "engine": engine.describe(),
+        "parts": {},
+    }
     running = _running(config, control)
     if as_json:
         emit_json({**own, "daemon": running})
         return
-    emit(f"dnslb {__version__} (Python {own['python']}, SQLite {own['sqlite']}; no optional parts)")
+    emit(f"dnslb {__version__} (Python {own['python']}, SQLite {own['sqlite']}; {_engine(own)}; no optional parts)")
     emit(_daemon(running) if running else "daemon: not running here")
 
 
 def _daemon(running: dict[str, Any]) -> str:
     """Return what runs."""
     parts = [name for name, active in running["parts"].items() if active]
-    return f"daemon: {running['version']} (Python {running['python']}; {', '.join(parts) or 'no optional parts'})"
+    described = f"Python {running['python']}; {_engine(running)}; {', '.join(parts) or 'no optional parts'}"
+    return f"daemon: {running['version']} ({described})"
+
+
+def _engine(of: dict[str, Any]) -> str:
+    """Return what answers over UDP; a daemon that does not say so is of a version that has Python alone."""
+    return f"engine: {of.get('engine', 'Python')}"
 
 
 def _running(config: Path | None, control: Path | None) -> dict[str, Any] | None:

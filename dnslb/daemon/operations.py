@@ -26,6 +26,7 @@ from dnslb.probe.report_json import report_json
 from dnslb.probe.transcript import Report
 from dnslb.publisher import Publisher
 from dnslb.rfc3339 import rfc3339
+from dnslb.server import engine
 from dnslb.store import Event, EventKind, Store, StoreError
 
 _PATIENCE = 60.0
@@ -237,7 +238,12 @@ class Operations:
 
     def version(self) -> dict[str, Any]:
         """Return what runs."""
-        return {"version": __version__, "python": platform.python_version(), "parts": self._parts()}
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "engine": engine.describe(),
+            "parts": self._parts(),
+        }
 
 
 def _admin_event(member: str, before: Admin, after: Admin, now: float) -> Event:

@@ -21,7 +21,7 @@ class Current:
         """`now` are Unix seconds: see `Cookies`."""
         self.askers = askers
         self.snapshot = snapshot
-        self._turns = turns
+        self.turns = turns
         self._reports = reports
         self._now = now
         self.adopt(snapshot)
@@ -42,14 +42,14 @@ class Current:
 
     def answer(self, query: bytes, client: bytes, counters: memoryview, *, stream: bool) -> bytes | None:
         """Answer one message and count it."""
-        response, slot = self._reply(query, client, stream=stream)
+        response, slot = self.reply(query, client, stream=stream)
         counters[slot] += 1
         return response
 
-    def _reply(self, query: bytes, client: bytes, *, stream: bool) -> Reply:
+    def reply(self, query: bytes, client: bytes, *, stream: bool = False) -> Reply:
         """Reply to one message; a fault of ours costs that message and nothing else."""
         try:
-            return respond(query, self.snapshot, self._turns, client, self.cookies, stream=stream)
+            return respond(query, self.snapshot, self.turns, client, self.cookies, stream=stream)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others are answered
             self._reports.say(f"internal error on query {query.hex()}", error)
             return None, tally.INTERNAL
@@ -61,13 +61,13 @@ class Current:
 
         Networks that ask much get what the limit leaves them.
         """
-        snapshot, turns, cookies = self.snapshot, self._turns, self.cookies
+        snapshot, turns, cookies = self.snapshot, self.turns, self.cookies
         try:
             replies = [
                 respond(query, snapshot, turns, client, cookies) for query, client in zip(queries, clients, strict=True)
             ]
         except Exception:  # noqa: BLE001 - which one it was, and what, is found and said below
-            replies = [self._reply(query, client, stream=False) for query, client in zip(queries, clients, strict=True)]
+            replies = [self.reply(query, client) for query, client in zip(queries, clients, strict=True)]
         if self.limit.watched:
             replies = self.limit.restrain_all(queries, clients, replies)
         responses, slots = zip(*replies, strict=True)

@@ -2,9 +2,15 @@
 
 import socket
 import time
+from typing import TYPE_CHECKING
 
-from dnslb.server.batch import Batch
+from dnslb.answer import tally
+from dnslb.server import engine
+from dnslb.server.batch import Batch, is_wildcard
 from dnslb.server.current import Current
+
+if TYPE_CHECKING:
+    from dnslb.server import _batch as fast
 
 _ROUNDS = 16
 _BATCHES_TO_DRAIN = 256
@@ -17,7 +23,8 @@ class UdpServer:
     def __init__(self, sock: socket.socket, current: Current, counters: memoryview) -> None:
         """`counters` are the slots of `dnslb.answer.tally` for UDP."""
         self.sock = sock
-        self._batch = Batch(sock)
+        self._fast = _in_c(sock, counters)
+        self._batch = self._fast or Batch(sock)
         self._current = current
         self._counters = counters
         self._sampled = 0
@@ -33,20 +40,29 @@ class UdpServer:
 
     def _exchange(self) -> bool:
         """Answer a batch; return whether anything was waiting."""
-        queries, clients = self._batch.receive()
-        if queries:
-            self._sample(clients)
-            self._batch.send(self._current.answer_all(queries, clients, self._counters))
-        return bool(queries)
+        number = self._batch.receive()
+        if number:
+            self._sample(number)
+            self._answer()
+        return bool(number)
 
-    def _sample(self, clients: list[bytes]) -> None:
+    def _answer(self) -> None:
+        """Answer the batch: in C where that is right, which is where no network is watched."""
+        current = self._current
+        if self._fast is None or current.limit.watched:
+            queries, clients = self._batch.datagrams()
+            self._batch.send(current.answer_all(queries, clients, self._counters))
+        else:
+            self._fast.answer(current.snapshot.ready, current.turns.taken, current.cookies.known, current.reply)
+
+    def _sample(self, number: int) -> None:
         """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.
 
         Its place in the batch moves on: the first of each would be that of who has woken us, and count for the burst
         that came behind it, whoever sent that.
         """
         self._sampled += 1
-        client, number = clients[self._sampled % len(clients)], len(clients)
+        client = self._batch.client(self._sampled % number)
         self._current.askers.note(client, number)
         self._current.limit.note(client, number, time.monotonic())
 
@@ -55,3 +71,11 @@ class UdpServer:
         for _ in range(_BATCHES_TO_DRAIN):
             if not self._exchange():
                 return
+
+
+def _in_c(sock: socket.socket, counters: memoryview) -> "fast.Batch | None":
+    """Return the socket's batch in C, None where that is not there or not wanted."""
+    extension = engine.extension()
+    if extension is None:
+        return None
+    return extension(sock.fileno(), sock.family == socket.AF_INET6, is_wildcard(sock), counters, tally.INTERNAL)

@@ -188,7 +188,7 @@ class FakeOperator:
 
     def version(self) -> dict[str, Any]:
         """Return the version of a daemon that was not restarted after an upgrade."""
-        return {"version": "0.0.9", "python": "3.11.0", "parts": self.parts}
+        return {"version": "0.0.9", "python": "3.11.0", "engine": "C extension", "parts": self.parts}
 
 
 class FakeDaemon:

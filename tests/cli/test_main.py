@@ -15,6 +15,7 @@ from dnslb.cli import main as main_module
 from dnslb.cli.main import cli
 from dnslb.cli.options import DEFAULT_PATHS
 from dnslb.config import loading
+from dnslb.server import engine
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
@@ -182,10 +183,11 @@ def test_version_shows_command_and_daemon(dnslb: "Dnslb", daemon: "FakeDaemon") 
     """They may differ, and a person has to see it; the daemon's optional parts are those of its machine."""
     lines = dnslb("version").output.splitlines()
     assert lines[0].startswith(f"dnslb {__version__} (Python {sys.version_info.major}.")
-    assert lines[1] == "daemon: 0.0.9 (Python 3.11.0; no optional parts)"
+    assert f"; engine: {engine.describe()}; " in lines[0]
+    assert lines[1] == "daemon: 0.0.9 (Python 3.11.0; engine: C extension; no optional parts)"
     assert json.loads(dnslb("version", "--json").stdout)["daemon"]["version"] == "0.0.9"
     daemon.operator.parts["steering"] = True
-    assert dnslb("version").output.splitlines()[1] == "daemon: 0.0.9 (Python 3.11.0; steering)"
+    assert dnslb("version").output.splitlines()[1] == "daemon: 0.0.9 (Python 3.11.0; engine: C extension; steering)"
 
 
 def test_version_needs_no_daemon(empty: Path) -> None:

@@ -10,7 +10,7 @@ from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Policy
 from dnslb.pool.selection import Candidate
 from dnslb.wire.name import from_text
-from tests.conftest import audience, candidate, member, pool, service, snapshot, zone
+from tests.conftest import audience, candidate, compiled, member, pool, service, world, zone
 
 _FILE = zone(f"""
     @ MX 10 mx
@@ -52,7 +52,7 @@ _OUTER = pool(*(member(f"mx{n}", f"192.0.2.{100 + n}", f"2001:db8::{n}") for n i
 NOW = 1_700_000_000
 SECRETS = (bytes(range(16)), bytes(range(16, 32)))
 """Those of cookies, whose time does not go on."""
-_SNAPSHOT = snapshot(
+WORLD = world(
     _FILE,
     _LARGE,
     _PLAIN,
@@ -66,10 +66,10 @@ _SNAPSHOT = snapshot(
     service("_submission._tcp.lb.test", ServiceType.SRV, "outer"),
     service("hash.lb.test", of="hashed", records=1),
     service("gone.lb.test", of="gone"),
-    audience("192.0.2.53", "2001:db8:53::/48", internal="10.0.0.0/8 fd00::/8"),
-    candidates=[candidate("gone", State.DOWN), Candidate(_INNER.members[1], Admin(), Health(State.DOWN))],
+    audience("192.0.2.53", "2001:db8:53::/48", "127.0.0.3", internal="10.0.0.0/8 fd00::/8 127.0.0.2/32"),
 )
-SNAPSHOT = replace(_SNAPSHOT, terms=Terms(b"i" * MAX_TOLD, b"v" * MAX_TOLD, SECRETS))
+_DOWN = [candidate("gone", State.DOWN), Candidate(_INNER.members[1], Admin(), Health(State.DOWN))]
+SNAPSHOT = replace(compiled(WORLD, _DOWN), terms=Terms(b"i" * MAX_TOLD, b"v" * MAX_TOLD, SECRETS))
 """With a pool in panic, and all that may be told, which is as long as may be."""
 CLIENTS = (b"\xc0\x00\x02\x63", b"\xc0\x00\x02\x35", b"\x0a\x00\x00\x01", b"\xfd" + bytes(15), b"")
 """An outsider, a resolver that may say for whom it asks, two of a view, and nobody known."""

@@ -1,9 +1,11 @@
 """What the tests of the sockets answer from: a zone whose one address tells the generation, and questions for it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,8 @@ from dnslb.answer.compiler import Pools, compile_names, compile_world
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.answer.world import World, build
+from dnslb.server import engine
+from dnslb.server.batch import is_wildcard
 from dnslb.server.current import Current
 from dnslb.server.reports import Reports
 from dnslb.wire import rrtype
@@ -21,6 +25,11 @@ from dnslb.wire.name import from_text
 from dnslb.zone.rrset import RRset
 from dnslb.zone.zone import Zone
 
+if TYPE_CHECKING:
+    from dnslb.server._batch import Batch
+
+ENGINES = ("Python", "C") if engine.extension() else ("Python",)
+"""Those that there are; test_engine.py fails where there must be both."""
 APEX = from_text("lb.test")
 WWW = from_text("www.lb.test")
 LARGE = from_text("large.lb.test")
@@ -84,6 +93,20 @@ async def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
         await asyncio.sleep(0.01)
+
+
+def choose(name: str, patch: pytest.MonkeyPatch) -> None:
+    """Have sockets that are opened from now on served by one of the engines."""
+    patch.setenv(engine.PURE, "1" if name == "Python" else "")
+
+
+def in_c(sock: socket.socket, counters: memoryview | None = None, internal: int = 0) -> "Batch":
+    """Give the batch of the C extension."""
+    extension = engine.extension()
+    assert extension
+    if counters is None:
+        counters = memoryview(bytearray(8))
+    return extension(sock.fileno(), sock.family == socket.AF_INET6, is_wildcard(sock), counters, internal)
 
 
 @pytest.fixture

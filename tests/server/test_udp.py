@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -16,7 +16,13 @@ from dnslb.server.current import Current
 from dnslb.server.udp import UdpServer
 from dnslb.wire.header import Rcode
 from dnslb.wire.query import MAX_QUERY, Drop
-from tests.server.conftest import ANSWERED_A, LARGE, TXT, generation_of, identity_of, query, snapshot
+from tests.server.conftest import ANSWERED_A, ENGINES, LARGE, TXT, choose, generation_of, identity_of, query, snapshot
+
+
+@pytest.fixture(params=ENGINES, autouse=True)
+def _engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is true here is true of both."""
+    choose(request.param, monkeypatch)
 
 
 @pytest.fixture
@@ -124,17 +130,15 @@ def test_a_network_that_asks_too_much_gets_less(
 def test_draining_ends_though_queries_go_on_coming(
     client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, sock: socket.socket
 ) -> None:
-    """Each answer that is received brings a new query here: a worker that is told to go must still come to its end."""
+    """Each batch that is received brings a new query here: a worker that is told to go must still come to its end."""
     server = UdpServer(sock, current, slots)
-    answer_all = current.answer_all
+    note = current.askers.note
 
-    def answer_and_ask_again(
-        queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
-    ) -> Sequence[bytes | None]:
+    def note_and_ask_again(asker: bytes, number: int) -> None:
         client.send(query())
-        return answer_all(queries, clients, counters)
+        note(asker, number)
 
-    monkeypatch.setattr(current, "answer_all", answer_and_ask_again)
+    monkeypatch.setattr(current.askers, "note", note_and_ask_again)
     client.send(query())
     server.drain()
     assert slots[ANSWERED_A] > 1

@@ -1,0 +1,31 @@
+"""Which engine answers: both have to be there where releases are made."""
+
+import os
+import sys
+
+import pytest
+
+from dnslb.server import engine
+
+
+def test_the_extension_answers_where_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever builds releases must have it: a build that fails leaves it out, and says nothing."""
+    monkeypatch.delenv(engine.PURE, raising=False)
+    found = engine.extension()
+    assert engine.describe().startswith("C extension" if found else "Python (no C extension: ")
+    assert found or os.environ.get("DNSLB_REQUIRE_PEERS") != "1"
+
+
+def test_python_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an environment variable, for who does not trust the other."""
+    monkeypatch.setenv(engine.PURE, "1")
+    assert engine.extension() is None
+    assert engine.describe() == "Python (DNSLB_PURE is set)"
+
+
+def test_python_answers_where_there_was_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the reason is told."""
+    monkeypatch.delenv(engine.PURE, raising=False)
+    monkeypatch.setitem(sys.modules, "dnslb.server._batch", None)
+    assert engine.extension() is None
+    assert engine.describe().startswith("Python (no C extension: ")
