@@ -2,9 +2,8 @@
  * The batch of dnslb/server/batch.py and the fast way of dnslb/answer/responder.py once more, in C.
  *
  * Why it exists: a query from the table costs pure Python 1.3 to 1.6 us of its own beside 3.3 us of the kernel's, and
- * the best servers in C need 3.5 to 4.2 us in all. Nothing done in Python could take that away; here it is about a
- * quarter of a microsecond. What it costs: this file, and a compiler where it is wanted. It is optional; without it
- * everything works the same.
+ * the best servers in C need 3.5 to 4.2 us in all. Nothing done in Python could take that away; here it is 0.1 to 0.2 us.
+ * What it costs: this file, and a compiler where it is wanted. It is optional; without it everything works the same.
  *
  * The rule: Python is the definition. For the same datagrams both send the same octets, take the same turns and count
  * the same, which tests/server/test_engines.py holds them to. So this file knows only what resolvers send all day: one
@@ -28,17 +27,16 @@
 #include <sys/socket.h>
 
 enum {
-    SIZE = 64,                 /* datagrams in a batch */
+    SIZE = 64,                  /* datagrams in a batch */
     HEADER = 12,
-    BEHIND_LABELS = 5,         /* octets of a question from the root label on */
+    BEHIND_LABELS = 5,          /* octets of a question from the root label on */
     MAX_QUERY = 4096,
-    IN = MAX_QUERY + 8,        /* a longer datagram is cut, and still seen to be too long */
+    IN = MAX_QUERY + 8,         /* a longer datagram is cut, and still seen to be too long */
     IN_STRIDE = MAX_QUERY + 64, /* one more line of the cache: else all begin in the same few sets of it */
     CLASSIC_PAYLOAD = 512,
-    OUR_PAYLOAD = 1232,        /* no response over UDP is longer */
-    BARE_SIZE = 11,            /* octets of an OPT record without options */
-    CONTROL = 64,              /* room for an IPV6_PKTINFO message (40) */
-    MOST_OF_A_CLIENT = 16,
+    OUR_PAYLOAD = 1232,         /* no response over UDP is longer */
+    BARE_SIZE = 11,             /* octets of an OPT record without options */
+    CONTROL = 64,               /* room for an IPV6_PKTINFO message (40) */
 };
 
 /* Places in the named tuples of Python: Rotation and Variant of answer/snapshot.py, Edns of wire/edns.py, Reply. */
@@ -66,12 +64,12 @@ typedef struct {
     PyObject_HEAD
     int fd;
     bool v6;
-    bool busy;                 /* Python code runs for a datagram: it must not change the batch meanwhile */
+    bool busy;           /* Python code runs for a datagram: it must not change the batch meanwhile */
     Py_buffer counters;
-    uint64_t *internal;        /* the slot of what a fault of ours left without an answer */
-    int number;                /* datagrams received last */
-    int answered;              /* responses that wait to be sent */
-    unsigned char *free;       /* where the next response goes */
+    uint64_t *internal;  /* the slot of what a fault of ours left without an answer */
+    int number;          /* datagrams received last */
+    int answered;        /* responses that wait to be sent */
+    unsigned char *free; /* where the next response goes */
     struct mmsghdr in[SIZE], out[SIZE];
     struct iovec in_vectors[SIZE], out_vectors[SIZE];
     Name names[SIZE];
@@ -259,7 +257,7 @@ static bool is_for_all(PyObject *rotation)
            octets_of(PyTuple_GetItem(rotation, NOTICE), &notice) && notice.size == 0;
 }
 
-/* The octets between the id and the question, and those behind it, in one variant; false if they do not fit. */
+/* Read of one variant the section counts, and the answer section. */
 static bool read_variant(PyObject *ring, Py_ssize_t turn, const Edns *edns, Octets *counts, Octets *answer)
 {
     PyObject *variant = PyTuple_GetItem(ring, turn);
@@ -267,6 +265,7 @@ static bool read_variant(PyObject *ring, Py_ssize_t turn, const Edns *edns, Octe
            counts->size == HEADER - 4 && octets_of(PyTuple_GetItem(variant, ANSWER), answer);
 }
 
+/* Write the response with one variant at `free`, unless it is longer than the client takes. */
 static bool write_response(Batch *self, int place, Octets question, PyObject *ring, Py_ssize_t turn, Octets additional,
                            const Edns *edns, size_t *size)
 {

@@ -204,7 +204,8 @@ def test_wrong_arguments_are_refused(server: Server) -> None:
     """With an exception, as Python does it."""
     batch: Any = server.batch
     assert batch.receive() == 0
-    for arguments in ((), ({}, {}, {}), (5, {}, {}, nobody), ({}, [], {}, nobody), ({}, {}, None, nobody)):
+    unfit: tuple[tuple[object, ...], ...] = ((), (5, {}, {}, nobody), ({}, [], {}, nobody), ({}, {}, None, nobody))
+    for arguments in unfit:
         with pytest.raises(TypeError):
             batch.answer(*arguments)
     for place in (-1, 0, 64, 1 << 80):
