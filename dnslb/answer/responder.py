@@ -11,7 +11,7 @@ from dnslb.answer.snapshot import ALIAS, Snapshot
 from dnslb.answer.sources import bucket_of
 from dnslb.answer.turns import Turns
 from dnslb.wire import header, name, rrtype
-from dnslb.wire.edns import CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, Edns
+from dnslb.wire.edns import CLASSIC_PAYLOAD, COMMON, STREAM_PAYLOAD, Edns, with_option
 from dnslb.wire.header import AUTHORITATIVE, Rcode
 from dnslb.wire.record import pointer
 from dnslb.wire.subnet import Subnet, told_by
@@ -93,7 +93,7 @@ def _look_closely(  # noqa: PLR0913, PLR0917 - as above
     question = query[header.SIZE : end]
     rotation = snapshot.ready.get(question.lower())
     seen, scope = look_at(rotation, snapshot.views, source, known) if rotation is not None else (None, 0)
-    if edns is None or (seen is not None and (not seen.ring or (seen.notice and edns.reply))):
+    if edns is None or (seen is not None and not seen.ring):
         return respond_in_full(query, snapshot, _asker(client, snapshot, turns, cookies), stream=stream)
     if subnet is not None:
         edns = edns._replace(reply=opt_with(edns.reply, subnet, scope))
@@ -101,7 +101,9 @@ def _look_closely(  # noqa: PLR0913, PLR0917 - as above
         denied = _deny_at_once(query, question, flags, edns, snapshot)
         return denied or respond_in_full(query, snapshot, _asker(client, snapshot, turns, cookies), stream=stream)
     limit, opt, _, _, _ = edns
-    key, slot, ring, additional, by_source, _, _, _ = seen
+    key, slot, ring, additional, by_source, _, _, notice = seen
+    if opt and notice:
+        opt = with_option(opt, notice)
     size = len(ring)
     turn = (bucket_of(source) if by_source else turns.take(client, key, size)) % size if size > 1 else 0
     counts, counts_with_opt, answer = ring[turn]

@@ -17,6 +17,9 @@ from dnslb.answer.responder import respond
 from dnslb.answer.service import ServiceType
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
+from dnslb.pool.admin import Admin
+from dnslb.pool.health import Health, State
+from dnslb.pool.selection import Candidate
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD
 from dnslb.wire.name import to_text
 from tests.conftest import CLIENT, SOA_AND_NS, decoded, member, pool, question, service, snapshot, zone
@@ -58,6 +61,10 @@ PLAIN = snapshot(
     zone("\n".join(line for line in _TEXT.splitlines() if "*" not in line and "child" not in line)), _POOL, *_SERVICES
 )
 """Without cuts and wildcards, so that what is not in the table is denied at once."""
+_PANIC = snapshot(
+    zone(_TEXT), _POOL, *_SERVICES, candidates=[Candidate(one, Admin(), Health(State.DOWN)) for one in _POOL.members]
+)
+"""Where all answers of the pool say that its health is ignored."""
 _TYPES = (
     "A",
     "AAAA",
@@ -97,7 +104,7 @@ def _without_opt(response: bytes, size: int) -> bytes:
     return response[:10] + additionals.to_bytes(2, "big") + response[12:-size]
 
 
-@pytest.mark.parametrize("of", [RICH, PLAIN], ids=["rich", "plain"])
+@pytest.mark.parametrize("of", [RICH, PLAIN, _PANIC], ids=["rich", "plain", "panic"])
 @pytest.mark.parametrize("name", _NAMES)
 def test_all_forms_of_a_query_get_the_same_answer(name: str, of: Snapshot) -> None:
     """Bare, with a common OPT record, with an uncommon payload size, with an option: octet by octet, turn by turn."""
@@ -116,8 +123,8 @@ def test_all_forms_of_a_query_get_the_same_answer(name: str, of: Snapshot) -> No
             (bare, bare_slot), (full, slot) = replies[:2]
             assert bare_slot == slot
             assert decoded(full).edns == 0
-            # Why it is refused is said to who has EDNS.
-            size = BARE_SIZE + (6 if decoded(full).rcode() == dns.rcode.REFUSED else 0)
+            # Why it is refused, or how ill the pool is, is said to who has EDNS.
+            size = BARE_SIZE + sum(4 + len(option.to_wire() or b"") for option in decoded(full).options)
             if len(full) - size <= CLASSIC_PAYLOAD:
                 assert bare == _without_opt(full, size)
             else:
