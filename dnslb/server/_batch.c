@@ -8,7 +8,7 @@
  * The rule: Python is the definition. For the same datagrams both send the same octets, take the same turns and count
  * the same, which tests/server/test_engines.py holds them to. So this file knows only what resolvers send all day: one
  * question that is in the table of whole questions, no OPT record or a bare one or one that is known for its cookie,
- * an answer that fits, a client that has a turn already. All else, and whatever looks odd here, goes to Python, before
+ * an answer that fits, a client that has a turn already and is not watched. All else, and whatever looks odd here, goes to Python, before
  * anything was changed. Nothing is kept from one batch to the next but memory: tables come with each call.
  *
  * The limited API of Python 3.11 makes one shared object for all versions from then on. It has functions where others
@@ -37,6 +37,8 @@ enum {
     OUR_PAYLOAD = 1232,         /* no response over UDP is longer */
     BARE_SIZE = 11,             /* octets of an OPT record without options */
     CONTROL = 64,               /* room for an IPV6_PKTINFO message (40) */
+    V4_NETWORK = 3,             /* octets of an address that say whose it is (answer/sources.py) */
+    V6_NETWORK = 7,
 };
 
 /* Places in the named tuples of Python: Rotation and Variant of answer/snapshot.py, Edns of wire/edns.py, Reply. */
@@ -80,7 +82,7 @@ typedef struct {
 
 /* What a batch is answered from, borrowed from the caller for as long as the call lasts. */
 typedef struct {
-    PyObject *ready, *taken, *known, *respond;
+    PyObject *ready, *taken, *known, *respond, *watched;
 } Tables;
 
 /* What a query asks for with its OPT record. `owner` is what keeps the octets alive, if it is anything. */
@@ -395,6 +397,20 @@ static bool answer_slow(Batch *self, const Tables *tables, int place)
     return done;
 }
 
+/* Whether Python has to see what the client gets: its network may have had enough. */
+static bool is_watched(const Batch *self, const Tables *tables, int place)
+{
+    if (tables->watched == NULL || PyDict_Size(tables->watched) == 0)
+        return false;
+    Octets client = client_at(self, place);
+    PyObject *network = bytes_of((Octets){client.at, self->v6 ? V6_NETWORK : V4_NETWORK});
+    int found = network == NULL ? -1 : PyDict_Contains(tables->watched, network);
+    Py_XDECREF(network);
+    if (found < 0)
+        PyErr_Clear(); /* Python finds whatever is wrong, and tells of it */
+    return found != 0;
+}
+
 /* After a fault that costs one message and no more; false for what ends the process. */
 static bool go_on(Batch *self)
 {
@@ -483,13 +499,14 @@ static PyObject *batch_send(PyObject *object, PyObject *responses)
 static PyObject *batch_answer(PyObject *object, PyObject *arguments)
 {
     Batch *self = (Batch *)object;
-    Tables tables;
-    if (!PyArg_ParseTuple(arguments, "O!O!O!O", &PyDict_Type, &tables.ready, &PyDict_Type, &tables.taken, &PyDict_Type,
-                          &tables.known, &tables.respond) || !begin(self))
+    Tables tables = {0};
+    if (!PyArg_ParseTuple(arguments, "O!O!O!O|O!", &PyDict_Type, &tables.ready, &PyDict_Type, &tables.taken,
+                          &PyDict_Type, &tables.known, &tables.respond, &PyDict_Type, &tables.watched) || !begin(self))
         return NULL;
     bool done = true;
     for (int i = 0; i < self->number && done; i++)
-        done = answer_fast(self, &tables, i) || answer_slow(self, &tables, i) || go_on(self);
+        done = (!is_watched(self, &tables, i) && answer_fast(self, &tables, i)) || answer_slow(self, &tables, i) ||
+               go_on(self);
     return send_all(self, done);
 }
 

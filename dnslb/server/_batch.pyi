@@ -16,4 +16,5 @@ class Batch:
         taken: dict[bytes, int],
         known: dict[bytes, Edns],
         respond: Callable[[bytes, bytes], Reply],
+        watched: Mapping[bytes, int] = ...,  # networks (see answer/sources) that `respond` answers whatever they ask
     ) -> None: ...

@@ -54,6 +54,10 @@ class Current:
             self._reports.say(f"internal error on query {query.hex()}", error)
             return None, tally.INTERNAL
 
+    def reply_within_limit(self, query: bytes, client: bytes) -> Reply:
+        """Reply to one datagram with what the limit leaves of it."""
+        return self.limit.apply(query, client, self.reply(query, client))
+
     def answer_all(
         self, queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
     ) -> Sequence[bytes | None]:

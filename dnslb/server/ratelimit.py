@@ -109,6 +109,10 @@ class RateLimit:
             for query, client, reply in zip(queries, clients, replies, strict=True)
         ]
 
+    def apply(self, query: bytes, client: bytes, reply: Reply) -> Reply:
+        """Return what a client gets, whose network may be watched or not."""
+        return self.restrain(query, client, reply) if prefix_of(client) in self.watched else reply
+
     def restrain(self, query: bytes, client: bytes, reply: Reply) -> Reply:
         """Return what a client of a watched network gets: the reply, a truncated one, or nothing."""
         response, slot = reply

@@ -47,13 +47,15 @@ class UdpServer:
         return bool(number)
 
     def _answer(self) -> None:
-        """Answer the batch: in C where that is right, which is where no network is watched."""
+        """Answer the batch, in C if that is there, but for watched networks."""
         current = self._current
-        if self._fast is None or current.limit.watched:
+        if self._fast is None:
             queries, clients = self._batch.datagrams()
             self._batch.send(current.answer_all(queries, clients, self._counters))
-        else:
-            self._fast.answer(current.snapshot.ready, current.turns.taken, current.cookies.known, current.reply)
+            return
+        watched = current.limit.watched
+        reply = current.reply_within_limit if watched else current.reply
+        self._fast.answer(current.snapshot.ready, current.turns.taken, current.cookies.known, reply, watched)
 
     def _sample(self, number: int) -> None:
         """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.

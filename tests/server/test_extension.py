@@ -200,11 +200,29 @@ def test_what_is_odd_in_a_known_record_goes_to_python(server: Server, edns: Any)
     assert server.answers() == [b"asked"]
 
 
+@pytest.mark.parametrize(("watched", "asked"), [({}, False), ({b"\x7f\0\1": 1}, False), ({b"\x7f\0\0": 1}, True)])
+def test_what_a_watched_network_asks_goes_to_python(server: Server, watched: dict[bytes, int], *, asked: bool) -> None:
+    """Whatever it is, for it may have had enough; all others are answered as ever."""
+    owner = _CLIENT + _OF.ready[_QUESTION].key
+    server.turns.taken[owner] = 0
+    server._client.send(query())  # noqa: SLF001 - of these tests
+    server.batch.receive()
+    server.batch.answer(_OF.ready, server.turns.taken, {}, lambda *_: (b"asked", 7), watched)
+    assert (server.answers() == [b"asked"]) is asked
+    assert server.turns.taken == {owner: int(not asked)}
+
+
 def test_wrong_arguments_are_refused(server: Server) -> None:
     """With an exception, as Python does it."""
     batch: Any = server.batch
     assert batch.receive() == 0
-    unfit: tuple[tuple[object, ...], ...] = ((), (5, {}, {}, nobody), ({}, [], {}, nobody), ({}, {}, None, nobody))
+    unfit: tuple[tuple[object, ...], ...] = (
+        (),
+        (5, {}, {}, nobody),
+        ({}, [], {}, nobody),
+        ({}, {}, None, nobody),
+        ({}, {}, {}, nobody, 5),
+    )
     for arguments in unfit:
         with pytest.raises(TypeError):
             batch.answer(*arguments)

@@ -5,14 +5,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from dnslb.answer import tally
 from dnslb.answer.sketch import Entry
+from dnslb.answer.sources import prefix_of
 from dnslb.answer.terms import Limit, Terms
 from dnslb.server.batch import SIZE
 from dnslb.server.current import Current
+from dnslb.server.ratelimit import RateLimit
 from dnslb.server.udp import UdpServer
 from dnslb.wire.header import Rcode
 from dnslb.wire.query import MAX_QUERY, Drop
@@ -125,6 +128,28 @@ def test_a_network_that_asks_too_much_gets_less(
     server.burst()
     answers = [client.recv(2000) for _ in range(10 + beyond // 2 + 1)]
     assert [answer[2] & 2 for answer in answers] == [0] * 10 + [2] * (beyond // 2) + [0]
+
+
+@pytest.mark.parametrize(
+    ("host", "watched"),
+    [("127.0.0.1", "127.0.0.9"), ("127.0.1.1", "127.0.0.9"), ("::1", "::9"), ("::1", "0:0:0:100::9")],
+)
+def test_others_are_answered_beside_a_network_that_asks_too_much(
+    current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, host: str, watched: str
+) -> None:
+    """As often as they ask, while its own clients together get what the limit allows."""
+    monkeypatch.setattr(RateLimit, "note", lambda *_: None)
+    current.adopt(replace(snapshot(), terms=Terms(limit=Limit(per_second=10, slip=0))))
+    current.limit.watched[prefix_of(ip_address(watched).packed)] = 100
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, socket.socket(family, socket.SOCK_DGRAM) as client:
+        for each in (sock, client):
+            each.bind((host, 0))
+        for identity in range(SIZE):
+            client.sendto(query(identity), sock.getsockname())
+        UdpServer(sock, current, slots).burst()
+    same = prefix_of(ip_address(host).packed) == prefix_of(ip_address(watched).packed)
+    assert (slots[ANSWERED_A], slots[tally.RATE_LIMITED]) == ((10, SIZE - 10) if same else (SIZE, 0))
 
 
 def test_draining_ends_though_queries_go_on_coming(
