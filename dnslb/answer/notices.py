@@ -34,7 +34,8 @@ def stale(snapshot: Snapshot) -> Snapshot:
 
 
 def _aged(answers: Answers) -> Answers:
-    if not any(rotation.key or rotation.views for rotation in answers.values()):
+    # All views have the same services: what no pool decides for all others, none decides for them.
+    if not any(rotation.key for rotation in answers.values()):
         return answers
     return {tail: _aged_one(rotation) for tail, rotation in answers.items()}
 

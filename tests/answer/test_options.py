@@ -159,7 +159,8 @@ def test_the_longest_question_with_all_options_fits() -> None:
 
 def test_a_later_version_of_edns_gets_the_cookie_and_nothing_else() -> None:
     """What its options mean is not known, but for the one that shows whose answer this is; none is malformed."""
-    message = _asked("www.lb.test A", _NSID, _option(10, _FIRST), _option(100), secrets=_SECRETS, version=1)
+    options = [_NSID, _option(10, _FIRST), _option(100), dns.edns.ECSOption("192.0.2.0", 24)]
+    message = _asked("www.lb.test A", *options, secrets=_SECRETS, version=1)
     assert (message.rcode(), _told(message)) == (dns.rcode.BADVERS, {10: _RIGHT})
     for odd in (_option(10, b"123"), _option(11, b"1"), _option(8, b"1")):
         message = _asked("www.lb.test A", odd, secrets=_SECRETS, version=1, stream=True)

@@ -121,6 +121,7 @@ _DNSSEC_OK = edns(1232, 0, dnssec_ok=True)
 _MALFORMED = {
     "256 additional records": (_with(_OPT, number=256), _BARE),
     "seventeen records": (_with(*[_TSIG] * 16, _OPT), None),
+    "a seventeenth record that is not there": (_with(_OPT, *[_TSIG] * 15, number=17), _BARE),
     "an octet too many": (_message() + b"\x00", None),
     "an octet behind OPT": (_with(_OPT) + b"\x00", _BARE),
     "OPT that is not counted": (_with(_OPT, number=0), None),
