@@ -39,9 +39,11 @@ def crosscheck(draft: Draft, zones: Mapping[bytes, ServedZone], report: Report) 
     check_probes(draft, report)
     for name, pool in draft.pools.items():
         _check_pool(name, pool, draft, report)
+    # Once for each pool: ten services of each of a thousand pools would take seconds.
+    well = {name: _when_well(pool_of(name, pool)) for name, pool in draft.pools.items() if pool.table}
     for index, service in draft.services.items():
         check_reference(("service", index, "pool"), "pool", service.pool, report)
-        _check_answers(service, ("service", index), draft, report)
+        _check_answers(service, ("service", index), draft, well, report)
         _check_asking(service, ("service", index, "ttl"), draft, report)
     for index, fragment in draft.fragments.items():
         check_reference(("service", index, "pool"), "pool", fragment.pool, report)
@@ -129,12 +131,14 @@ def _check_tiers(path: KeyPath, pool: Pool, report: Report) -> None:
         )
 
 
-def _check_answers(service: ServiceTable, path: KeyPath, draft: Draft, report: Report) -> None:
-    """Note what becomes of the records and the weights that are asked for."""
+def _check_answers(
+    service: ServiceTable, path: KeyPath, draft: Draft, well: Mapping[str, Sequence[Choice]], report: Report
+) -> None:
+    """Note what becomes of the records and the weights that are asked for, while all members are `well`."""
     written = draft.pools.get(service.pool)
     if written is None or written.table is None or service.type is ServiceType.SRV:
         return
-    published = _when_well(pool_of(service.pool, written))
+    published = well[service.pool]
     ranked = service.type is ServiceType.MX and service.preference is Preference.RANKED
     _check_records(service, path, published, report)
     if published and not ranked:

@@ -1,5 +1,6 @@
 """Finding and loading a configuration file: every problem of it and of its zones comes at once."""
 
+import gc
 import os
 import re
 import stat
@@ -42,6 +43,15 @@ def load(path: Path) -> Settings:
 
     Raise ConfigError with all problems of all files. Relative paths in the file are relative to it.
     """
+    # What is read is kept, and has no cycles: to walk through it again and again took an eighth of the time.
+    gc.disable()
+    try:
+        return _load(path)
+    finally:
+        gc.enable()
+
+
+def _load(path: Path) -> Settings:
     text = _text(path)
     report = _report(path, text)
     draft = read_draft(path, report)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dns.rdata
 import dns.rdatatype
 import dns.zone
 import pytest
@@ -207,6 +208,9 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
         ("x CH A 192.0.2.1", "class CH: only class IN is served"),
         ("x CLASS3 A 192.0.2.1", "class CLASS3: only class IN is served"),
         ("x A 1.2.3", "'A 1.2.3' is not a valid A record: expected an IPv4 address"),
+        ("x A 192.0.2.01", "'A 192.0.2.01' is not a valid A record: expected an IPv4 address"),
+        ("x A 192.0.2.1 192.0.2.2", "'A 192.0.2.1 192.0.2.2' is not a valid A record: expected an IPv4 address"),
+        ("x AAAA fe80::1%1", "'AAAA fe80::1%1' is not a valid AAAA record: expected an IPv6 address"),
         ("x AAAA 192.0.2.1", "'AAAA 192.0.2.1' is not a valid AAAA record: expected an IPv6 address"),
         ("x MX mail", "'MX mail' is not a valid MX record: expected a preference from 0 to 65535 and a host name"),
         ("x NS a..b", "'NS a..b' is not a valid NS record: A DNS label is empty"),
@@ -225,6 +229,25 @@ def test_places_name_the_file_that_a_record_stands_in() -> None:
 def test_each_mistake_has_its_line(line: str, message: str) -> None:
     """The line is that of the record, not the one after it, and no record is dropped without a word."""
     assert problems(f"{HEAD}\n{line}\n") == [f"lb.zone:6: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("rtype", "text"),
+    [
+        ("A", "192.0.2.1"),
+        ("A", r"\# 4 c0000201"),
+        ("AAAA", "2001:DB8::1"),
+        ("AAAA", "2001:db8:0:0::192.0.2.1"),
+        ("AAAA", "1:2:3:4:5:6:7::"),
+        ("AAAA", "::"),
+    ],
+)
+def test_addresses_are_read_as_the_library_reads_them(rtype: str, text: str) -> None:
+    """Which does not read them, for the sake of speed, but those that are written in an unusual way."""
+    Path("lb.zone").write_text(f"{HEAD}x {rtype} {text}\n")
+    number = dns.rdatatype.from_text(rtype)
+    expected = dns.rdata.from_text("IN", rtype, text).to_wire()
+    assert load(Path("lb.zone"), APEX).nodes[from_text("x.lb.example.org")][number].rdata == (expected,)
 
 
 def test_a_record_that_no_message_can_hold() -> None:
