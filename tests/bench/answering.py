@@ -13,6 +13,7 @@ import dns.flags
 import dns.message
 import dns.query
 
+from dnslb.server import engine
 from tests.bench import machine, mixes, rivals, servers
 from tests.bench.parts import Stage
 from tests.bench.report import figure, say, spread, table, title
@@ -60,6 +61,8 @@ def main(seconds: float = SECONDS) -> None:
     if lacking := servers.missing():
         say(f"not measured: {', '.join(lacking)} missing (Debian packages: {' '.join(rivals.PACKAGES)})")
         return
+    say(machine.python_build())
+    say(f"{servers.FAST}: {engine.describe()}; {servers.PURE}: the same without the extension")
     say("Debian packages: " + ", ".join(f"{name} {machine.package(name)}" for name in rivals.PACKAGES))
     say(
         f"Servers on core {servers.SERVER_CORE}, one answering process or thread each; dnsperf on core"
@@ -123,10 +126,12 @@ def _measure_mixes(directory: Path, running: Sequence[Server], seconds: float) -
 def _print_mixes(runs: Runs) -> None:
     for mix in _MIXES:
         _print_mix(mix, {name: found for (of, name), found in runs.items() if of == mix})
-    plain = [_cpu(runs[_PLAIN, name]) for name in ("dnslb", "Knot")]
-    figure("CPU of dnslb's worker / Knot, plain", plain[0] / plain[1], _PLAIN_LIMIT, "x")
-    ours, *fast = (_cpu(runs[_RESOLVERS, name]) for name in ("dnslb", *_FAST))
-    figure(f"CPU of dnslb's worker / the best of {', '.join(_FAST)}, {_RESOLVERS}", ours / min(fast), _LIMIT, "x")
+    if (_PLAIN, servers.FAST) in runs:
+        ratio = _cpu(runs[_PLAIN, servers.FAST]) / _cpu(runs[_PLAIN, "Knot"])
+        figure("CPU of the worker, with the C extension / Knot, plain", ratio, _PLAIN_LIMIT, "x")
+    pure, *fast = (_cpu(runs[_RESOLVERS, name]) for name in (servers.PURE, *_FAST))
+    what = f"CPU of the worker, pure Python / the best of {', '.join(_FAST)}, {_RESOLVERS}"
+    figure(what, pure / min(fast), _LIMIT, "x")
 
 
 def _cpu(runs: Sequence[Run]) -> float:
@@ -134,28 +139,34 @@ def _cpu(runs: Sequence[Run]) -> float:
 
 
 def _print_mix(name: str, runs: Mapping[str, Sequence[Run]]) -> None:
-    ours = runs["dnslb"]
-    say(f"\n{name}: {len(ours)} interleaved rounds of {_RUN} s; CPU in microseconds per answered query, medians")
+    ours = [each for each in (servers.FAST, servers.PURE) if each in runs]
+    rounds = len(runs[servers.PURE])
+    say(f"\n{name}: {rounds} interleaved rounds of {_RUN} s; CPU in microseconds per answered query, medians")
     heads = (
         "",
         "CPU (least to greatest)",
         "user",
         "system",
         "others",
-        "dnslb / it",
+        *(f"{each} / it" for each in ours),
         "busy",
         "answers/s",
         "octets",
         "lost",
     )
-    table(heads, [_row(server, these, _cpu(ours) / _cpu(these)) for server, these in runs.items()])
-    rounds = zip(ours, *(runs[rival] for rival in _FAST), strict=True)
+    table(heads, [_row(server, these, [_cpu(runs[each]) for each in ours]) for server, these in runs.items()])
+    for each in ours:
+        _print_ratios(each, runs[each], [runs[rival] for rival in _FAST])
+
+
+def _print_ratios(name: str, ours: Sequence[Run], fast: Sequence[Sequence[Run]]) -> None:
+    rounds = zip(ours, *fast, strict=True)
     ratios = [first.total / min(run.total for run in others) for first, *others in rounds]
-    least = min(run.total for run in ours) / min(run.total for rival in _FAST for run in runs[rival])
-    say(f"dnslb / the best of {', '.join(_FAST)}, by rounds: {spread(ratios)}; of the least of all rounds: {least:.2f}")
+    least = min(run.total for run in ours) / min(run.total for runs in fast for run in runs)
+    say(f"{name} / the best of {', '.join(_FAST)}, by rounds: {spread(ratios)}; of the least of all: {least:.2f}")
 
 
-def _row(server: str, runs: Sequence[Run], ratio: float) -> tuple[str, ...]:
+def _row(server: str, runs: Sequence[Run], ours: Sequence[float]) -> tuple[str, ...]:
     def middle(field: str) -> float:
         return float(median(getattr(run, field) for run in runs))
 
@@ -163,7 +174,7 @@ def _row(server: str, runs: Sequence[Run], ratio: float) -> tuple[str, ...]:
         server,
         spread([run.total for run in runs]),
         *(f"{middle(field):.2f}" for field in ("user", "system", "others")),
-        f"{ratio:.2f}",
+        *(f"{cpu / _cpu(runs):.2f}" for cpu in ours),
         f"{middle('busy'):.0%}",
         f"{middle('rate'):,.0f}",
         f"{middle('size'):.0f}",
@@ -173,14 +184,15 @@ def _row(server: str, runs: Sequence[Run], ratio: float) -> tuple[str, ...]:
 
 def _measure_kinds(running: Sequence[Server], path: Path) -> None:
     """Say where the time goes; one short run each."""
-    rows = []
+    rows, ours = [], [server for server in running if server.name in {servers.FAST, servers.PURE}]
     for kind, questions in mixes.KINDS.items():
         mixes.write(path, questions)
         used = {server.name: _measure(server, path, _RUN_OF_A_KIND).total for server in running}
-        ratio = used["dnslb"] / min(used[rival] for rival in _FAST)
-        rows.append((kind, *(f"{value:.2f}" for value in used.values()), f"{ratio:.2f}"))
+        best = min(used[rival] for rival in _FAST)
+        ratios = [used[server.name] / best for server in ours]
+        rows.append((kind, *(f"{value:.2f}" for value in (*used.values(), *ratios))))
     say(f"\nby kind of query, plain, one run of {_RUN_OF_A_KIND} s each: CPU in microseconds per answered query")
-    table(("", *(server.name for server in running), "dnslb / best"), rows)
+    table(("", *(server.name for server in running), *(f"{server.name} / best" for server in ours)), rows)
 
 
 def _measure(server: Server, mix: Path, seconds: float) -> Run:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sysconfig
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,13 @@ def facts() -> list[str]:
         f"CPU: {len(os.sched_getaffinity(0))} x {model}; load at the start {one:.1f} (1 min), {five:.1f} (5 min)",
         f"kernel: {platform.release()}; Python {platform.python_version()}; dnslb {__version__}",
     ]
+
+
+def python_build() -> str:
+    """Return how this Python was built: with profiles of its use it is about a tenth faster."""
+    words = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    optimized = "optimized with profiles" if "--enable-optimizations" in words else "not optimized with profiles"
+    return f"Python {platform.python_version()}, {optimized}; configured by {words or 'nobody knows what'}"
 
 
 def package(name: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dnslb.server import engine
 from tests.e2e import processes
 from tests.e2e.processes import Process, process_group, until
 
@@ -107,10 +108,13 @@ def write_config(directory: Path, text: str) -> Path:
     return config
 
 
-def start_daemon(stage: Stage, config: Path, prefix: Sequence[str] = (), *, seconds: float = 60) -> Process:
-    """Start `dnslb run`, wait until it says that it is ready, and return it."""
+def start_daemon(
+    stage: Stage, config: Path, prefix: Sequence[str] = (), *, seconds: float = 60, pure: bool = False
+) -> Process:
+    """Start `dnslb run`, wait until it says that it is ready, and return it; `pure` has Python answer."""
     command = [*prefix, sys.executable, "-m", "dnslb", "run", "-c", str(config)]
-    daemon = stage.start(config.parent.name, command, {"PYTHONPATH": str(ROOT)})
+    environment = {"PYTHONPATH": str(ROOT)} | ({engine.PURE: "1"} if pure else {})
+    daemon = stage.start(config.parent.name, command, environment)
     until(lambda: _is_ready(daemon), "dnslb is ready", seconds=seconds)
     return daemon
 

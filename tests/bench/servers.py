@@ -1,4 +1,4 @@
-"""The same zone in dnslb and its rivals, one answering process or thread each, all on one core."""
+"""The same zone in dnslb, with either engine, and its rivals, one answering process or thread each, all on one core."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import dns.exception
 import dns.message
 import dns.query
 
+from dnslb.server import engine
 from tests.bench import machine, rivals
 from tests.bench.parts import SERVER, Sinks, Stage, start_daemon
 from tests.e2e.processes import Process, free_port, until
 
 SERVER_CORE = "0"
 CLIENT_CORE = "1"
+FAST, PURE = "dnslb", "dnslb, pure Python"
 _PINNED = ("taskset", "-c", SERVER_CORE)
 
 _DNSLB = (
@@ -74,10 +76,11 @@ def missing() -> list[str]:
 
 
 def start_all(stage: Stage) -> list[Server]:
-    """Start all, dnslb first, and wait until each answers."""
+    """Start all, dnslb first, and wait until each answers. Where there is no C extension there is no FAST."""
     members = free_port(*rivals.HOSTS.values())
     Sinks(stage, members, [*rivals.HOSTS.values(), "::1"])
-    servers = [_dnslb(stage, members)]
+    ours = (FAST, PURE) if engine.extension() else (PURE,)
+    servers = [_dnslb(stage, members, name) for name in ours]
     servers += [Server(name, *start(stage, _PINNED, members)) for name, start in rivals.START.items()]
     for server in servers:
         until(lambda server=server: _answers(server), f"{server.name} answers")  # type: ignore[misc]  # a loop variable
@@ -95,13 +98,13 @@ def _answers(server: Server) -> bool:
     return bool(reply.answer)
 
 
-def _dnslb(stage: Stage, members: int) -> Server:
-    port, directory = free_port(), stage.directory("dnslb")
+def _dnslb(stage: Stage, members: int, name: str) -> Server:
+    port, directory = free_port(), stage.directory(name)
     pool = ""
-    for name, address, weight in zip(rivals.HOSTS, rivals.HOSTS.values(), (5, 3, 1, 1), strict=True):
-        addresses = f'"{address}", "::1"' if name == "mx1" else f'"{address}"'
-        pool += _MEMBER.format(name=name, addresses=addresses, weight=weight)
+    for member, address, weight in zip(rivals.HOSTS, rivals.HOSTS.values(), (5, 3, 1, 1), strict=True):
+        addresses = f'"{address}", "::1"' if member == "mx1" else f'"{address}"'
+        pool += _MEMBER.format(name=member, addresses=addresses, weight=weight)
     config = directory / "dnslb.toml"
     config.write_text(_DNSLB.format(port=port, workers=1, members=members, inbound=pool))
     (directory / "zone").write_text(rivals.STATIC)
-    return Server("dnslb", port, start_daemon(stage, config, _PINNED))
+    return Server(name, port, start_daemon(stage, config, _PINNED, pure=name == PURE))
