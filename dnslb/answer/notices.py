@@ -4,11 +4,17 @@ A pool that must not answer gets OTHER: the codes for servers that are not ready
 name servers, and ours is both.
 """
 
-from dataclasses import replace
+from __future__ import annotations
 
-from dnslb.answer.snapshot import Answers, Rotation, Snapshot
-from dnslb.pool.selection import Selection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from dnslb.wire.options import InfoCode, extended_error
+
+if TYPE_CHECKING:
+    # A worker needs this module, and nothing of the pools: it starts sooner without them.
+    from dnslb.answer.snapshot import Answers, Rotation, Snapshot
+    from dnslb.pool.selection import Selection
 
 PANIC = extended_error(InfoCode.OTHER, "health is ignored: too few members are healthy")
 SILENCE = extended_error(InfoCode.OTHER, "no member is healthy")

@@ -202,6 +202,17 @@ def test_it_says_again_and_again_that_it_lives() -> None:
         assert process.wait(20) == 0
 
 
+def test_it_imports_nothing_that_it_does_not_need() -> None:
+    """While a new one imports, nobody answers: what the controller is made of, and its libraries, take long."""
+    script = "import sys, dnslb.server.worker; print(*sys.modules)"
+    imported = set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout.decode().split()
+    )
+    assert "dnslb.answer.responder" in imported
+    not_needed = {"dnslb.answer.compiler", "dnslb.pool.selection", "dnslb.zone", "dnslb.config", "dnslb.probe"}
+    assert imported & {*not_needed, "dns", "dnslib", "pydantic", "structlog", "sqlite3", "platform"} == set()
+
+
 def test_it_asks_for_short_slices() -> None:
     """So it runs soon after a query has come, though its core is busy."""
     with worker() as (process, ours, _):
