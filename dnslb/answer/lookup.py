@@ -160,18 +160,14 @@ def _requests_of(edns: Edns, terms: Terms, asker: Asker, *, stream: bool) -> _Re
 
 
 def _told(options: bytes, terms: Terms, *, stream: bool) -> bytes:
-    """Return the options that say who we are, and after how long a silent stream is closed, if that is asked for.
-
-    Raise ValueError for a request that must be answered with FORMERR.
-    """
+    """Return the options that say who we are, and after how long a silent stream is closed, if that is asked for."""
     asked = dict(options_in(options))
     told = b""
-    # What may be in it is ignored (RFC 5001 section 2.2).
+    # What may be in them is ignored, as RFC 5001 section 2.2 has it; other servers do so with a time-out, too, which only
+    # a server may say (RFC 7828 section 3.2.1): nobody should lose an answer by it.
     if NSID in asked and terms.identity:
         told += option(NSID, terms.identity)
     if KEEPALIVE in asked and stream:
-        if asked[KEEPALIVE]:
-            raise ValueError("a time-out, which only a server may say (RFC 7828 section 3.2.1)")
         told += keepalive(IDLE_SECONDS)
     return told
 
