@@ -163,8 +163,8 @@ def _told(options: bytes, terms: Terms, *, stream: bool) -> bytes:
     """Return the options that say who we are, and after how long a silent stream is closed, if that is asked for."""
     asked = dict(options_in(options))
     told = b""
-    # What may be in them is ignored, as RFC 5001 section 2.2 has it; other servers do so with a time-out, too, which only
-    # a server may say (RFC 7828 section 3.2.1): nobody should lose an answer by it.
+    # What may be in them is ignored, as RFC 5001 section 2.2 has it. Other servers do so with a time-out too, which is
+    # for them to say (RFC 7828 section 3.2.1): nobody should lose an answer by it.
     if NSID in asked and terms.identity:
         told += option(NSID, terms.identity)
     if KEEPALIVE in asked and stream:
