@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -329,7 +329,8 @@ async def test_a_worker_that_goes_round_in_circles_is_replaced(
 @contextmanager
 def starved(pid: int) -> Iterator[None]:
     """Keep a process from running: it has one CPU, and whoever wants that comes before it."""
-    cpu = min(os.sched_getaffinity(0))
+    allowed = os.sched_getaffinity(0)
+    cpu = min(allowed)
     os.sched_setaffinity(pid, {cpu})
     os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
     spin = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
@@ -340,6 +341,9 @@ def starved(pid: int) -> Iterator[None]:
         for process in burning:
             process.kill()
             process.wait()
+        os.sched_setaffinity(pid, allowed)
+        with suppress(PermissionError):  # who is not root may not, and then it waits for all others of the machine
+            os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
 async def test_a_worker_that_gets_no_cpu_is_not_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
