@@ -143,7 +143,7 @@ def _asker(client: bytes, snapshot: Snapshot, turns: Turns, cookies: Cookies) ->
 
 
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
-_DENIABLE = {
+DENIABLE = {
     rrtype.question_tail(rtype): (tally.answered(rtype, Rcode.NOERROR), tally.answered(rtype, Rcode.NXDOMAIN))
     for rtype in rrtype.COUNTED
     if rtype not in {rrtype.DS, rrtype.ANY}
@@ -161,7 +161,7 @@ def _deny_at_once(query: bytes, question: bytes, flags: bytes, edns: Edns, snaps
     AAAA of hosts that have none, and anybody asks for anything.
     """
     tail = question[-4:]
-    slots = _DENIABLE.get(tail)
+    slots = DENIABLE.get(tail)
     qname = suffix = question[:-4].lower()
     answers = snapshot.names.get(qname)
     if slots is None or (answers is not None and (ALIAS in answers or tail in answers)):

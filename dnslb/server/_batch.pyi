@@ -1,7 +1,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from dnslb.answer.lookup import Reply
-from dnslb.answer.snapshot import Rotation
+from dnslb.answer.snapshot import Answers, CompiledZone, Rotation
 from dnslb.wire.edns import Edns
 
 class Batch:
@@ -17,4 +17,5 @@ class Batch:
         known: dict[bytes, Edns],
         respond: Callable[[bytes, bytes], Reply],
         watched: Mapping[bytes, int] = ...,  # networks (see answer/sources) that `respond` answers whatever they ask
+        denial: tuple[Mapping[bytes, Answers], Mapping[bytes, CompiledZone], Mapping[bytes, tuple[int, int]]] = ...,
     ) -> None: ...

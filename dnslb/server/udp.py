@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dnslb.answer import tally
+from dnslb.answer.responder import DENIABLE
 from dnslb.server import engine
 from dnslb.server.batch import Batch, is_wildcard
 from dnslb.server.current import Current
@@ -55,7 +56,9 @@ class UdpServer:
             return
         watched = current.limit.watched
         reply = current.reply_within_limit if watched else current.reply
-        self._fast.answer(current.snapshot.ready, current.turns.taken, current.cookies.known, reply, watched)
+        snapshot = current.snapshot
+        denial = snapshot.names, snapshot.zones, DENIABLE
+        self._fast.answer(snapshot.ready, current.turns.taken, current.cookies.known, reply, watched, denial)
 
     def _sample(self, number: int) -> None:
         """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.

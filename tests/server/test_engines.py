@@ -38,6 +38,7 @@ _CLIENTS = {"127.0.0.1": ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"), "
 """By the server's address. Of those of IPv4 the second is in a view, and the third is believed for whom it asks."""
 _SERVICES = tuple(from_text(f"{name}.lb.test") for name in ("mx", "mail", "hash", "gone", "static", "_submission._tcp"))
 _TYPES = (rrtype.A, rrtype.AAAA, rrtype.MX, rrtype.SRV, 16, 65)
+_LABELS = (b"\1x", b"\3WwW", b"\1*", b"\x3f" + b"y" * 63, b"\x40z", b"\1\0")
 _AGES = (0, 0, 0, 0, 1000, 2000, 5000)
 _SHAPES = ((b"", 0), *((b"\0", size) for size in (1, 9, 11, 12, 4096)))
 
@@ -101,7 +102,9 @@ def asked(random: Random, client: str) -> bytes:
 
 
 def _sound(random: Random, client: str) -> bytes:
-    owner = random.choice(_SERVICES if random.random() < 0.8 else NAMES)
+    owner = random.choice(_SERVICES if random.random() < 0.6 else NAMES)
+    if random.random() < 0.2:
+        owner = random.choice(_LABELS) * random.choice((1, 1, 2, 50)) + owner
     qname = bytes(octet ^ 32 if octet > 64 and random.random() < 0.3 else octet for octet in owner)
     plain = bytearray(question(random.getrandbits(16), qname, random.choice(_TYPES)))
     plain[2], plain[3] = random.choice((0, 1, 1, 2, 4, 7, 8, 0x80)), random.choice((0, 0x10, 0x20, 0xFF))

@@ -15,7 +15,9 @@ from dnslb.answer.responder import respond
 from dnslb.answer.snapshot import Rotation, Variant
 from dnslb.answer.turns import Turns
 from dnslb.wire.edns import Edns, opt_record
-from tests.conftest import member, pool, service
+from dnslb.wire.header import Rcode
+from dnslb.wire.name import from_text
+from tests.conftest import member, pool, service, zone
 from tests.conftest import snapshot as table
 from tests.server.conftest import ANSWERED_A, ENGINES, WWW, in_c, query
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.skipif("C" not in ENGINES, reason="the C extension was 
 
 _OF = table(pool(*(member(f"mx{n}", f"192.0.2.{n}") for n in range(1, 5))), service("www.lb.test", records=1))
 _QUESTION = query()[12:].lower()
+_PLAIN = table(zone("www A 192.0.2.80", "plain.test"))
 _CLIENT = bytes([127, 0, 0, 1])
 
 
@@ -212,6 +215,85 @@ def test_what_a_watched_network_asks_goes_to_python(server: Server, watched: dic
     assert server.turns.taken == {owner: int(not asked)}
 
 
+_MISSING = from_text("no.plain.test")
+_ZONE = _PLAIN.zones[from_text("plain.test")]
+
+
+class Odd:
+    """A zone of which everything but one field is as it should be."""
+
+    def __init__(self, **odd: object) -> None:
+        for field in ("plain", "empty", "cuts", "soa"):
+            if odd.get(field, self) is not None:
+                setattr(self, field, odd.get(field, getattr(_ZONE, field)))
+
+
+def denied(server: Server, owner: bytes, zone: object = None, answers: object = None, slots: object = (1, 3)) -> bytes:
+    """Return the answer of tables with one zone, one name, and one type that may be missing; Python's is "asked"."""
+    zones: Any = {_ZONE.apex: zone or _ZONE}
+    names: Any = {_MISSING: answers} if answers is not None else {}
+    deniable: Any = {query()[-4:]: slots}
+    server._client.send(query(owner=owner))  # noqa: SLF001 - of these tests
+    server.batch.receive()
+    server.batch.answer({}, {}, {}, lambda *_: (b"asked", 7), {}, (names, zones, deniable))
+    (found,) = server.answers()
+    assert sum(server.slots) == 1
+    return found
+
+
+def test_what_is_not_there_is_denied_at_once(server: Server) -> None:
+    """As Python does it."""
+    expected, _ = respond(query(owner=_MISSING), _PLAIN, server.turns, _CLIENT)
+    assert denied(server, _MISSING) == expected
+    assert server.slots[3] == 1
+
+
+@pytest.mark.parametrize(("answers", "zone"), [({}, None), (None, Odd(empty=[_MISSING])), ({b"x": 5}, Odd(plain=5))])
+def test_a_name_that_is_there_has_no_such_data(server: Server, answers: object, zone: object) -> None:
+    """It is known by its answers, or for it has none but names below it have."""
+    assert denied(server, _MISSING, zone, answers)[3] & 0xF == Rcode.NOERROR
+    assert server.slots[1] == 1
+
+
+_ROOM = 512 - len(query(owner=_MISSING))
+_OTHERS: dict[str, dict[str, Any]] = {
+    "an alias": {"answers": {b"\0\5\0\1": 5}},
+    "answers of another kind": {"answers": [5]},
+    "the type is there": {"answers": {b"\0\1\0\1": 5}},
+    "a cut": {"zone": Odd(empty={_MISSING}, cuts={_MISSING: 5})},
+    "cuts of another kind": {"zone": Odd(empty={_MISSING}, cuts=5)},
+    "empty names of another kind": {"zone": Odd(empty=5)},
+    "a zone that is not plain": {"zone": Odd(plain=False)},
+    "no zone": {"zone": 5},
+    "no SOA": {"zone": Odd(soa=None)},
+    "an empty SOA": {"zone": Odd(soa=())},
+    "a list for a SOA": {"zone": Odd(soa=[b""])},
+    "text in a SOA": {"zone": Odd(soa=("x",))},
+    "too long a SOA": {"zone": Odd(soa=(bytes(_ROOM - 2), b"x"))},
+    "far too long a SOA": {"zone": Odd(soa=(bytes(5000),))},
+    "no slots": {"slots": 5},
+    "too few slots": {"slots": (1,)},
+    "a slot that is not there": {"slots": (1, tally.SLOTS)},
+    "a name in no zone": {"owner": from_text("no.other.test")},
+    "the root": {"owner": b"\0"},
+    "a label that is too long": {"owner": b"\x40" + b"x" * 64 + _ZONE.apex},
+    "a label that swallows the apex": {"owner": b"\x0bx" + _ZONE.apex},
+    "a label that goes on": {"owner": b"\x0cx" + _ZONE.apex},
+    "a name that is too long": {"owner": b"\1x" * 125 + _ZONE.apex},
+}
+
+
+@pytest.mark.parametrize("parts", _OTHERS.values(), ids=_OTHERS)
+def test_what_is_not_simply_denied_goes_to_python(server: Server, parts: dict[str, Any]) -> None:
+    """For a second thought, or for it is odd."""
+    assert denied(server, **({"owner": _MISSING} | parts)) == b"asked"
+
+
+def test_a_denial_fits_to_the_octet(server: Server) -> None:
+    """With a pointer in its hole."""
+    assert len(denied(server, _MISSING, Odd(soa=(bytes(_ROOM - 3), b"x")))) == 512
+
+
 def test_wrong_arguments_are_refused(server: Server) -> None:
     """With an exception, as Python does it."""
     batch: Any = server.batch
@@ -222,6 +304,9 @@ def test_wrong_arguments_are_refused(server: Server) -> None:
         ({}, [], {}, nobody),
         ({}, {}, None, nobody),
         ({}, {}, {}, nobody, 5),
+        ({}, {}, {}, nobody, {}, 5),
+        ({}, {}, {}, nobody, {}, ({}, {})),
+        ({}, {}, {}, nobody, {}, ({}, {}, 5)),
     )
     for arguments in unfit:
         with pytest.raises(TypeError):
