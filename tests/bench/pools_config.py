@@ -57,7 +57,7 @@ def write(  # noqa: PLR0913 - ports by keyword, and what is how many
 ) -> Path:
     """Write the configuration and its zone; return the configuration's path.
 
-    There are `more_services` for each pool, and `static` records of names of their own.
+    There are `more_services` for each pool of an odd number, and `static` records of names of their own.
     """
     weights = random.Random(1)  # noqa: S311 - the same weights in each run, different ones in each pool
     text = [_SERVER.format(port=port, http=http, members=members, workers=WORKERS)]
@@ -65,7 +65,7 @@ def write(  # noqa: PLR0913 - ports by keyword, and what is how many
         text.append(f'[pool.p{number}]\nprobe = "tcp"\n')
         text += [_member(number, place, weights.randint(1, 100)) for place in range(MEMBERS)]
         text.append(_ADDRESS.format(number=number, more=""))
-        text += [_ADDRESS.format(number=number, more=f"-{more}") for more in range(more_services)]
+        text += [_ADDRESS.format(number=number, more=f"-{more}") for more in range(number % 2 * more_services)]
         if with_mx:
             text.append(_MX.format(number=number))
     config = write_config(directory, "".join(text))
