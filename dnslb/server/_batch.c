@@ -211,7 +211,10 @@ static void enqueue(Batch *self, int place, size_t size)
     self->free += size;
 }
 
-/* Send all that waits, unless there was an exception. What the kernel refuses is left out. */
+/*
+ * Send all that waits, unless there was an exception. What the kernel refuses is left out, and what it has no room for:
+ * an interface that is stuck must not stop the answers to all others.
+ */
 static PyObject *send_all(Batch *self, bool done)
 {
     int first = 0;
@@ -219,7 +222,7 @@ static PyObject *send_all(Batch *self, bool done)
     if (!done)
         return NULL;
     while (first < self->answered) {
-        int sent = sendmmsg(self->fd, self->out + first, (unsigned int)(self->answered - first), 0);
+        int sent = sendmmsg(self->fd, self->out + first, (unsigned int)(self->answered - first), MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR)
             continue;
         first += sent > 0 ? sent : 1;

@@ -151,9 +151,12 @@ class Batch:
             self._send(first, end)
 
     def _send(self, first: int, end: int) -> None:
-        """Send the responses from one place up to another. One that the kernel refuses is left out."""
+        """Send the responses from one place up to another. One that the kernel refuses is left out.
+
+        So is one for which there is no room: an interface that is stuck must not stop the answers to all others.
+        """
         while first < end:
-            sent = _sendmmsg(self._fd, self._sent.address + first * _STRIDE, end - first, 0)
+            sent = _sendmmsg(self._fd, self._sent.address + first * _STRIDE, end - first, socket.MSG_DONTWAIT)
             if sent < 0 and ctypes.get_errno() == errno.EINTR:
                 continue
             first += max(sent, 1)
