@@ -38,17 +38,7 @@ def test_answers_for_which_there_is_no_room_are_left_out(pure: str) -> None:
     """The sockets are blocking, and a worker that waits for one of them serves none of the others."""
     script = _SCRIPT.format(tc=program("tc"))
     root = str(Path(engine.__file__).parents[2])
-    command = [
-        program("unshare"),
-        "--net",
-        "sh",
-        "-c",
-        'ip link set lo up && exec "$@"',
-        "sh",
-        sys.executable,
-        "-c",
-        script,
-    ]
+    alone = [program("unshare"), "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     done = subprocess.run(
         [*alone, sys.executable, "-c", script],
         env={"PYTHONPATH": root, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", engine.PURE: pure},
