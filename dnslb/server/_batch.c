@@ -7,7 +7,7 @@
  * same.
  *
  * The rule: Python is the definition. For the same datagrams both send the same octets, take the same turns and count
- * the same, which tests/server/test_engines.py holds them to. So this file knows only what resolvers send all day: one
+ * the same, which tests/fuzz/engines.py holds them to. So this file knows only what resolvers send all day: one
  * question that is in the table of whole questions, or is denied without a second thought; no OPT record, or a bare
  * one, or one that is known for its cookie; an answer that fits; a client that has a turn already and is not watched.
  * All else, and whatever looks odd here, goes to Python, before anything was changed. Nothing is kept from one batch to

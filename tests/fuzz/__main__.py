@@ -12,7 +12,9 @@ from random import Random, SystemRandom
 
 from tests.bench.report import say
 from tests.fuzz.corpus import CORPUS
+from tests.fuzz.engines import CLIENTS, TERMS, compare
 from tests.fuzz.hunt import Hunt
+from tests.server.conftest import ENGINES
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SAY_EVERY = 10.0
@@ -24,8 +26,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--for", dest="seconds", type=_seconds, default=60.0, help="how long: 90s, 10m, 1h (1m)")
     parser.add_argument("--seed", type=int, default=SystemRandom().getrandbits(32), help="to do the same again")
     parser.add_argument("--corpus", type=Path, help="directory that what is worth keeping goes to, and comes from")
+    parser.add_argument("--engines", action="store_true", help="ask the C extension and Python the same instead")
     options = parser.parse_args(words)
     say(f"seed {options.seed}")
+    if options.engines:
+        _compare_engines(options.seed, options.seconds)
+        return 0
     random = Random(options.seed)  # noqa: S311 - what can be done again is no secret
     hunting = Hunt(random, [message for _, message in CORPUS] + _read(options.corpus))
     found = hunting.begin()
@@ -41,6 +47,21 @@ def main(words: list[str]) -> int:
         say(f"FOUND: {found}")
         return 1
     return 0
+
+
+def _compare_engines(seed: int, seconds: float) -> None:
+    """Raise AssertionError where the engines differ."""
+    say(f"engines: {', '.join(ENGINES)}")
+    until, runs = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        random = Random(seed + runs)  # noqa: S311 - as above
+        try:
+            compare(random.choice(list(CLIENTS)), random.choice(list(TERMS.values())), random, 12)
+        except AssertionError:
+            say(f"FOUND with --seed {seed + runs}")
+            raise
+        runs += 1
+    say(f"{seconds:.0f} s: {runs} runs")
 
 
 def _seconds(text: str) -> float:
