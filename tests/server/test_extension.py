@@ -279,7 +279,7 @@ _OTHERS: dict[str, dict[str, Any]] = {
     "a label that is too long": {"owner": b"\x40" + b"x" * 64 + _ZONE.apex},
     "a label that swallows the apex": {"owner": b"\x0bx" + _ZONE.apex},
     "a label that goes on": {"owner": b"\x0cx" + _ZONE.apex},
-    "a name that is too long": {"owner": b"\1x" * 125 + _ZONE.apex},
+    "a name of 256 octets": {"owner": b"\1x" * 122 + _ZONE.apex},
 }
 
 
