@@ -388,6 +388,7 @@ class Controller:
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
                 for pid, counters in workers.counters()
             ],
+            "rcodes": report.rcodes_json([counters.by_protocol() for _, counters in workers.counters()]),
             "steering": workers.steering.by,
             "steering_reason": workers.steering.reason,
             "pools": report.pools_json(view),

@@ -250,6 +250,16 @@ def reading(view: View, generation: int, counters: Iterable[Mapping[str, Sequenc
     return Reading(queries, drops, generation, pools, limited=limited, closed=closed)
 
 
+def rcodes_json(counters: Iterable[Mapping[str, Sequence[int]]]) -> dict[str, int]:
+    """Return how many answers there were with each response code that has been given; all workers, UDP and TCP."""
+    read = [slots for by_protocol in counters for slots in by_protocol.values()]
+    labels = ((slot, rcode) for slot, _qtype, rcode in tally.answered_labels())
+    found: Counter[str] = Counter()
+    for slot, rcode in labels:
+        found[rcode] += sum(slots[slot] for slots in read)
+    return dict(+found)
+
+
 def _count_queries(protocol: str, slots: Sequence[int], queries: Counter[tuple[str, str, str]]) -> None:
     for slot, qtype, rcode in tally.answered_labels():
         if slots[slot]:

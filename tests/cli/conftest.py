@@ -52,6 +52,7 @@ def a_status() -> dict[str, Any]:
         "uptime_s": 3700.5,
         "listen": ["127.0.0.1:5300"],
         "workers": [{"pid": 12, "generation": 7, "queries": 1000}],
+        "rcodes": {"NOERROR": 990, "NXDOMAIN": 10},
         "steering": "kernel",
         "steering_reason": "there is one worker",
         "pools": {

@@ -173,6 +173,18 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
     )
 
 
+def test_the_status_counts_answers_by_their_response_codes(running: Daemon) -> None:
+    """All workers together: twice what there is, once what there is not; codes that nobody got are left out."""
+    before = running.call("status")["rcodes"]
+    for name in ("relay.lb.test", "relay.lb.test", "none.lb.test"):
+        running.ask(name)
+    after = running.call("status")
+    risen = {rcode: count - before.get(rcode, 0) for rcode, count in after["rcodes"].items()}
+    assert {rcode: count for rcode, count in risen.items() if count} == {"NOERROR": 2, "NXDOMAIN": 1}
+    assert "YXDOMAIN" not in after["rcodes"]
+    assert sum(after["rcodes"].values()) == sum(worker["queries"] for worker in after["workers"])
+
+
 def test_a_killed_worker_is_replaced(running: Daemon) -> None:
     """The status has a new process in its place, answers go on, and it is counted and told."""
     pids = running.worker_pids()
