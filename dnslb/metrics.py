@@ -26,13 +26,16 @@ _CHANGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 class MemberReading:
     """One member as it is answered now.
 
-    `share` is a fraction of 1, `weight` the effective one. `certificate_expires` is Unix time, None without TLS.
+    `state` is what probes say and `admin` what people say, in the words of the status. `share` is a fraction of 1,
+    `weight` the effective one. `certificate_expires` is Unix time, None without TLS.
     """
 
     up: bool
     published: bool
     share: float
     weight: float
+    state: str
+    admin: str
     certificate_expires: float | None = None
 
 
@@ -57,8 +60,9 @@ class Reading:
     """What is read elsewhere at the moment of a scrape.
 
     `queries` counts by (protocol, query type, response code), `drops` by reason, `limited` by action, `closed` TCP
-    connections by reason, all since the start of the daemon. `pools` are by name. `resolvers` is None before the first
-    query.
+    connections by reason, all since the start of the daemon. `generation` is the newest one, `worker_generations` those
+    that the workers answer from, in the order of their places. `pools` are by name. `resolvers` is None before the
+    first query.
     """
 
     queries: Mapping[tuple[str, str, str], int]
@@ -68,6 +72,7 @@ class Reading:
     resolvers: ResolversReading | None = None
     limited: Mapping[str, int] = field(default_factory=dict)
     closed: Mapping[str, int] = field(default_factory=dict)
+    worker_generations: Sequence[int] = ()
 
 
 class Metrics:
@@ -172,6 +177,8 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     closed = [((reason,), count) for reason, count in reading.closed.items()]
     yield _counter("dnslb_tcp_closed", "TCP connections closed before their client did.", ("reason",), closed)
     yield GaugeMetricFamily("dnslb_generation", "Number of the answers given out now.", value=reading.generation)
+    places = [((str(place),), generation) for place, generation in enumerate(reading.worker_generations)]
+    yield _gauge("dnslb_worker_generation", "Number of the answers that a worker gives out.", ("worker",), places)
     yield from _member_families(reading.pools)
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]
     yield _gauge("dnslb_pool_panic", "1 while health is ignored: too little is healthy.", ("pool",), panics)
@@ -193,6 +200,8 @@ def _member_families(pools: Mapping[str, PoolReading]) -> Iterator[Metric]:
         return _gauge(name, documentation, ("pool", "member"), values)
 
     yield gauge("dnslb_member_up", "1 if probes find the member up.", lambda member: float(member.up))
+    states = [((*labels, member.state, member.admin), 1.0) for labels, member in members]
+    yield _gauge("dnslb_member_state", "1 under the states it is in.", ("pool", "member", "state", "admin"), states)
     yield gauge("dnslb_member_published", "1 if answers may hold the member.", lambda member: float(member.published))
     yield gauge("dnslb_member_share", "Fraction of new connections sent to it.", lambda member: member.share)
     yield gauge("dnslb_member_weight", "Weight that counts now.", lambda member: member.weight)

@@ -11,7 +11,8 @@ from dnslb.probe.advice import ADVICE, HINTS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 README = DEPLOY / "README.md"
-SNIPPETS = sorted(path for path in DEPLOY.rglob("*/*") if path.is_file())
+FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path != README)
+SNIPPETS = [path for path in FILES if path.parent.name in {"exim", "fail2ban", "opensmtpd", "postfix"}]
 PROBES = {ip_address("192.0.2.5"), ip_address("2001:db8::5")}
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w:])")
@@ -43,10 +44,10 @@ def test_a_snippet_says_what_it_is_for(path: Path) -> None:
     assert "dnslb" in path.read_text()
 
 
-def test_the_readme_lists_every_snippet() -> None:
+def test_the_readme_lists_every_file() -> None:
     """What is there can be found, and what is promised is there."""
-    linked = set(re.findall(r"\]\(([^)]+)\)", README.read_text()))
-    assert linked == {relative(path) for path in SNIPPETS}
+    linked = set(re.findall(r"\]\(([^.][^)]*)\)", README.read_text()))
+    assert linked == {relative(path) for path in FILES}
 
 
 def test_advice_points_at_what_is_there() -> None:

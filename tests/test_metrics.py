@@ -17,15 +17,21 @@ READING = Reading(
         "inbound": PoolReading(
             panic=False,
             members={
-                "mx1": MemberReading(up=True, published=True, share=0.75, weight=30),
-                "mx2": MemberReading(up=False, published=False, share=0.0, weight=10),
+                "mx1": MemberReading(up=True, published=True, share=0.75, weight=30, state="up", admin="ready"),
+                "mx2": MemberReading(up=False, published=False, share=0.0, weight=10, state="down", admin="maint"),
             },
         ),
-        "relay": PoolReading(panic=True, members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1)}),
+        "relay": PoolReading(
+            panic=True,
+            members={
+                "mx1": MemberReading(up=True, published=True, share=1.0, weight=1, state="up", admin="ready"),
+            },
+        ),
     },
     resolvers=ResolversReading(concentration=0.4, effective=5.5),
     limited={"dropped": 8, "truncated": 7},
     closed={"idle": 9},
+    worker_generations=(4, 3),
 )
 
 
@@ -68,7 +74,9 @@ def test_every_promised_name_is_there_with_its_labels() -> None:
         ("dnslb_rate_limited_total", "counter", frozenset({"action"})),
         ("dnslb_tcp_closed_total", "counter", frozenset({"reason"})),
         ("dnslb_generation", "gauge", frozenset()),
+        ("dnslb_worker_generation", "gauge", frozenset({"worker"})),
         ("dnslb_member_up", "gauge", member),
+        ("dnslb_member_state", "gauge", member | {"state", "admin"}),
         ("dnslb_member_published", "gauge", member),
         ("dnslb_member_share", "gauge", member),
         ("dnslb_member_weight", "gauge", member),
@@ -94,6 +102,8 @@ def test_a_reading_is_taken_at_each_scrape() -> None:
     assert first[at("dnslb_rate_limited_total", action="truncated")] == 7
     assert first[at("dnslb_tcp_closed_total", reason="idle")] == 9
     assert first[at("dnslb_generation")] == 4
+    assert [first[at("dnslb_worker_generation", worker=worker)] for worker in ("0", "1")] == [4, 3]
+    assert first[at("dnslb_member_state", pool="inbound", member="mx2", state="down", admin="maint")] == 1
     assert first[at("dnslb_member_up", pool="inbound", member="mx1")] == 1
     assert first[at("dnslb_member_up", pool="inbound", member="mx2")] == 0
     assert first[at("dnslb_member_published", pool="inbound", member="mx2")] == 0

@@ -56,7 +56,10 @@ def _files() -> dict[str, str]:
 
 
 def _reading() -> Reading:
-    pool = PoolReading(panic=False, members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1)})
+    pool = PoolReading(
+        panic=False,
+        members={"mx1": MemberReading(up=True, published=True, share=1.0, weight=1, state="up", admin="ready")},
+    )
     return Reading(
         {("udp", "A", "NOERROR"): 1}, {"short": 0}, 1, {"inbound": pool}, limited={"dropped": 0}, closed={"idle": 0}
     )

@@ -366,10 +366,14 @@ class Controller:
         )
 
     def _reading(self) -> Reading:
-        counted = [counters.by_protocol() for _, counters in self._workers.counters()]
+        workers = [counters for _, counters in self._workers.counters()]
+        # Before that of the publisher: a change meanwhile may make workers look late, and none of them early.
+        generations = [counters.generation for counters in workers]
+        counted = [counters.by_protocol() for counters in workers]
         found = report.reading(self._view(), self._publisher.generation, counted)
         return replace(
             found,
+            worker_generations=generations,
             drops={**found.drops, **self._workers.lost()},
             resolvers=concentration.resolvers_reading(self._workers.askers()),
         )

@@ -281,6 +281,8 @@ def _pool_reading(view: View, pool: Pool) -> PoolReading:
             published=entry.member.name in published,
             share=float(share.get(entry.member.name, 0)),
             weight=weight_of(pool, entry),
+            state=entry.standing.health.state.value,
+            admin=entry.standing.admin.state.value,
             certificate_expires=_expiry(entry.standing.tls),
         )
         for entry in view.roster.entries(pool.name)
