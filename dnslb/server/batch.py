@@ -139,7 +139,9 @@ class Batch:
 
     def send(self, responses: Sequence[bytes | None]) -> None:
         """Answer the datagrams that were received last, each at its place; None sends nothing back."""
-        present = [response or b"" for response in responses]
+        present: Sequence[bytes] = responses  # type: ignore[assignment]  # unless the next line finds that it is not so
+        if not all(responses):
+            present = [response or b"" for response in responses]
         octets = b"".join(present)
         sizes = array("L", map(len, present))
         begins = array("L", accumulate(sizes, initial=self._responses.address))
@@ -147,6 +149,9 @@ class Batch:
         self._responses.octets[: len(octets)] = octets
         self._out_begins[: len(sizes)] = begins[:-1]
         self._out_lengths[: len(sizes)] = sizes
+        if 0 not in sizes:
+            self._send(0, len(sizes))
+            return
         for first, end in _runs(sizes):
             self._send(first, end)
 
@@ -163,10 +168,7 @@ class Batch:
 
 
 def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield from where to where there are responses: all of them as a rule."""
-    if 0 not in sizes:
-        yield 0, len(sizes)
-        return
+    """Yield from where to where there are responses."""
     first = 0
     for place, size in enumerate((*sizes, 0)):
         if not size:

@@ -1,6 +1,5 @@
 """What a worker's sockets share: the one mutable cell of the data plane, its turns, cookies and limit, and who asks."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from dnslb.answer import tally
@@ -75,6 +74,6 @@ class Current:
         if self.limit.watched:
             replies = self.limit.restrain_all(queries, clients, replies)
         responses, slots = zip(*replies, strict=True)
-        for slot, number in Counter(slots).items():
-            counters[slot] += number
+        for slot in slots:
+            counters[slot] += 1
         return responses

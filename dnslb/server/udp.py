@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dnslb.answer import tally
 from dnslb.answer.responder import DENIABLE
 from dnslb.server import engine
-from dnslb.server.batch import Batch, is_wildcard
+from dnslb.server.batch import SIZE, Batch, is_wildcard
 from dnslb.server.current import Current
 
 if TYPE_CHECKING:
@@ -28,22 +28,24 @@ class UdpServer:
         self._batch = self._fast or Batch(sock)
         self._current = current
         self._counters = counters
-        self._sampled = 0
+        self._sampled = self._unnoted = 0
 
     def burst(self) -> None:
         """Answer what is waiting and what comes meanwhile, for a few batches: then others have their turn.
 
         To ask the kernel once more costs a tenth of a round through the event loop.
         """
-        for _ in range(_ROUNDS):
-            if not self._exchange():
+        for number in range(_ROUNDS):
+            if not self._exchange(begins=not number):
                 return
 
-    def _exchange(self) -> bool:
-        """Answer a batch; return whether anything was waiting."""
+    def _exchange(self, *, begins: bool) -> bool:
+        """Answer a batch, perhaps the one that a burst begins with; return whether anything was waiting."""
         number = self._batch.receive()
         if number:
-            self._sample(number)
+            self._unnoted += number
+            if begins or self._unnoted >= SIZE:
+                self._sample(number)
             self._answer()
         return bool(number)
 
@@ -61,20 +63,22 @@ class UdpServer:
         self._fast.answer(snapshot.ready, current.turns.taken, current.cookies.known, reply, watched, denial)
 
     def _sample(self, number: int) -> None:
-        """Note the sender of one datagram of a batch for all of it: every query at low load, one in 64 at the most.
+        """Note the sender of one datagram of a batch for all that came since the last was noted.
 
-        Its place in the batch moves on: the first of each would be that of who has woken us, and count for the burst
-        that came behind it, whoever sent that.
+        That is every query at low load, and one in 64 or a little more at high load. Its place in the batch moves on:
+        the first of each would be that of who has woken us, and count for the burst that came behind it, whoever sent
+        that.
         """
         self._sampled += 1
         client = self._batch.client(self._sampled % number)
-        self._current.askers.note(client, number)
-        self._current.limit.note(client, number, time.monotonic())
+        asked, self._unnoted = self._unnoted, 0
+        self._current.askers.note(client, asked)
+        self._current.limit.note(client, asked, time.monotonic())
 
     def drain(self) -> None:
         """Answer what is waiting now, and not what goes on coming: a flood must not keep a worker from its end."""
         for _ in range(_BATCHES_TO_DRAIN):
-            if not self._exchange():
+            if not self._exchange(begins=True):
                 return
 
 

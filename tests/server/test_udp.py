@@ -78,6 +78,19 @@ def test_who_asks_is_noted(sock: socket.socket, current: Current, slots: memoryv
     assert counts == {b"\x7f\x00\x00": 100, b"\x7f\x00\x01": 103}
 
 
+def test_all_of_a_long_burst_are_noted(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """One of 64 stands for them; who stands for the last ones is known with the next burst at the latest."""
+    server = UdpServer(sock, current, slots)
+    for number in (1, 63, 64, 65, 200, 1):
+        for _ in range(number):
+            client.send(query())
+        server.burst()
+    (entry,) = current.askers.summary(1.0).entries
+    assert entry.number == 1 + 63 + 64 + 65 + 200 + 1
+
+
 def test_what_gets_no_answer_is_counted_by_its_reason(
     sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
 ) -> None:
