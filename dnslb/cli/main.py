@@ -22,6 +22,7 @@ _COMMANDS = {
     "simulate": ("dnslb.cli.simulate", "Show the shares of the mail that members really get."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),
+    "top": ("dnslb.cli.top", "Show all of it on the whole screen, live; drain members by keys."),
     "version": ("dnslb.cli.version", "Show the version of this command and of the running daemon."),
 }
 

@@ -1,0 +1,83 @@
+"""The words `dnslb top`, and what goes on behind them."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty
+
+import click
+
+from dnslb.cli.options import (
+    Daemon,
+    config_option,
+    control_of,
+    control_option,
+    find_config,
+    reading_answers_of,
+)
+from dnslb.cli.top.feed import Feed
+from dnslb.cli.top.keys import Leave, pressed
+from dnslb.cli.top.model import Model, noticed
+from dnslb.cli.top.picture import lines
+from dnslb.cli.top.terminal import Draw, Terminal, missing, suspend
+
+_PATIENCE = 1.0
+"""Seconds between pictures when nothing happens: ages and the clock go on."""
+
+
+@click.command
+@config_option
+@control_option
+def top(config: Path | None, control: Path | None) -> None:
+    """Show pools, members, rates and events on the whole screen, live.
+
+    Press ? for the keys: they sort, filter by pool, and drain a member or put it back, after a yes. If the daemon goes
+    away, top says so and goes on trying. For programs there is `dnslb status --json`.
+
+    Example: dnslb top
+    """
+    if lacking := missing():
+        raise click.UsageError(f"top needs the whole screen of a terminal, and {lacking}; try `dnslb status --json`")
+    daemon = Daemon(control or control_of(find_config(config)))
+    with reading_answers_of(daemon):
+        _show(daemon)
+
+
+def _show(daemon: Daemon) -> None:
+    terminal = Terminal()
+    feed = Feed(daemon, terminal.wake)
+    model = feed.first()
+    feed.start()
+    # Ctrl-C is one way to end it.
+    with suppress(KeyboardInterrupt):
+        while True:
+            with terminal.taken() as draw:
+                model, leave = _watch(model, feed, terminal, draw)
+            if leave is Leave.QUIT:
+                return
+            suspend()
+
+
+def _watch(model: Model, feed: Feed, terminal: Terminal, draw: Draw) -> tuple[Model, Leave]:
+    """Draw and do what keys ask for, until one of them is to leave, or nobody can press any."""
+    while True:
+        model = _caught_up(model, feed)
+        draw(lines(model, *terminal.size, datetime.now(UTC)))
+        keys = terminal.keys(_PATIENCE)
+        if keys is None:
+            return model, Leave.QUIT
+        for key in keys:
+            model, action = pressed(model, key)
+            if isinstance(action, Leave):
+                return model, action
+            if action is not None:
+                feed.want(action)
+                model = noticed(model, f"{'/'.join(action.target)}: {action.state} ...")
+
+
+def _caught_up(model: Model, feed: Feed) -> Model:
+    """Return the model after all that was heard meanwhile."""
+    with suppress(Empty):
+        while True:
+            model = feed.changes.get_nowait()(model)
+    return model

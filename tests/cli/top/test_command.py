@@ -1,0 +1,35 @@
+"""top where there is no terminal to draw on; with one it is in tests/e2e."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dnslb.cli.top import terminal
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Dnslb
+
+
+def test_without_a_terminal_it_says_what_to_take_instead(dnslb: "Dnslb") -> None:
+    """Exit status 2, and nothing on standard output."""
+    result = dnslb("top")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "top needs the whole screen of a terminal, and standard output is no terminal" in result.stderr
+    assert "`dnslb status --json`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout", "term", "lacking"),
+    [
+        (True, True, "xterm", ""),
+        (False, True, "xterm", "standard input is no terminal"),
+        (True, True, "dumb", "this terminal cannot move its cursor (see TERM)"),
+        (True, True, "", "this terminal cannot move its cursor (see TERM)"),
+    ],
+)
+def test_what_it_lacks(monkeypatch: pytest.MonkeyPatch, *, stdin: bool, stdout: bool, term: str, lacking: str) -> None:
+    """Keys come from standard input, and the picture needs a cursor that can be moved."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: stdin, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: stdout, raising=False)
+    monkeypatch.setenv("TERM", term)
+    assert terminal.missing() == lacking

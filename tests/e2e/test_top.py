@@ -1,0 +1,152 @@
+"""`dnslb top` in a real terminal (tmux), before a real daemon."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.processes import program, until
+from tests.e2e.product import Daemon
+
+if TYPE_CHECKING:
+    from tests.e2e.members import Members
+    from tests.e2e.processes import Stage
+
+_BEFORE = "before-the-view"
+
+
+class Screen:
+    """A shell in a terminal of 80x24, whose keys are pressed and whose screen is read."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._tmux = [program("tmux"), "-S", str(stage.path / "tmux.sock"), "-f", "/dev/null"]
+        shell = "env PS1='$ ' TERM=screen sh"
+        self._run("new-session", "-d", "-x", "80", "-y", "24", shell)
+        stage.callback(self._run, "kill-server")
+        self.type(f"echo {_BEFORE}", "Enter")
+
+    def _run(self, *words: str) -> str:
+        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, timeout=30, check=True)
+        return done.stdout
+
+    def type(self, *keys: str) -> None:
+        """Press keys, one after the other; tmux knows some by their names."""
+        self._run("send-keys", *keys)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the window another size."""
+        self._run("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def lines(self) -> list[str]:
+        """Return what is on the screen."""
+        return self._run("capture-pane", "-p").split("\n")[:-1]
+
+    def ask(self, what: str) -> str:
+        """Return one fact of the terminal by tmux's name for it."""
+        return self._run("display-message", "-p", f"#{{{what}}}").strip()
+
+    def wait(self, text: str) -> list[str]:
+        """Return the lines of the screen as soon as they hold a text."""
+
+        def shown() -> list[str]:
+            lines = self.lines()
+            return lines if any(text in line for line in lines) else []
+
+        return until(shown, f"{text!r} on the screen:\n" + "\n".join(self.lines()))
+
+
+@pytest.fixture
+def daemon(stage: Stage, members: Members) -> Daemon:
+    """Start a daemon with mx1 to mx4."""
+    return Daemon(stage, members)
+
+
+@pytest.fixture
+def screen(stage: Stage, daemon: Daemon) -> Screen:
+    """Start top in a terminal, and wait for its picture. When it ends, its status and the terminal's are shown."""
+    screen = Screen(stage)
+    command = shlex.join([sys.executable, "-m", "dnslb", "top", "-c", str(daemon.config)])
+    screen.type(f"{command}; echo status=$? $(stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\>' | tr '\\n' ' ')", "Enter")
+    screen.wait("q quit")
+    return screen
+
+
+def given_back(screen: Screen, status: int) -> bool:
+    """Say whether the shell has its terminal as it was: its screen, its cursor, lines with an echo."""
+    lines = screen.wait(f"status={status} icanon echo")
+    cursor, alternate = screen.ask("cursor_flag"), screen.ask("alternate_on")
+    return (cursor, alternate) == ("1", "0") and any(_BEFORE in line for line in lines)
+
+
+def test_a_member_is_drained_by_keys(screen: Screen, daemon: Daemon) -> None:
+    """Down to the second one, d, y: no answer has it any more; r and y put it back, and n changes nothing."""
+    lines = screen.wait("> mx1 ")
+    assert len(lines) == 24
+    screen.type("Down", "d")
+    screen.wait("Drain mail/mx2? y: yes, any other key: no")
+    screen.type("n")
+    screen.wait("nothing was changed")
+    assert daemon.member("mx2")["admin"] == "ready"
+    screen.type("d", "y")
+    screen.wait("mail/mx2 is drained: no longer in answers")
+    screen.wait("mx2 set to drain by")
+    assert daemon.published() == {"mx1", "mx3", "mx4"}
+    screen.type("r", "y")
+    screen.wait("mail/mx2 is ready: in answers")
+    daemon.wait_published("mx1", "mx2", "mx3", "mx4")
+    screen.type("q")
+    assert given_back(screen, 0)
+
+
+def test_the_picture_follows_the_window(screen: Screen) -> None:
+    """Larger and smaller, without a key, the last line is that of the keys."""
+    for columns, height in ((120, 40), (60, 15), (80, 24)):
+        screen.resize(columns, height)
+
+        def drawn(height: int = height) -> bool:
+            lines = screen.lines()
+            return len(lines) == height and lines[-1].startswith(" q quit") and lines[0].startswith(" dnslb ")
+
+        until(drawn, f"a picture of {columns}x{height}")
+    screen.type("?")
+    screen.wait("Any key goes back.")
+
+
+def test_a_daemon_that_goes_away_is_waited_for(screen: Screen, daemon: Daemon) -> None:
+    """The last that is known stays, with the reason, and when the daemon is back the picture goes on."""
+    assert daemon.stop() == 0
+    lines = screen.wait("still trying: no dnslb runs here")
+    assert any("mx4" in line for line in lines)
+    daemon.start()
+    until(lambda: not any("still trying" in line for line in screen.lines()), "the picture goes on")
+
+
+def test_ctrl_c_gives_the_terminal_back(screen: Screen) -> None:
+    """It is a way to quit, even where letters are typed."""
+    screen.type("/", "m", "C-c")
+    assert given_back(screen, 0)
+
+
+def test_a_signal_gives_the_terminal_back(screen: Screen) -> None:
+    """SIGTERM ends it with the status that shells have for that."""
+    shell = screen.ask("pane_pid")
+    (child,) = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", shell], capture_output=True, text=True, check=True
+    ).stdout.split()
+    subprocess.run(["kill", f"-{signal.SIGTERM}", child], check=True)
+    assert given_back(screen, 143)
+
+
+def test_it_can_be_put_aside(screen: Screen) -> None:
+    """Ctrl-Z gives the terminal to the shell, and fg brings the picture back."""
+    screen.type("C-z")
+    screen.wait(_BEFORE)
+    screen.type("fg", "Enter")
+    screen.wait("q quit")
+    screen.type("q")
+    until(lambda: screen.ask("alternate_on") == "0", "the screen of the shell")
