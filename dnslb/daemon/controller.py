@@ -5,6 +5,7 @@ cannot be done ends the start with one sentence that says what to do, and undoes
 """
 
 import asyncio
+import faulthandler
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ from dnslb.daemon.journal import Journal
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
+from dnslb.daemon.systemd import Systemd
 from dnslb.daemon.windows import Windows, unattended
 from dnslb.daemon.wishes import Wishes
 from dnslb.daemon.workers import Workers
@@ -70,6 +72,7 @@ class StartError(Exception):
 def run(path: Path) -> int:
     """Run until SIGTERM or SIGINT; return the exit status of the command."""
     logs.configure(sys.stderr)
+    faulthandler.enable()  # the service manager's watchdog sends SIGABRT: the log then shows what hung
     try:
         _serve(path)
     except ConfigError as error:
@@ -82,10 +85,11 @@ def run(path: Path) -> int:
 
 
 def _serve(path: Path) -> None:
+    systemd = Systemd.taken()
     limit = descriptors.raise_limit()
     settings = config.load(path)
     store = Store.open(settings.server.state)
-    asyncio.run(Controller(settings, store, store.load(), limit).run())
+    asyncio.run(Controller(settings, store, store.load(), limit, systemd).run())
 
 
 def _failed(status: int, sentences: Iterable[str]) -> int:
@@ -97,7 +101,10 @@ def _failed(status: int, sentences: Iterable[str]) -> int:
 class Controller:
     """One running daemon."""
 
-    def __init__(self, settings: Settings, store: Store, remembered: Remembered, descriptor_limit: int) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, remembered: Remembered, descriptor_limit: int, systemd: Systemd
+    ) -> None:
+        self._systemd = systemd
         self._settings = settings
         self._steps = steps_of(settings.services)
         self._descriptor_limit = descriptor_limit
@@ -164,6 +171,7 @@ class Controller:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             _log.info("stopping")
+            self._systemd.tell("STOPPING=1")
             if self._opened is not None:
                 self._opened.end_left_behind()
         _log.info("stopped")
@@ -185,6 +193,8 @@ class Controller:
             # it. A reload that waits for the start is told of behind it.
             await self._journal.settle()
             self._journal.started(self._workers.listening, self._publisher.generation)
+            self._systemd.tell("READY=1", f"STATUS=Answering on {', '.join(self._workers.listening)}")
+        self._spawn(self._systemd.show_life())
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.tick())
         self._spawn(self._windows.run())
@@ -413,7 +423,7 @@ class Controller:
 
     async def _reload(self, who: str) -> Reloaded:
         """Read the configuration again and swap it in whole; ConfigError, and nothing has changed, if it is bad."""
-        async with self._changing:
+        async with self._changing, self._systemd.reloading():
             try:
                 settings = await asyncio.to_thread(config.load, self._settings.path)
             except ConfigError as error:
