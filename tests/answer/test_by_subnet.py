@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnslb.answer.cookies import Cookies
 from dnslb.answer.responder import respond
 from dnslb.answer.service import ServiceType
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.pool.member import Policy
+from dnslb.wire.cookie import make
 from tests.conftest import ask, audience, decoded, lines, member, pool, question, service, snapshot, zone
 
 _RESOLVER, _OTHER, _INSIDE = b"\xc0\x00\x02\x35", b"\xcb\x00\x71\x07", b"\x0a\x01\x02\x03"
@@ -311,6 +313,19 @@ def test_all_of_the_scope_get_the_same(text: str, address: object, data: st.Data
     for in_full in (False, True):
         again = _asked(text, f"{other}/{network.max_prefixlen}", in_full=in_full)
         assert (again.answer, _scope(again)) == (response.answer, scope)
+
+
+@pytest.mark.parametrize("text", ["mx.lb.test A", "hash.lb.test A", "no.lb.test A"])
+def test_a_right_cookie_does_not_hide_for_whom_it_is(text: str) -> None:
+    """What is remembered of a cookie has no network: a resolver that asks again is answered as the first time."""
+    cookies = Cookies((bytes(16),), 1_700_000_000)
+    right = make(b"12345678", _RESOLVER, bytes(16), 1_700_000_000)
+    options = [dns.edns.ECSOption("10.1.2.0", 24), dns.edns.CookieOption(right[:8], right[8:])]
+    asked = question(text, payload=1232, options=options)
+    first, again = (decoded(respond(asked, TABLE, Turns(0), _RESOLVER, cookies)[0] or b"") for _ in range(2))
+    assert _scope(first) is not None
+    assert again == first
+    assert again.options == first.options
 
 
 @pytest.mark.parametrize("subnet", ["10.1.0.0/16", "198.51.100.0/24"])

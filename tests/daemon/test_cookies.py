@@ -159,8 +159,15 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     """Whoever could put one there would have the daemon write where he may not."""
     (victim := tmp_path / "victim").write_text("precious")
     (tmp_path / f"{FILE}.new").symlink_to(victim)
-    OwnSecrets(tmp_path).at(_NOW)
+    kept = OwnSecrets(tmp_path).at(_NOW)
     assert victim.read_text() == "precious"
+    assert OwnSecrets(tmp_path).at(_NOW) == kept
+
+
+def test_what_a_crash_left_is_no_obstacle(tmp_path: Path) -> None:
+    """A file that was begun and not finished makes room for the next one."""
+    (tmp_path / f"{FILE}.new").write_text("makes")
+    assert OwnSecrets(tmp_path).at(_NOW) == OwnSecrets(tmp_path).at(_NOW)
 
 
 def test_the_daemon_makes_one_unless_it_is_given_one(daemon: Daemon) -> None:

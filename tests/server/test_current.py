@@ -1,11 +1,11 @@
-"""A fault of ours on one query: it costs that query, is counted, and is told a few times."""
+"""What sockets share: a fault of ours costs one query, is counted and told a few times; and the time."""
 
 import pytest
 
 from dnslb.answer import tally
 from dnslb.answer.responder import respond
 from dnslb.server.current import Current
-from tests.server.conftest import ANSWERED_A, identity_of, query
+from tests.server.conftest import ANSWERED_A, identity_of, query, snapshot
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_it_costs_one_message_of_a_batch(faulty: Current, slots: memoryview) -> 
     answers = faulty.answer_all([query(identity) for identity in (1, 2, 3)], [b"\0\0\0\0"] * 3, slots)
     assert [answer and identity_of(answer) for answer in answers] == [1, None, 3]
     assert (slots[ANSWERED_A], slots[tally.INTERNAL], sum(slots)) == (2, 1, 3)
+
+
+def test_the_time_reaches_the_cookies(current: Current) -> None:
+    """Also those of a table that comes later: with a clock that stands still all cookies would be old in an hour."""
+    current.tick(1_700_000_000)
+    assert current.cookies.now == 1_700_000_000
+    current.adopt(snapshot(2))
+    assert current.cookies.now == 1_700_000_000
 
 
 def test_it_is_told_a_few_times_only(faulty: Current, slots: memoryview, capfd: pytest.CaptureFixture[str]) -> None:

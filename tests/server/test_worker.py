@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import dns.edns
 import dns.message
 import pytest
 
+from dnslb.answer.terms import Terms
 from dnslb.server import channel, sockets
 from dnslb.server.counters import Counters
 from tests.conftest import lines, member, pool, question, service
@@ -162,6 +164,33 @@ def test_answers_get_old_when_no_controller_comes() -> None:
         while not (said := _said_of_mx(address)):
             assert time.monotonic() < deadline
         assert said == [3]
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def _cookie_made_at(address: tuple[str, int]) -> int:
+    """Return the Unix time that a new cookie has in it (RFC 9018 section 4.3)."""
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.sendto(
+            question("www.lb.test A", payload=1232, options=[dns.edns.CookieOption(b"12345678", b"")]), address
+        )
+        (cookie,) = dns.message.from_wire(client.recv(2000)).options
+    return int.from_bytes(cookie.to_wire()[12:16], "big")
+
+
+def test_its_cookies_are_of_the_present_time() -> None:
+    """It goes on, with a controller and without: a cookie is right for an hour, by the clock of all who know it."""
+    with worker() as (process, ours, address):
+        begun = int(time.time())
+        ours.sendall(channel.encode(replace(snapshot(), terms=Terms(secrets=(bytes(16),)))))
+        wait_for(ours, 1)
+        deadline = time.monotonic() + 20
+        for _ in range(2):
+            while not begun < (made := _cookie_made_at(address)) <= time.time():
+                assert time.monotonic() < deadline
+            begun = made
+            ours.close()
         process.terminate()
         assert process.wait(20) == 0
 
