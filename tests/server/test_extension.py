@@ -87,6 +87,16 @@ def test_the_fast_way_asks_nobody(server: Server) -> None:
     assert server.slots[ANSWERED_A] == sum(server.slots) == 4
 
 
+def test_all_letters_and_no_other_octets_fold(server: Server) -> None:
+    """As `bytes.lower` does it: else a name is denied that is there. The name comes back as it was asked for."""
+    octets = bytes(range(1, 256))
+    asked = b"".join(b"\x33" + octets[start : start + 51] for start in range(0, 255, 51))[: 4 * 52] + b"\0"
+    tail = query()[-4:]
+    for owner in (asked, b"\x1a" + bytes(range(65, 91)) + b"\0"):
+        (found,) = server.ask(query(owner=owner), answer=nobody, ready={owner.lower() + tail: _SOUND})
+        assert found[12:] == owner + tail
+
+
 def test_a_fault_costs_one_message(server: Server) -> None:
     """It is counted, and the others of the batch are answered."""
 
@@ -333,9 +343,15 @@ def test_wrong_arguments_are_refused(server: Server) -> None:
 
 def test_nothing_is_kept(server: Server) -> None:
     """After many answers all objects are held by those who held them before, whichever way the queries went."""
-    rotation = _OF.ready[_QUESTION]
-    known = Edns(1232, b"opt", 0, dnssec_ok=False)
+    rotation, known = _OF.ready[_QUESTION], Edns(1232, opt_record(dnssec_ok=False), 0, dnssec_ok=False)
+    cookie = query(payload=1232)[:-2] + b"\0\5\0\x0a\0\1x"
+    records = {_CLIENT + cookie[12 + len(_QUESTION) :]: known}
+    answers: Any = {b"x": 5}
+    slots, names, zones = (1, 3), {_ZONE.apex: answers}, {_ZONE.apex: _ZONE}
+    deniable, networks = {query()[-4:]: slots}, {b"\0\0\0": 1}
     watched = [_OF.ready, server.turns.taken, rotation, rotation.ring, *rotation.ring, known, nobody, rotation.key]
+    watched += [records, answers, slots, names, zones, deniable, networks, _ZONE, _ZONE.empty, _ZONE.cuts, _ZONE.soa]
+    watched += [*_ZONE.soa, True, False]
 
     def answer(octets: bytes, client: bytes) -> Reply:
         return respond(octets, _OF, server.turns, client)
@@ -344,8 +360,12 @@ def test_nothing_is_kept(server: Server) -> None:
         queries = (query(), query(payload=1232), query(owner=b"\1x" + WWW), b"x")
         server.ask(*queries, b"y", answer=answer)
         server.ask(b"bad", answer=nobody)
-        server.batch.receive()
+        for one in (cookie, query(owner=_MISSING), query(owner=_ZONE.apex)):
+            server._client.send(one)  # noqa: SLF001 - of these tests
+        assert server.batch.receive() == 3
         server.batch.datagrams()
+        server.batch.answer(_OF.ready, server.turns.taken, records, nobody, networks, (names, zones, deniable))
+        assert len(server.answers()) == 3
 
     def held() -> tuple[list[int], int]:
         gc.collect()
