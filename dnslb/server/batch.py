@@ -72,7 +72,7 @@ class Batch:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        """Take a bound UDP socket; it must be in blocking mode, receiving does not block anyhow."""
+        """Take a bound UDP socket. In whichever mode it is, neither receiving nor sending blocks."""
         self._fd = sock.fileno()
         self._family = sock.family
         first, end = (8, 24) if sock.family == socket.AF_INET6 else (4, 8)

@@ -18,7 +18,7 @@ Address = tuple[IPv4Address | IPv6Address, int]
 _RECEIVE_BUFFER = 4 << 20
 """Octets asked for. The kernel gives twice as many, for it counts what each datagram costs it, not what it holds."""
 _SEND_BUFFER = 4 << 20
-"""So many answers may wait for a slow interface before the worker does: several thousand."""
+"""So many answers may wait for a slow interface, several thousand; those beyond are not sent."""
 _QUERY_COST = 832
 """What it counts for a query of up to 192 octets on loopback; with many network cards' drivers, 2,304."""
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
