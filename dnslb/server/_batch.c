@@ -14,7 +14,8 @@
  * the next but memory: tables come with each call.
  *
  * The limited API of Python 3.11 makes one shared object for all versions from then on. It has functions where others
- * have macros, each a nanosecond or two. The GIL is kept: receiving does not wait, and a worker has no other thread.
+ * have macros, each a nanosecond or two. The GIL is kept: neither receiving nor sending waits, and a worker's one other
+ * thread, which decodes a large table now and then, has its turns all the same.
  */
 
 #define _GNU_SOURCE
@@ -29,6 +30,7 @@
 #include <sys/socket.h>
 
 enum {
+    AGREED = 1,                 /* see dnslb/server/engine.py */
     SIZE = 64,                  /* datagrams in a batch */
     HEADER = 12,
     BEHIND_LABELS = 5,          /* octets of a question from the root label on */
@@ -749,7 +751,8 @@ static PyType_Spec spec = {"dnslb.server._batch.Batch", sizeof(Batch), 0, Py_TPF
 static int module_exec(PyObject *module)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    int failed = type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0;
+    int failed = type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0 ||
+                 PyModule_AddIntConstant(module, "AGREED", AGREED) < 0;
     Py_XDECREF(type);
     return failed ? -1 : 0;
 }

@@ -4,6 +4,8 @@ from dnslb.answer.lookup import Reply
 from dnslb.answer.snapshot import Answers, CompiledZone, Rotation
 from dnslb.wire.edns import Edns
 
+AGREED: int
+
 class Batch:
     def __init__(self, fd: int, v6: bool, wildcard: bool, counters: memoryview, internal: int) -> None: ...
     def receive(self) -> int: ...

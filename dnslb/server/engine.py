@@ -8,6 +8,11 @@ if TYPE_CHECKING:
 
 PURE = "DNSLB_PURE"
 """The environment variable that chooses Python, if it is anything but empty."""
+AGREED = 1
+"""What both sides take the arguments and the places of fields for. Who changes these raises it here and in _batch.c.
+
+A checkout that is updated and not installed again still has the extension of before, which would answer nothing.
+"""
 
 
 def extension() -> "type[Batch] | None":
@@ -25,7 +30,9 @@ def _choose() -> "tuple[type[Batch] | None, str]":
     if os.environ.get(PURE):
         return None, f"{PURE} is set"
     try:
-        from dnslb.server._batch import Batch  # noqa: PLC0415 - it may not be there
+        import dnslb.server._batch as found  # noqa: PLC0415 - it may not be there
     except ImportError as error:
         return None, f"no C extension: {error}"
-    return Batch, ""
+    if getattr(found, "AGREED", None) != AGREED:
+        return None, "the C extension is of another version: install dnslb again"
+    return found.Batch, ""

@@ -35,6 +35,15 @@ def test_python_answers_where_there_was_no_compiler(monkeypatch: pytest.MonkeyPa
     assert engine.describe().startswith("Python (no C extension: ")
 
 
+def test_an_extension_of_another_version_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take one argument for another, and answer wrongly or nothing."""
+    monkeypatch.delenv(engine.PURE, raising=False)
+    built = engine.extension()
+    monkeypatch.setattr(engine, "AGREED", 0)
+    assert engine.extension() is None
+    assert not built or engine.describe() == "Python (the C extension is of another version: install dnslb again)"
+
+
 def test_it_is_compiled_without_a_warning(tmp_path: Path) -> None:
     """As on the machines of those who install it; what a compiler warns of there, nobody reads."""
     include = sysconfig.get_path("include")
