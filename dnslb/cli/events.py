@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli import known
 from dnslb.cli.options import Daemon, SpanType, Unreachable, failure, talks_to_daemon
 from dnslb.cli.output import emit, emit_json, local_time, plain
 
@@ -17,7 +18,7 @@ _POLL = 1.0
 @click.command
 @click.option("--follow", "-f", is_flag=True, help="Go on with new events as they come, until Ctrl-C.")
 @click.option("--since", type=SpanType(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
-@click.option("--pool", metavar="POOL", help="Only events of this pool.")
+@click.option("--pool", metavar="POOL", shell_complete=known.pools, help="Only events of this pool.")
 @click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since 1000]")
 @talks_to_daemon
 def events(  # noqa: PLR0913 -- one for each option

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli import known
 from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import Column, alarm, bar, cause, emit, emit_json, plain, share, table
 from dnslb.wire import name as domain
@@ -75,7 +76,7 @@ class _ClientType(click.ParamType[str]):
 
 
 @click.command
-@click.argument("name", type=_NameType(), metavar="NAME")
+@click.argument("name", type=_NameType(), metavar="NAME", shell_complete=known.services)
 @click.argument("rtype", type=_RecordType(), metavar="[TYPE]", required=False)
 @click.option(
     "--client",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli import known
 from dnslb.cli.countdown import words as countdown_words
 from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import cause, emit, emit_json, plain, share
@@ -67,7 +68,7 @@ class _ReasonType(click.ParamType[str]):
         return text
 
 
-target_argument = click.argument("target", type=TargetType(), metavar="POOL/MEMBER")
+target_argument = click.argument("target", type=TargetType(), metavar="POOL/MEMBER", shell_complete=known.members)
 reason_option = click.option(
     "--reason", type=_ReasonType(), default="", metavar="TEXT", help="Why: others see it in `dnslb events`."
 )

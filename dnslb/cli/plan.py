@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli import known
 from dnslb.cli.member import Target, TargetType
 from dnslb.cli.options import Daemon, talks_to_daemon
 from dnslb.cli.output import (
@@ -99,7 +100,14 @@ def _steps(command: Callable[..., None]) -> Callable[..., None]:
         "down": "Were it down, as far as probes can tell.",
     }
     options = [
-        click.option(f"--{step}", multiple=True, type=TargetType(), metavar="POOL/MEMBER", help=text)
+        click.option(
+            f"--{step}",
+            multiple=True,
+            type=TargetType(),
+            metavar="POOL/MEMBER",
+            shell_complete=known.members,
+            help=text,
+        )
         for step, text in texts.items()
     ]
     weight = click.option(
@@ -107,6 +115,7 @@ def _steps(command: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         type=_WeightType(),
         metavar="POOL/MEMBER=N",
+        shell_complete=known.weights,
         help="Had it another weight; 'default' for the configured one.",
     )
     add = click.option(

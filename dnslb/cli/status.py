@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from dnslb.cli import known
 from dnslb.cli.countdown import words
 from dnslb.cli.options import Daemon, failure, talks_to_daemon
 from dnslb.cli.output import (
@@ -82,7 +83,7 @@ def status(daemon: Daemon, *, as_json: bool) -> None:
 
 
 @click.command
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=known.pools)
 @talks_to_daemon
 def pool(daemon: Daemon, name: str | None, *, as_json: bool) -> None:
     """Show one pool: each member, and why it is published or not. Without NAME, list the pools.

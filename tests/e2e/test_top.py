@@ -10,54 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.processes import program, until
+from tests.e2e.processes import until
 from tests.e2e.product import Daemon
+from tests.e2e.screen import Screen
 
 if TYPE_CHECKING:
     from tests.e2e.members import Members
     from tests.e2e.processes import Stage
 
 _BEFORE = "before-the-view"
-
-
-class Screen:
-    """A shell in a terminal of 80x24, whose keys are pressed and whose screen is read."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._tmux = [program("tmux"), "-S", str(stage.path / "tmux.sock"), "-f", "/dev/null"]
-        shell = "env PS1='$ ' TERM=screen sh"
-        self._run("new-session", "-d", "-x", "80", "-y", "24", shell)
-        stage.callback(self._run, "kill-server")
-        self.type(f"echo {_BEFORE}", "Enter")
-
-    def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, timeout=30, check=True)
-        return done.stdout
-
-    def type(self, *keys: str) -> None:
-        """Press keys, one after the other; tmux knows some by their names."""
-        self._run("send-keys", *keys)
-
-    def resize(self, columns: int, lines: int) -> None:
-        """Give the window another size."""
-        self._run("resize-window", "-x", str(columns), "-y", str(lines))
-
-    def lines(self) -> list[str]:
-        """Return what is on the screen."""
-        return self._run("capture-pane", "-p").split("\n")[:-1]
-
-    def ask(self, what: str) -> str:
-        """Return one fact of the terminal by tmux's name for it."""
-        return self._run("display-message", "-p", f"#{{{what}}}").strip()
-
-    def wait(self, text: str) -> list[str]:
-        """Return the lines of the screen as soon as they hold a text."""
-
-        def shown() -> list[str]:
-            lines = self.lines()
-            return lines if any(text in line for line in lines) else []
-
-        return until(shown, f"{text!r} on the screen:\n" + "\n".join(self.lines()))
 
 
 @pytest.fixture
@@ -69,7 +30,8 @@ def daemon(stage: Stage, members: Members) -> Daemon:
 @pytest.fixture
 def screen(stage: Stage, daemon: Daemon) -> Screen:
     """Start top in a terminal, and wait for its picture. When it ends, its status and the terminal's are shown."""
-    screen = Screen(stage)
+    screen = Screen(stage, "env PS1='$ ' TERM=screen sh")
+    screen.type(f"echo {_BEFORE}", "Enter")
     command = shlex.join([sys.executable, "-m", "dnslb", "top", "-c", str(daemon.config)])
     screen.type(f"{command}; echo status=$? $(stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\>' | tr '\\n' ' ')", "Enter")
     screen.wait("q quit")

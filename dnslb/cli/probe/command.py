@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dnslb.cli import member
+from dnslb.cli import known, member
 from dnslb.cli.options import (
     Daemon,
     config_option,
@@ -112,7 +112,7 @@ def _with_wishes(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command
-@click.argument("target", type=_TargetType(), metavar="POOL/MEMBER|HOST[:PORT]")
+@click.argument("target", type=_TargetType(), metavar="POOL/MEMBER|HOST[:PORT]", shell_complete=known.members)
 @_with_wishes
 @config_option
 @control_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dnslb.answer.service import ServiceType
+from dnslb.cli import known
 from dnslb.cli.options import Failed, config_option, json_option
 from dnslb.cli.output import emit, emit_json
 from dnslb.cli.simulate import text, words
@@ -130,7 +131,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command
-@click.argument("service", required=False)
+@click.argument("service", required=False, shell_complete=known.services)
 @_with_options
 @config_option
 @json_option
