@@ -42,9 +42,7 @@ def edns(payload: int, version: int, *, dnssec_ok: bool, options: bytes = b"") -
 def opt_record(*, dnssec_ok: bool, extended_rcode: int = 0) -> bytes:
     """Return our OPT record; DO is copied from the query (RFC 3225 section 3)."""
     ttl = (extended_rcode >> 4) << 24 | (DO if dnssec_ok else 0)
-    return (
-        b"\x00" + rrtype.OPT.to_bytes(2, "big") + OUR_PAYLOAD.to_bytes(2, "big") + ttl.to_bytes(4, "big") + b"\x00\x00"
-    )
+    return BEGIN + OUR_PAYLOAD.to_bytes(2, "big") + ttl.to_bytes(4, "big") + NO_OPTIONS
 
 
 def with_option(opt: bytes, option: bytes) -> bytes:
@@ -55,7 +53,7 @@ def with_option(opt: bytes, option: bytes) -> bytes:
 
 def _bare(payload: int, *, dnssec_ok: bool) -> bytes:
     flags = DO if dnssec_ok else 0
-    return b"\x00\x00\x29" + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + b"\x00\x00"
+    return BEGIN + payload.to_bytes(2, "big") + b"\x00\x00" + flags.to_bytes(2, "big") + NO_OPTIONS
 
 
 COMMON: dict[bytes, Edns] = {

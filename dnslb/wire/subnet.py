@@ -3,10 +3,9 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from dnslb.wire.edns import BARE_SIZE, Edns, found_in
+from dnslb.wire.edns import BARE_SIZE, Edns, found_in, options_in
 
 _CODE = b"\0\x08"
-_HEAD = 4
 _FIXED = 4
 _BITS = {b"\0\0": 0, b"\0\x01": 32, b"\0\x02": 128}
 """The bits of an address by FAMILY: IPv4 and IPv6, and of the unknown family, which goes with no address at all."""
@@ -52,14 +51,11 @@ def subnet_of(options: bytes) -> Subnet | None:
     The options are well-formed as such. Raise ValueError for one that must be answered with FORMERR (section 7.1.2).
     """
     found = None
-    position = 0
-    while position < len(options):
-        end = position + _HEAD + int.from_bytes(options[position + 2 : position + _HEAD], "big")
-        if options[position : position + 2] == _CODE:
+    for code, data in options_in(options):
+        if code == _CODE:
             if found is not None:
                 raise ValueError("two Client Subnet options")
-            found = _read(options[position + _HEAD : end])
-        position = end
+            found = _read(data)
     return found
 
 
