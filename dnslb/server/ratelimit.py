@@ -5,7 +5,7 @@ are longer. So a network gets no more than some responses of one kind in a secon
 that it has asked (RFC 7873). Every few of the rest are replaced by truncated ones: a client that is really there asks
 again over TCP, where an address cannot be made up.
 
-What this costs is paid by who asks much: one datagram of a batch is looked at for all of it, and finds the networks
+What this costs is paid by who asks much: one datagram of several is looked at for all of them, and finds the networks
 that may be over their limit; the responses of these are counted one by one. Whatever addresses and names are made up,
 memory is bounded.
 """
