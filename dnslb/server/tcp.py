@@ -39,6 +39,8 @@ _AT_ONCE = 16
 _ENOUGH = 1 << 16
 """Octets of answers after which a connection waits for its client to take them."""
 _LONGEST = 2 + MAX_QUERY
+_AT_A_TIME = 1 << 14
+"""Octets read of a connection before they are answered, some 400 questions: what it holds beside half a message."""
 
 
 class Connections:
@@ -57,6 +59,8 @@ class Connections:
         self._asking: deque[Connection] = deque()
         """Those that have something to be answered, in the order of their turns."""
         self._turn: asyncio.Handle | None = None
+        self.room = memoryview(bytearray(_AT_A_TIME))
+        """What is read stands here, until the connection has taken it."""
 
     def answer_soon(self, connection: "Connection") -> None:
         """Have a connection answer when it is its turn."""
@@ -140,8 +144,8 @@ def _connections_at_most() -> int:
     return max(_MIN_CONNECTIONS, min(MAX_CONNECTIONS, limit - _OTHER_DESCRIPTORS))
 
 
-class Connection(asyncio.Protocol):
-    """One client."""
+class Connection(asyncio.BufferedProtocol):
+    """One client. asyncio would read a quarter of a megabyte at a time, and each connection would keep it."""
 
     def __init__(self, connections: Connections) -> None:
         """Count among the others of this worker."""
@@ -165,7 +169,15 @@ class Connection(asyncio.Protocol):
         self.client = self._address[:_CLIENT_OCTETS]
         self._connections.admit(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Return where to read to."""
+        return self._connections.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(self._connections.room[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
         """Read no more, the end neither, until what is whole of this has been answered."""
         if self._transport is None or self._transport.is_closing():
             return

@@ -313,6 +313,20 @@ async def test_connections_that_all_wait_for_their_clients_end_too(
     assert slots[tally.closed(Cut.SLOW_READER)] == 1
 
 
+async def test_a_client_that_asks_and_does_not_read_holds_little(dial: Dial, connections: tcp.Connections) -> None:
+    """What it asks waits at its end, in the kernel: 512 such connections must not take a worker's memory."""
+    _, writer = await dial()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's is one that reads, too
+    writer.write(framed(query(1, LARGE, TXT)) * 50_000)
+    await until(lambda: count(connections) == 1, "it is accepted")
+    (connection,) = connections._open  # noqa: SLF001 - memory is what it is about
+    held = set()
+    while not connection._paused:  # noqa: SLF001 - as above
+        await asyncio.sleep(0)
+        held.add(len(connection._buffer))  # noqa: SLF001 - as above
+    assert 0 < max(held) <= (1 << 14) + 2 + MAX_QUERY
+
+
 class Wire(asyncio.Transport):
     """A transport that notes what is done with it; if it is `narrow` its buffer is full after each write."""
 
