@@ -50,12 +50,18 @@ class Current:
         try:
             return respond(query, self.snapshot, self.turns, client, self.cookies, stream=stream)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, the others are answered
-            self._reports.say(f"internal error on query {query.hex()}", error)
-            return None, tally.INTERNAL
+            return self._fault(query, error)
 
     def reply_within_limit(self, query: bytes, client: bytes) -> Reply:
-        """Reply to one datagram with what the limit leaves of it."""
-        return self.limit.apply(query, client, self.reply(query, client))
+        """Reply to one datagram with what the limit leaves of it; a fault of ours costs as much as in `reply`."""
+        try:
+            return self.limit.apply(query, client, self.reply(query, client))
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._fault(query, error)
+
+    def _fault(self, query: bytes, error: Exception) -> Reply:
+        self._reports.say(f"internal error on query {query.hex()}", error)
+        return None, tally.INTERNAL
 
     def answer_all(
         self, queries: Sequence[bytes], clients: Sequence[bytes], counters: memoryview
@@ -69,10 +75,10 @@ class Current:
             replies = [
                 respond(query, snapshot, turns, client, cookies) for query, client in zip(queries, clients, strict=True)
             ]
+            if self.limit.watched:
+                replies = self.limit.restrain_all(queries, clients, replies)
         except Exception:  # noqa: BLE001 - which one it was, and what, is found and said below
-            replies = [self.reply(query, client) for query, client in zip(queries, clients, strict=True)]
-        if self.limit.watched:
-            replies = self.limit.restrain_all(queries, clients, replies)
+            replies = [self.reply_within_limit(query, client) for query, client in zip(queries, clients, strict=True)]
         responses, slots = zip(*replies, strict=True)
         for slot in slots:
             counters[slot] += 1

@@ -3,7 +3,9 @@
 import pytest
 
 from dnslb.answer import tally
+from dnslb.answer.lookup import Reply
 from dnslb.answer.responder import respond
+from dnslb.answer.terms import Limit
 from dnslb.server.current import Current
 from tests.server.conftest import ANSWERED_A, identity_of, query, snapshot
 
@@ -39,6 +41,27 @@ def test_it_costs_one_message_of_a_batch(faulty: Current, slots: memoryview) -> 
     answers = faulty.answer_all([query(identity) for identity in (1, 2, 3)], [b"\0\0\0\0"] * 3, slots)
     assert [answer and identity_of(answer) for answer in answers] == [1, None, 3]
     assert (slots[ANSWERED_A], slots[tally.INTERNAL], sum(slots)) == (2, 1, 3)
+
+
+def test_a_fault_of_the_limit_costs_one_message_of_a_batch(
+    current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As any other fault, and it is told; one by one it costs the same."""
+    current.limit.watched[b"\0\0\0"] = 1
+    restrain = current.limit.restrain
+
+    def failing(octets: bytes, client: bytes, reply: Reply) -> Reply:
+        if identity_of(octets) == 2:
+            raise ZeroDivisionError
+        return restrain(octets, client, reply)
+
+    monkeypatch.setattr(current.limit, "restrain", failing)
+    current.limit._limit = Limit(per_second=100)  # noqa: SLF001 - one that leaves all
+    answers = current.answer_all([query(identity) for identity in (1, 2, 3)], [b"\0\0\0\0"] * 3, slots)
+    assert [answer and identity_of(answer) for answer in answers] == [1, None, 3]
+    assert (slots[ANSWERED_A], slots[tally.INTERNAL], sum(slots)) == (2, 1, 3)
+    assert current.reply_within_limit(query(2), b"\0\0\0\0") == (None, tally.INTERNAL)
+    assert capfd.readouterr().err.count("internal error on query") == 2
 
 
 def test_the_time_reaches_the_cookies(current: Current) -> None:
