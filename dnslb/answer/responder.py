@@ -122,7 +122,7 @@ def _told_by(
     What others say of their clients than those who are believed is not even looked at.
     """
     record = query[end:]
-    if query[4 : header.SIZE] != _ONE_ADDITIONAL:
+    if query[4 : header.SIZE] != _ONE_ADDITIONAL or len(record) > _LONGEST_REMEMBERED:
         return None, None
     if not _is_believed(client, snapshot):
         return cookies.seen(record, client), None
@@ -142,6 +142,8 @@ def _asker(client: bytes, snapshot: Snapshot, turns: Turns, cookies: Cookies) ->
     return Asker(client, client, turns, snapshot.views, _is_believed(client, snapshot), cookies=cookies)
 
 
+_LONGEST_REMEMBERED = 100
+"""Octets of an OPT record. What resolvers send is shorter, and what is remembered must not be as long as one likes."""
 _ONE_ADDITIONAL = header.counts(0, 0, 1)
 DENIABLE = {
     rrtype.question_tail(rtype): (tally.answered(rtype, Rcode.NOERROR), tally.answered(rtype, Rcode.NXDOMAIN))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dnslb.server import _batch as fast
 
 _ROUNDS = 16
+_BURST_SECONDS = 0.01
+"""After so long others have their turn: a flood of queries that cost much must not keep a worker from its heartbeat."""
 _BATCHES_TO_DRAIN = 256
 """More than a receive buffer of 8 MiB can hold: the kernel counts at least 512 octets for a datagram."""
 
@@ -35,8 +37,9 @@ class UdpServer:
 
         To ask the kernel once more costs a tenth of a round through the event loop.
         """
+        until = time.monotonic() + _BURST_SECONDS
         for number in range(_ROUNDS):
-            if not self._exchange(begins=not number):
+            if not self._exchange(begins=not number) or time.monotonic() > until:
                 return
 
     def _exchange(self, *, begins: bool) -> bool:

@@ -15,6 +15,8 @@ BARE_SIZE = 11
 """Octets of an OPT record without options: root, type, payload, extended flags, no rdata."""
 HEAD_SIZE = 9
 """Octets before the length of the options."""
+_MOST_OPTIONS = 32
+"""Each costs a step whatever is in it, and a thousand have room in a query; resolvers send five at the most."""
 NO_OPTIONS = b"\x00\x00"
 BEGIN = b"\x00" + rrtype.OPT.to_bytes(2, "big")
 """What an OPT record begins with: the root, and its type."""
@@ -80,9 +82,11 @@ def found_in(octets: bytes, start: int = header.SIZE) -> tuple[int, Edns] | None
 
 
 def are_options(octets: bytes, position: int) -> bool:
-    """Return whether all that begins there is options, one after the other, each with its length."""
+    """Return whether all that begins there is options, one after the other, each with its length, and not too many."""
     size = len(octets)
-    while position + 4 <= size:
+    for _ in range(_MOST_OPTIONS):
+        if position + 4 > size:
+            break
         position += 4 + (octets[position + 2] << 8 | octets[position + 3])
     return position == size
 

@@ -1,5 +1,7 @@
 """The two ways to an answer, by the table and by the parser, are one in what they say; and dnspython agrees."""
 
+from dataclasses import replace
+
 import dns.edns
 import dns.message
 import dns.name
@@ -13,16 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnslb.answer import tally
+from dnslb.answer.cookies import Cookies
 from dnslb.answer.responder import respond
 from dnslb.answer.service import ServiceType
 from dnslb.answer.snapshot import Snapshot
+from dnslb.answer.terms import Terms
 from dnslb.answer.turns import Turns
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health, State
 from dnslb.pool.selection import Candidate
+from dnslb.wire.cookie import make
 from dnslb.wire.edns import BARE_SIZE, CLASSIC_PAYLOAD
 from dnslb.wire.name import to_text
-from tests.conftest import CLIENT, SOA_AND_NS, decoded, member, pool, question, service, snapshot, zone
+from tests.conftest import CLIENT, SOA_AND_NS, audience, decoded, member, pool, question, service, snapshot, zone
 
 _TEXT = """
 @ TXT "apex"
@@ -253,3 +258,19 @@ def test_a_type_is_not_taken_for_another_one_in_lower_case(there: str, asked: st
         assert len(decoded(_reply(question(f"odd.lb.test {there}", payload=payload), of, Turns(0))[0]).answer) == 1
         denied = decoded(_reply(question(f"OdD.lb.test {asked}", payload=payload), of, Turns(0))[0])
         assert (denied.rcode(), denied.answer, len(denied.authority)) == (dns.rcode.NOERROR, [], 1)
+
+
+@pytest.mark.parametrize("believed", [False, True])
+def test_what_is_remembered_is_short(*, believed: bool) -> None:
+    """Whoever has a right cookie cannot fill the memory with all that may stand beside it; he is answered as ever."""
+    secret = bytes(range(16))
+    cookie = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, make(b"12345678", CLIENT, secret, 0))
+    of = replace(snapshot(zone(_TEXT), audience(*["0.0.0.0/0"] * believed)), terms=Terms(secrets=(secret,)))
+    for size in (0, 40, 80, 1000):
+        cookies = Cookies((secret,), 0)
+        padding = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(size))
+        query = question("mail.lb.test A", payload=1232, options=[cookie, padding])
+        response, _ = respond(query, of, Turns(0), CLIENT, cookies)
+        assert [one.otype for one in decoded(response or b"").options] == [dns.edns.OptionType.COOKIE]
+        assert all(len(record) < 120 for record in cookies.known)
+        assert bool(cookies.known) == (size <= 40 and not believed)

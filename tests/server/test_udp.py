@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import count
 
 import pytest
 
@@ -89,6 +90,21 @@ def test_all_of_a_long_burst_are_noted(
         server.burst()
     (entry,) = current.askers.summary(1.0).entries
     assert entry.number == 1 + 63 + 64 + 65 + 200 + 1
+
+
+def test_a_burst_that_takes_long_is_left(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many batches are waiting: the rest comes when others have had their turn."""
+    clock = count(0.0, 0.004)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    for _ in range(6 * SIZE):
+        client.send(query())
+    server = UdpServer(sock, current, slots)
+    server.burst()
+    assert 0 < sum(slots) < 6 * SIZE
+    while sum(slots) < 6 * SIZE:
+        server.burst()
 
 
 def test_what_gets_no_answer_is_counted_by_its_reason(
