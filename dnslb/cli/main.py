@@ -25,6 +25,7 @@ _COMMANDS = {
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),
     "top": ("dnslb.cli.top", "Show all of it on the whole screen, live; drain members by keys."),
     "completion": ("dnslb.cli.completion", "Print what makes bash, zsh or fish complete all this."),
+    "man": ("dnslb.cli.man", "Write manual pages of all commands into a directory."),
     "version": ("dnslb.cli.version", "Show the version of this command and of the running daemon."),
 }
 

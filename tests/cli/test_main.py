@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS = list(main_module._COMMANDS)  # noqa: SLF001 -- each of them is tried
 TO_DAEMON = ["status", "pool", "drain", "ready", "maint", "weight", "probe", "explain", "plan", "reload", "events"]
-WITHOUT_CONFIGURATION = {"completion"}
+WITHOUT_CONFIGURATION = {"completion", "man"}
 WORDS = {"drain": ["a/b"], "ready": ["a/b"], "maint": ["a/b"], "weight": ["a/b", "1"], "probe": ["a/b"]}
 WORDS |= {"explain": ["a.test"], "plan": ["--drain", "a/b"]}
 
