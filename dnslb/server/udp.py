@@ -46,9 +46,7 @@ class UdpServer:
         """Answer a batch, perhaps the one that a burst begins with; return whether anything was waiting."""
         number = self._batch.receive()
         if number:
-            self._unnoted += number
-            if begins or self._unnoted >= SIZE:
-                self._sample(number)
+            self._count(number, begins=begins)
             self._answer()
         return bool(number)
 
@@ -65,16 +63,27 @@ class UdpServer:
         denial = snapshot.names, snapshot.zones, DENIABLE
         self._fast.answer(snapshot.ready, current.turns.taken, current.cookies.known, reply, watched, denial)
 
-    def _sample(self, number: int) -> None:
-        """Note the sender of one datagram of a batch for all that came since the last was noted.
+    def _count(self, number: int, *, begins: bool) -> None:
+        """Note who has sent a batch: each that a burst begins with; of the others one for 64 datagrams, or a few more.
 
-        That is every query at low load, and one in 64 or a little more at high load. Its place in the batch moves on:
-        the first of each would be that of who has woken us, and count for the burst that came behind it, whoever sent
-        that.
+        What is left of a burst waits for the next long one: it is not for who comes next with a single query.
+        """
+        if begins:
+            self._sample(number, number)
+            return
+        self._unnoted += number
+        if self._unnoted >= SIZE:
+            self._sample(number, self._unnoted)
+            self._unnoted = 0
+
+    def _sample(self, number: int, asked: int) -> None:
+        """Note the sender of one datagram of a batch for all that were asked.
+
+        Its place in the batch moves on: the first of each would be that of who has woken us, and count for the burst
+        that came behind it, whoever sent that.
         """
         self._sampled += 1
         client = self._batch.client(self._sampled % number)
-        asked, self._unnoted = self._unnoted, 0
         self._current.askers.note(client, asked)
         self._current.limit.note(client, asked, time.monotonic())
 

@@ -82,14 +82,39 @@ def test_who_asks_is_noted(sock: socket.socket, current: Current, slots: memoryv
 def test_all_of_a_long_burst_are_noted(
     sock: socket.socket, client: socket.socket, current: Current, slots: memoryview
 ) -> None:
-    """One of 64 stands for them; who stands for the last ones is known with the next burst at the latest."""
+    """One of 64 stands for them; who stands for the last 8 here is known with the next long burst."""
     server = UdpServer(sock, current, slots)
     for number in (1, 63, 64, 65, 200, 1):
         for _ in range(number):
             client.send(query())
         server.burst()
     (entry,) = current.askers.summary(1.0).entries
-    assert entry.number == 1 + 63 + 64 + 65 + 200 + 1
+    assert entry.number == 1 + 63 + 64 + 65 + 200 + 1 - 8
+    for _ in range(2 * SIZE - 8):
+        client.send(query())
+    server.burst()
+    (entry,) = current.askers.summary(1.0).entries
+    assert entry.number == 1 + 63 + 64 + 65 + 200 + 1 - 8 + 2 * SIZE
+
+
+def test_who_asks_little_is_not_noted_for_the_end_of_a_burst(
+    sock: socket.socket, current: Current, slots: memoryview
+) -> None:
+    """What was left of a long burst is not counted for whoever comes next, perhaps with one query a minute."""
+    server = UdpServer(sock, current, slots)
+    with ExitStack() as stack:
+        much, little = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        much.bind(("127.0.0.1", 0))
+        little.bind(("127.0.1.1", 0))
+        for _ in range(10):
+            for _ in range(SIZE + 36):
+                much.sendto(query(), sock.getsockname())
+            server.burst()
+            little.sendto(query(), sock.getsockname())
+            server.burst()
+    counts = {entry.prefix: entry.number for entry in current.askers.summary(1.0).entries}
+    assert counts[b"\x7f\x00\x01"] == 10
+    assert 10 * (SIZE + 36) - SIZE < counts[b"\x7f\x00\x00"] <= 10 * (SIZE + 36)
 
 
 def test_a_burst_that_takes_long_is_left(
