@@ -33,7 +33,7 @@ class Current:
         self.snapshot = message if message.ready else made_ready(message)
         # What was remembered may have been another thing under other terms.
         self.cookies = Cookies(message.terms.secrets, self._now)
-        self.limit = RateLimit(message.terms.limit, self.cookies.proves)
+        self.limit = RateLimit(message.terms.limit, self.cookies.proves, self.snapshot.names)
 
     def tick(self, now: int) -> None:
         """Tell what time it is, in Unix seconds."""

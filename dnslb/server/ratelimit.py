@@ -10,7 +10,7 @@ that may be over their limit; the responses of these are counted one by one. Wha
 memory is bounded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from dnslb.answer import tally
 from dnslb.answer.lookup import Reply
@@ -22,6 +22,8 @@ from dnslb.wire.header import Rcode
 
 Proves = Callable[[bytes, bytes], bool]
 """Whether a query (first) proves that the address it comes from (second) has sent it."""
+Names = Container[bytes]
+"""The names of the table, in wire format, lower case."""
 
 MOST_SAMPLED = 4096
 """Networks whose sampled queries are counted in a second."""
@@ -30,7 +32,11 @@ MOST_WATCHED = 1024
 MOST_KINDS = 64
 """Kinds of responses that are told apart for one network in a second. All others are one kind more."""
 OTHERS_LIMIT = 10
-"""Times the limit of a kind that these others may be together: a big resolver asks for many names, once each."""
+"""Times the limit of a kind that these others may be together: a big resolver asks for many names, once each.
+
+With them are all names that are not in the table: below a wildcard, a DNAME or a cut anybody can make up as many as he
+likes, and each of them is answered.
+"""
 _CALM_SECONDS = 5
 """A network that has asked little for so long is watched no more."""
 
@@ -52,11 +58,12 @@ _FLAGS_IN_OPT = 7
 class RateLimit:
     """What the networks of one worker's clients got in the present second. A network is a /24 or a /56."""
 
-    def __init__(self, limit: Limit, proves: Proves) -> None:
+    def __init__(self, limit: Limit, proves: Proves, names: Names) -> None:
         self.watched: dict[bytes, int] = {}
         """The networks whose responses go through `restrain`: the last second in which each asked much."""
         self._limit = limit
         self._proves = proves
+        self._names = names
         self._second = 0
         self._sampled: dict[bytes, int] = {}
         self._given: dict[bytes, dict[int, int]] = {}
@@ -118,7 +125,7 @@ class RateLimit:
         response, slot = reply
         if response is None or self._is_exempt(client) or (_COOKIE in query and self._proves(query, client)):
             return reply
-        excess = self._excess(prefix_of(client), _kind(response, slot))
+        excess = self._excess(prefix_of(client), _kind(response, slot, self._names))
         if excess <= 0:
             return reply
         if self._limit.slip and excess % self._limit.slip == 0:
@@ -128,25 +135,27 @@ class RateLimit:
     def _excess(self, network: bytes, kind: int) -> int:
         """Count a response; return how many of its kind, with it, are beyond the network's limit in this second."""
         given, most = self._given.setdefault(network, {}), self._limit.per_second
-        if kind not in given and len(given) >= MOST_KINDS:
-            # Names that are made up, below a wildcard perhaps, are a new kind each.
+        if kind == _OTHERS or (kind not in given and len(given) >= MOST_KINDS):
             kind, most = _OTHERS, OTHERS_LIMIT * most
         number = given[kind] = given.get(kind, 0) + 1
         return number - most
 
 
-def _kind(response: bytes, slot: int) -> int:
-    """Return what a response counts as: data by the question, NODATA and referrals by the name, all else in two lots.
+def _kind(response: bytes, slot: int, names: Names) -> int:
+    """Return what a response counts as: data by the question, NODATA and referrals by the name, all else in three lots.
 
-    Whoever makes up names gets NXDOMAIN for each: these must be one kind. Names may be long: their hashes are not.
+    Whoever makes up names gets NXDOMAIN for each, or what is below a wildcard: each lot must be one kind. Names may be
+    long: their hashes are not.
     """
     kind = _DENIALS.get(slot)
     if kind is not None:
         return kind
-    # The first zero ends the name; or is in a label, and then names that begin so are one kind: that is no harm.
-    end = response.find(b"\x00", header.SIZE)
+    # The first zero ends the name; or is in a label, and then what comes before it is no name.
+    end = response.find(b"\x00", header.SIZE) + 1
     qname = response[header.SIZE : end].lower()
-    return hash(qname if response[6:8] == b"\x00\x00" else qname + response[end : end + 1 + _TAIL])
+    if qname not in names:
+        return _OTHERS
+    return hash(qname if response[6:8] == b"\x00\x00" else qname + response[end : end + _TAIL])
 
 
 def _question(response: bytes) -> bytes:

@@ -1,12 +1,16 @@
 """What sockets share: a fault of ours costs one query, is counted and told a few times; and the time."""
 
+from dataclasses import replace
+
 import pytest
 
 from dnslb.answer import tally
 from dnslb.answer.lookup import Reply
 from dnslb.answer.responder import respond
-from dnslb.answer.terms import Limit
+from dnslb.answer.terms import Limit, Terms
 from dnslb.server.current import Current
+from tests.conftest import CLIENT, question, zone
+from tests.conftest import snapshot as made_of
 from tests.server.conftest import ANSWERED_A, identity_of, query, snapshot
 
 
@@ -70,6 +74,17 @@ def test_the_time_reaches_the_cookies(current: Current) -> None:
     assert current.cookies.now == 1_700_000_000
     current.adopt(snapshot(2))
     assert current.cookies.now == 1_700_000_000
+
+
+def test_the_limit_knows_which_names_are_in_the_table(current: Current) -> None:
+    """All that are not share a limit, also behind a table that comes later."""
+    for name in ("a", "b"):
+        records = zone(f"{name} A 192.0.2.1\n*.wild A 192.0.2.2")
+        current.adopt(replace(made_of(records), terms=Terms(limit=Limit(per_second=1, slip=0))))
+        current.limit.note(CLIENT, 64, 1.0)
+        asked = [question(f"{name}.lb.test A")] * 3 + [question(f"x{each}.wild.lb.test A") for each in range(20)]
+        got = [current.reply_within_limit(each, CLIENT)[0] is not None for each in asked]
+        assert [sum(got[:3]), sum(got[3:])] == [1, 10]
 
 
 def test_it_is_told_a_few_times_only(faulty: Current, slots: memoryview, capfd: pytest.CaptureFixture[str]) -> None:
