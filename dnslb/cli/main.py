@@ -23,7 +23,7 @@ _COMMANDS = {
     "simulate": ("dnslb.cli.simulate", "Show the shares of the mail that members really get."),
     "reload": ("dnslb.cli.reload", "Read the configuration again, without a restart."),
     "events": ("dnslb.cli.events", "Show what happened: state changes, admin actions, reloads."),
-    "top": ("dnslb.cli.top", "Show all of it on the whole screen, live; drain members by keys."),
+    "top": ("dnslb.cli.top", "Watch pools, members, rates and events on the whole screen; drain by keys."),
     "completion": ("dnslb.cli.completion", "Print what makes bash, zsh or fish complete all this."),
     "man": ("dnslb.cli.man", "Write manual pages of all commands into a directory."),
     "version": ("dnslb.cli.version", "Show the version of this command and of the running daemon."),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
-import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.conftest import FakeDaemon
 from tests.e2e.processes import until
 from tests.e2e.product import Daemon
 from tests.e2e.screen import Screen
@@ -29,10 +31,15 @@ def daemon(stage: Stage, members: Members) -> Daemon:
 
 @pytest.fixture
 def screen(stage: Stage, daemon: Daemon) -> Screen:
-    """Start top in a terminal, and wait for its picture. When it ends, its status and the terminal's are shown."""
+    """Start top in a terminal before the daemon, and wait for its picture."""
+    return watched(stage, daemon.directory / "state" / "control.sock")
+
+
+def watched(stage: Stage, control: Path) -> Screen:
+    """Start top in a terminal. When it ends, its status and the terminal's are shown."""
     screen = Screen(stage, "env PS1='$ ' TERM=screen sh")
     screen.type(f"echo {_BEFORE}", "Enter")
-    command = shlex.join([sys.executable, "-m", "dnslb", "top", "-c", str(daemon.config)])
+    command = shlex.join([sys.executable, "-m", "dnslb", "top", "--control", str(control)])
     screen.type(f"{command}; echo status=$? $(stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\>' | tr '\\n' ' ')", "Enter")
     screen.wait("q quit")
     return screen
@@ -97,11 +104,19 @@ def test_ctrl_c_gives_the_terminal_back(screen: Screen) -> None:
 def test_a_signal_gives_the_terminal_back(screen: Screen) -> None:
     """SIGTERM ends it with the status that shells have for that."""
     shell = screen.ask("pane_pid")
-    (child,) = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", shell], capture_output=True, text=True, check=True
-    ).stdout.split()
-    subprocess.run(["kill", f"-{signal.SIGTERM}", child], check=True)
+    (child,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+    os.kill(int(child), signal.SIGTERM)
     assert given_back(screen, 143)
+
+
+def test_a_fault_gives_the_terminal_back(stage: Stage) -> None:
+    """A daemon of another version, that answers otherwise from now on: it is said on the screen of before."""
+    other = FakeDaemon(stage.path / "control.sock")
+    stage.callback(other.close)
+    screen = watched(stage, other.path)
+    del other.operator.now["workers"]
+    assert given_back(screen, 1)
+    assert "answers otherwise than this command expects" in "".join(screen.lines())
 
 
 def test_it_can_be_put_aside(screen: Screen) -> None:

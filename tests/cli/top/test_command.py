@@ -1,10 +1,13 @@
 """top where there is no terminal to draw on; with one it is in tests/e2e."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
-from dnslb.cli.top import terminal
+from dnslb.cli.main import cli
+from dnslb.cli.top import command, terminal
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb
@@ -16,6 +19,14 @@ def test_without_a_terminal_it_says_what_to_take_instead(dnslb: "Dnslb") -> None
     assert (result.exit_code, result.stdout) == (2, "")
     assert "top needs the whole screen of a terminal, and standard output is no terminal" in result.stderr
     assert "`dnslb status --json`" in result.stderr
+
+
+def test_without_a_daemon_the_status_is_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of every command: only a daemon that was there is waited for."""
+    monkeypatch.setattr(command, "missing", lambda: "")
+    result = CliRunner().invoke(cli, ["top", "--control", str(tmp_path / "none.sock")])
+    assert result.exit_code == 3
+    assert "no dnslb runs here" in result.stderr
 
 
 @pytest.mark.parametrize(
