@@ -25,8 +25,6 @@ _ONLY_A_CLIENT_COOKIE = b"\0\x0c\0\x0a\0\x08"
 """What then stands between its first octets and the cookie: the length of the options, the code, the length of it."""
 _REMEMBERED_SECONDS = 300
 """Less than a right cookie lives on when it is remembered."""
-_REMEMBERED_OCTETS = 128
-"""Of an OPT record: a cookie takes 39, and a client's network or a little padding beside it is usual."""
 
 
 class Cookies:
@@ -42,7 +40,7 @@ class Cookies:
     def __init__(self, secrets: tuple[bytes, ...] = (), now: int = 0, limit: int = 1 << 15) -> None:
         """Make new cookies with the first of the `secrets`; without any there are none, and the option is ignored.
 
-        `now` are Unix seconds. `limit` is in entries of about 400 octets.
+        `now` are Unix seconds. `limit` is in entries of about 400 octets: long records are not shown to it (see responder).
         """
         self.known: dict[bytes, Edns] = {}
         self._secrets = secrets
@@ -61,7 +59,7 @@ class Cookies:
             self._forget()
 
     def seen(self, record: bytes, client: bytes, *, remember: bool = True) -> Edns | None:
-        """Read an OPT record that is not `known`, and remember it if its cookie is right and fresh, and it is not long.
+        """Read an OPT record that is not `known`, and remember it if its cookie is right and fresh.
 
         None takes a closer look: the record is uncommon or malformed, or asks for more than a cookie. All other
         options are ignored: that of a client's subnet is for the caller, who does not let it `remember` then.
@@ -77,7 +75,7 @@ class Cookies:
         except ValueError:
             return None
         edns = found[1]._replace(reply=with_option(found[1].reply, option)) if option else found[1]
-        if remember and standing is Standing.FRESH and len(record) <= _REMEMBERED_OCTETS:
+        if remember and standing is Standing.FRESH:
             self._remember(client + record, edns)
         return edns
 

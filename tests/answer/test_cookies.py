@@ -116,19 +116,6 @@ def test_memory_is_bounded() -> None:
         assert len(cookies.known) <= 5
 
 
-@pytest.mark.parametrize(("size", "remembered"), [(128, True), (129, False), (4000, False)])
-def test_long_records_are_not_remembered(size: int, *, remembered: bool) -> None:
-    """Padding is the client's to choose: 32,768 records of 4,000 octets took 130 MB. They are read all the same."""
-    cookies = _cookies()
-    padding = size - len(_record(option(_RIGHT))) - 4
-    record = _record(option(_RIGHT) + b"\0\x0c" + padding.to_bytes(2, "big") + bytes(padding))
-    found = cookies.seen(record, CLIENT)
-    assert len(record) == size
-    assert found is not None
-    assert found.reply == _record(option(_RIGHT))
-    assert (CLIENT + record in cookies.known) is remembered
-
-
 def test_what_is_remembered_gets_old() -> None:
     """In five minutes at most, in which a cookie that was fresh stays right; also when the clock is set."""
     cookies, record = _cookies(), _record(option(_RIGHT))
