@@ -40,7 +40,7 @@ class Cookies:
     def __init__(self, secrets: tuple[bytes, ...] = (), now: int = 0, limit: int = 1 << 15) -> None:
         """Make new cookies with the first of the `secrets`; without any there are none, and the option is ignored.
 
-        `now` are Unix seconds. `limit` is in entries of about 400 octets: long records are not shown to it (see responder).
+        `now` are Unix seconds. `limit` is in entries of about 400 octets; the responder shows it no long ones.
         """
         self.known: dict[bytes, Edns] = {}
         self._secrets = secrets
