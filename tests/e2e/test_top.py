@@ -37,7 +37,7 @@ def screen(stage: Stage, daemon: Daemon) -> Screen:
 
 def watched(stage: Stage, control: Path) -> Screen:
     """Start top in a terminal. When it ends, its status and the terminal's are shown."""
-    screen = Screen(stage, "env PS1='$ ' TERM=screen sh")
+    screen = Screen(stage, "env PS1='$ ' TERM=screen COLUMNS=200 LINES=50 sh")
     screen.type(f"echo {_BEFORE}", "Enter")
     command = shlex.join([sys.executable, "-m", "dnslb", "top", "--control", str(control)])
     screen.type(f"{command}; echo status=$? $(stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\>' | tr '\\n' ' ')", "Enter")
@@ -73,7 +73,7 @@ def test_a_member_is_drained_by_keys(screen: Screen, daemon: Daemon) -> None:
 
 
 def test_the_picture_follows_the_window(screen: Screen) -> None:
-    """Larger and smaller, without a key, the last line is that of the keys."""
+    """Larger and smaller, without a key, whatever the environment says: the last line is that of the keys."""
     for columns, height in ((120, 40), (60, 15), (80, 24)):
         screen.resize(columns, height)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from textwrap import wrap
 from typing import Any
 
 from rich.cells import set_cell_size
@@ -38,6 +39,7 @@ _REST = 69
 _EVENTS = 4
 """Lines that members leave to events, with their heading, if there is room at all."""
 _DETAILS = 2
+_NOTICE = 3
 _KEYS = "q quit  s sort  / pool  arrows select  d drain  r ready  m maint  ? help"
 _HELP = """\
 Each pool with its members: what people say of a member (ADMIN), what probes
@@ -63,11 +65,11 @@ Any key goes back."""
 def lines(model: Model, width: int, height: int, now: datetime) -> list[Text]:
     """Return exactly `height` lines of at most `width` columns each; what has no room is left out."""
     top = [_head(model, now, width), _rates(model), *_banners(model)]
-    foot = _foot(model)
-    room = max(0, height - len(top) - 1)
+    foot = _foot(model, width)[-height:]
+    room = max(0, height - len(top) - len(foot))
     body = [Text(line) for line in _HELP.splitlines()] if model.mode is Mode.HELP else _body(model, room, width, now)
-    shown = [*top, *body, *[Text()] * room][: max(0, height - 1)]
-    picture = [*shown, foot][:height] if height > 1 else [foot][:height]
+    above = [*top, *body, *[Text()] * room][: height - len(foot)]
+    picture = [*above, *foot]
     for line in picture:
         line.truncate(width)
     return picture
@@ -135,15 +137,17 @@ def _alarms(model: Model) -> Iterator[str]:
             yield f" Pool {_shown(name)}: half or more fails at once; its answers are held for now"
 
 
-def _foot(model: Model) -> Text:
+def _foot(model: Model, width: int) -> list[Text]:
+    """Return what keys mean now, or what was said: in full, if three lines are enough."""
     if model.mode is Mode.FILTER:
-        return Text(_shown(f" Only pools with: {model.pool}_   (enter: keep, escape: all)"), "bold")
+        return [Text(_shown(f" Only pools with: {model.pool}_   (enter: keep, escape: all)"), "bold")]
     if model.mode is Mode.CONFIRM and model.wish is not None:
         name = "/".join(model.wish.target)
-        return Text(_shown(f" {_WORDS[model.wish.state]} {name}? y: yes, any other key: no"), "bold yellow")
+        return [Text(_shown(f" {_WORDS[model.wish.state]} {name}? y: yes, any other key: no"), "bold yellow")]
     if model.notice:
-        return Text(_shown(f" {model.notice}"), "bold")
-    return Text(f" {_KEYS}", "dim")
+        wrapped = wrap(_shown(model.notice), max(1, width - 1), max_lines=_NOTICE, placeholder=" ..."[: width - 1])
+        return [Text(f" {line}", "bold") for line in wrapped]
+    return [Text(f" {_KEYS}", "dim")]
 
 
 # Members, and what is to be said of the one that is selected

@@ -75,16 +75,17 @@ def test_all_is_there_at_80x24() -> None:
     assert " inbound/mx2 (192.0.2.11, 2001:db8::11): not published: down; 25 s" in selected
 
 
-@pytest.mark.parametrize("width", [1, 7, 40, 80, 200])
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 40, 80, 200])
 @pytest.mark.parametrize("height", [1, 2, 5, 12, 24, 60])
 @pytest.mark.parametrize("mode", Mode)
 def test_the_picture_has_the_size_of_the_terminal(width: int, height: int, mode: Mode) -> None:
     """Whatever there is to show: no line is longer or missing, and none too many."""
     members = {f"a-very-long-name-of-member-{n}": a_member(reason="很长" * 60) for n in range(50)}
     model = replace(a_model(**members), events=[an_event(n, text="x" * 300) for n in range(50)], mode=mode)
-    found = picture.lines(replace(model, away="gone " * 50), width, height, NOW)
-    assert len(found) == height
-    assert all(cell_len(line.plain) <= width for line in found)
+    for notice in ("", "said " * 50):
+        found = picture.lines(replace(model, away="gone " * 50, notice=notice), width, height, NOW)
+        assert len(found) == height
+        assert all(cell_len(line.plain) <= width for line in found)
 
 
 def test_who_is_selected_is_seen() -> None:
@@ -148,6 +149,15 @@ def test_the_foot_says_what_keys_mean_now() -> None:
     assert shown(typing)[-1] == " Only pools with: x_   (enter: keep, escape: all)"
     assert "  no pool has 'x' in its name; escape shows all" in shown(typing)
     assert shown(replace(model, notice="done"))[-1] == " done"
+
+
+def test_what_was_said_is_read_in_full() -> None:
+    """A warning has up to three lines, which the events leave to it; more is cut off with a mark."""
+    model = replace(a_model(), notice="Warning: " + "word " * 40)
+    lines = shown(model)
+    assert len(lines) == 24
+    assert " ".join(" ".join(lines[-3:]).split()) == f"Warning: {'word ' * 40}".strip()
+    assert shown(replace(model, notice="word " * 99))[-1].endswith(" ...")
 
 
 def test_help_fits_and_names_every_key() -> None:
