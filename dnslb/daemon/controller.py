@@ -30,6 +30,7 @@ from dnslb.daemon import concentration, cookies, descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells, this_boot
 from dnslb.daemon.journal import Journal
+from dnslb.daemon.lingering import Lingering
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
@@ -110,6 +111,7 @@ class Controller:
         self._descriptor_limit = descriptor_limit
         self._store = store
         self._secrets = cookies.OwnSecrets(settings.server.state)
+        self._lingering = Lingering()
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._roster = _remembered(settings, remembered, time.time())
         self._journal = Journal(store)
@@ -322,6 +324,15 @@ class Controller:
 
     # Publishing
 
+    async def _let_hosts_go(self) -> None:
+        """Wait until no cache points any more at a host that a reload has left behind, and answer for it no more."""
+        while (seconds := self._lingering.seconds(time.monotonic())) is not None:
+            await asyncio.sleep(max(seconds, 0.0))
+            async with self._changing:
+                world = await asyncio.to_thread(_world_of, self._settings, self._secrets)
+                world = self._lingering.beside(world, time.monotonic())
+                await self._publisher.publish_world(world, self._roster.candidates)
+
     async def _renew_secrets(self) -> None:
         """Have the workers know the cookies' secrets that are due now."""
         async with self._changing:
@@ -430,6 +441,7 @@ class Controller:
                 self._journal.reload_refused(who, [str(problem) for problem in error.problems])
                 raise
             world = await asyncio.to_thread(_world_of, settings, self._secrets)
+            world = self._lingering.behind(self._publisher.world, world, time.monotonic())
             old = self._roster
             roster = Roster.of(
                 settings.pools.values(),
@@ -456,6 +468,7 @@ class Controller:
                 self._metrics.forget(pool, member)
             self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
             memory.settle()
+            self._spawn(self._let_hosts_go())
             return Reloaded(self._publisher.generation, changed, warnings)
 
 
