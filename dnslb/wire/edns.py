@@ -15,8 +15,8 @@ BARE_SIZE = 11
 """Octets of an OPT record without options: root, type, payload, extended flags, no rdata."""
 HEAD_SIZE = 9
 """Octets before the length of the options."""
-_MOST_OPTIONS = 32
-"""Each costs a step whatever is in it, and a thousand have room in a query; resolvers send five at the most."""
+MOST_OPTIONS = 32
+"""So many are read, and all others ignored. A thousand have room in a query; resolvers send five at the most."""
 NO_OPTIONS = b"\x00\x00"
 BEGIN = b"\x00" + rrtype.OPT.to_bytes(2, "big")
 """What an OPT record begins with: the root, and its type."""
@@ -81,10 +81,10 @@ def found_in(octets: bytes, start: int = header.SIZE) -> tuple[int, Edns] | None
     return (begin, common) if position + length == len(octets) and are_options(octets, position) else None
 
 
-def are_options(octets: bytes, position: int) -> bool:
+def are_options(octets: bytes, position: int, most: int = MOST_OPTIONS) -> bool:
     """Return whether all that begins there is options, one after the other, each with its length, and not too many."""
     size = len(octets)
-    for _ in range(_MOST_OPTIONS):
+    for _ in range(most):
         if position + 4 > size:
             break
         position += 4 + (octets[position + 2] << 8 | octets[position + 3])
@@ -92,9 +92,11 @@ def are_options(octets: bytes, position: int) -> bool:
 
 
 def options_in(options: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the code, as two octets, and the data of each option; they are well-formed as such."""
+    """Yield the code, as two octets, and the data of the first options; all are well-formed as such."""
     position = 0
-    while position < len(options):
+    for _ in range(MOST_OPTIONS):
+        if position == len(options):
+            return
         begin = position + 4
         end = begin + (options[position + 2] << 8 | options[position + 3])
         yield options[position : position + 2], options[begin:end]

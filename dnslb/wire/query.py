@@ -149,7 +149,13 @@ def _walk_records(octets: bytes, position: int) -> tuple[Edns | None, bool]:
         if octets[fixed : fixed + 2] == _OPT:
             # One OPT, owned by the root, in the additional section, of well-formed options (RFC 6891 section 6.1.1).
             options = octets[fixed + _RECORD_FIXED : end]
-            sound = sound and found is None and number >= before and fixed == position + 1 and are_options(options, 0)
+            sound = (
+                sound
+                and found is None
+                and number >= before
+                and fixed == position + 1
+                and are_options(options, 0, MAX_QUERY)
+            )
             if number >= before:
                 found = _edns(octets, fixed, options if sound else b"")
         position = end

@@ -226,3 +226,14 @@ def test_who_asks_nothing_in_a_later_version_gets_badvers() -> None:
     """That comes first (RFC 6891 section 6.1.3)."""
     message = dns.message.from_wire(_octets(_greeting(option(_WRONG), version=1), _PLAIN))
     assert (message.rcode(), _told(message)) == (dns.rcode.BADVERS, {10: _RIGHT})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_options_beyond_the_first_ones_are_ignored(*, stream: bool) -> None:
+    """The query is answered as without them, however many there are."""
+    first = [_option(100, b"")] * 31
+    assert _told(_asked("www.lb.test A", *first, _option(10, _FIRST), secrets=_SECRETS, stream=stream)) == {10: _RIGHT}
+    for number in (32, 33, 100):
+        before = [_option(100, b"")] * number
+        message = _asked("www.lb.test A", *before, _option(10, _FIRST), secrets=_SECRETS, stream=stream)
+        assert (message.rcode(), len(message.answer), message.options) == (dns.rcode.NOERROR, 1, ())

@@ -133,7 +133,6 @@ _MALFORMED = {
     "OPT with half its options": (_with(_opt(_option(10, b"12345678"), length=20)), None),
     "OPT with a few octets more": (_with(_opt(b"\x00\x0a\x00")), _DNSSEC_OK),
     "an option longer than OPT": (_with(_opt(_option(10, b"12345678", length=9))), _DNSSEC_OK),
-    "33 options": (_with(_opt(_option(3, b"") * 33)), _DNSSEC_OK),
     "a second option longer than OPT": (_with(_opt(_option(3, b"") + _option(10, b"", length=1))), _DNSSEC_OK),
     "a record behind OPT that is cut": (_with(_OPT, _TSIG[:-1]), _BARE),
     "OPT in the answer section": (_message(_QNAME + _TAIL + _OPT, counts=(1, 1, 0, 0)), None),
@@ -162,7 +161,10 @@ _SOUND = {
     "OPT": (_with(_OPT), edns(1232, 0, dnssec_ok=False)),
     "DO": (_with(_opt()), edns(1232, 0, dnssec_ok=True)),
     "a later version": (_with(_opt(version=1)), edns(1232, 1, dnssec_ok=True)),
-    "32 options": (_with(_opt(_option(3, b"") * 32)), edns(1232, 0, dnssec_ok=True, options=_option(3, b"") * 32)),
+    "1000 options": (
+        _with(_opt(_option(3, b"") * 1000)),
+        edns(1232, 0, dnssec_ok=True, options=_option(3, b"") * 1000),
+    ),
     "an empty option at the end": (
         _with(_opt(_option(10, b"12345678") + _option(3, b""))),
         edns(1232, 0, dnssec_ok=True, options=_option(10, b"12345678") + _option(3, b"")),
