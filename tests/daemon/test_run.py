@@ -173,6 +173,21 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
     )
 
 
+_MX = '[[service]]\nname = "lb.test"\ntype = "MX"\npool = "mail"\nttl = 1\n'
+
+
+def test_the_host_of_a_removed_member_is_there_until_no_cache_points_at_it(running: Daemon) -> None:
+    """A sender that has its MX record from a cache would return the mail if the host had no address any more."""
+    for weights in ({"mx1": 50, "mx2": 50}, {"mx1": 50}):
+        running.weights = weights
+        running.configure()
+        running.config.write_text(running.config.read_text() + _MX)
+        running.call("reload")
+    assert [rdata.address for rdata in running.ask("mx2.lb.test").answer[0]] == ["127.0.1.2"]
+    until(lambda: running.ask("mx2.lb.test").rcode() == dns.rcode.NXDOMAIN, "no cache points at it")
+    assert running.ask("mx1.lb.test").answer
+
+
 def test_the_status_counts_answers_by_their_response_codes(running: Daemon) -> None:
     """All workers together: twice what there is, once what there is not; codes that nobody got are left out."""
     before = running.call("status")["rcodes"]
