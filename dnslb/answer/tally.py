@@ -44,7 +44,9 @@ RATE_LIMITED = INTERNAL + 1
 """The slot of a response that was not sent, for its network had enough of its kind."""
 TRUNCATED = RATE_LIMITED + 1
 """The slot of a response that was truncated for that reason."""
-_FIRST_CUT = TRUNCATED + 1
+UNSENT = TRUNCATED + 1
+"""The slot of a response that the kernel did not take. It counts as answered too."""
+_FIRST_CUT = UNSENT + 1
 SLOTS = _FIRST_CUT + len(_CUTS)
 """How many slots one protocol needs."""
 
@@ -83,6 +85,7 @@ def dropped_labels() -> Iterator[tuple[int, str]]:
         yield ANSWERS + place, reason.value
     yield INTERNAL, "internal"
     yield RATE_LIMITED, "rate_limited"
+    yield UNSENT, "send_buffer"
 
 
 def limited_labels() -> Iterator[tuple[int, str]]:

@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 
 enum {
-    AGREED = 1,                 /* see dnslb/server/engine.py */
+    AGREED = 2,                 /* see dnslb/server/engine.py */
     SIZE = 64,                  /* datagrams in a batch */
     HEADER = 12,
     BEHIND_LABELS = 5,          /* octets of a question from the root label on */
@@ -86,6 +86,7 @@ typedef struct {
     Py_buffer counters;
     PyObject *fields[FIELDS];
     uint64_t *internal;  /* the slot of what a fault of ours left without an answer */
+    uint64_t *unsent;    /* that of responses that the kernel did not take */
     int number;          /* datagrams received last */
     int answered;        /* responses that wait to be sent */
     unsigned char *free; /* where the next response goes */
@@ -214,8 +215,8 @@ static void enqueue(Batch *self, int place, size_t size)
 }
 
 /*
- * Send all that waits, unless there was an exception. What the kernel refuses is left out, and what it has no room for:
- * an interface that is stuck must not stop the answers to all others.
+ * Send all that waits, unless there was an exception. What the kernel refuses is left out. Where it has no room, it has
+ * none for the others either, and an interface that is stuck must not stop the answers to all others.
  */
 static PyObject *send_all(Batch *self, bool done)
 {
@@ -227,7 +228,12 @@ static PyObject *send_all(Batch *self, bool done)
         int sent = sendmmsg(self->fd, self->out + first, (unsigned int)(self->answered - first), MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR)
             continue;
-        first += sent > 0 ? sent : 1;
+        if (sent < 0) {
+            int lost = errno == EAGAIN || errno == ENOBUFS ? self->answered - first : 1;
+            *self->unsent += (uint64_t)lost;
+            sent = lost;
+        }
+        first += sent;
     }
     Py_RETURN_NONE;
 }
@@ -695,10 +701,11 @@ static void wire_up(Batch *self, bool wildcard)
 /* The memory comes as zeros, which is what is not set here. */
 static PyObject *batch_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"fd", "v6", "wildcard", "counters", "internal", NULL};
+    static char *names[] = {"fd", "v6", "wildcard", "counters", "internal", "unsent", NULL};
     int fd, v6, wildcard;
-    PyObject *counters, *internal;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ippOO", names, &fd, &v6, &wildcard, &counters, &internal))
+    PyObject *counters, *internal, *unsent;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ippOOO", names, &fd, &v6, &wildcard, &counters, &internal,
+                                     &unsent))
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Batch *self = (Batch *)allocate(type, 0);
@@ -710,7 +717,7 @@ static PyObject *batch_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     bool done = PyObject_GetBuffer(counters, &self->counters, PyBUF_WRITABLE) == 0;
     if (done)
         self->internal = counter_at(self, internal);
-    done = done && self->internal != NULL;
+    done = done && self->internal != NULL && (self->unsent = counter_at(self, unsent)) != NULL;
     for (int i = 0; i < FIELDS && done; i++)
         done = (self->fields[i] = PyUnicode_InternFromString(field_names[i])) != NULL;
     if (!done)

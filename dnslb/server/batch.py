@@ -25,6 +25,7 @@ _OUT = OUR_PAYLOAD
 _NAME = 32  # room for a sockaddr_in6 (28)
 _CONTROL = 64  # room for an IPV6_PKTINFO message (40)
 _CONTROL_HEADER = 16
+_NO_ROOM = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _IP_PKTINFO = 8  # linux/in.h; Python 3.11 has no name for it
 
 
@@ -71,8 +72,11 @@ class Batch:
     bound to the unspecified address answers from the address that the query was sent to, if it has asked for it.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Take a bound UDP socket. In whichever mode it is, neither receiving nor sending blocks."""
+    def __init__(self, sock: socket.socket, counters: memoryview, unsent: int) -> None:
+        """Take a bound UDP socket. In whichever mode it is, neither receiving nor sending blocks.
+
+        `unsent` is the slot of `counters` for responses that the kernel did not take.
+        """
         self._fd = sock.fileno()
         self._family = sock.family
         first, end = (8, 24) if sock.family == socket.AF_INET6 else (4, 8)
@@ -86,6 +90,7 @@ class Batch:
         self._sent = _Memory(SIZE * _STRIDE)
         self._in_vectors = _Memory(SIZE * sizeof(_Iovec))
         self._out_vectors = _Memory(SIZE * sizeof(_Iovec))
+        self._counters, self._unsent = counters, unsent
         self._wire_up()
         self._sizes: list[int] = []
         self._fresh = self._received.octets[:]
@@ -149,22 +154,27 @@ class Batch:
         self._responses.octets[: len(octets)] = octets
         self._out_begins[: len(sizes)] = begins[:-1]
         self._out_lengths[: len(sizes)] = sizes
-        if 0 not in sizes:
-            self._send(0, len(sizes))
-            return
-        for first, end in _runs(sizes):
-            self._send(first, end)
+        for first, end in _runs(sizes) if 0 in sizes else ((0, len(sizes)),):
+            stopped = self._send(first, end)
+            if stopped < end:
+                self._counters[self._unsent] += sum(map(bool, sizes[stopped:]))
+                return
 
-    def _send(self, first: int, end: int) -> None:
-        """Send the responses from one place up to another. One that the kernel refuses is left out.
+    def _send(self, first: int, end: int) -> int:
+        """Send the responses from one place up to another; return the place from which on there is no room for any.
 
-        So is one for which there is no room: an interface that is stuck must not stop the answers to all others.
+        An interface that is stuck must not stop the answers to all others. One that the kernel refuses is left out.
         """
         while first < end:
             sent = _sendmmsg(self._fd, self._sent.address + first * _STRIDE, end - first, socket.MSG_DONTWAIT)
-            if sent < 0 and ctypes.get_errno() == errno.EINTR:
-                continue
-            first += max(sent, 1)
+            error = ctypes.get_errno() if sent < 0 else 0
+            if error in _NO_ROOM:
+                break
+            if error and error != errno.EINTR:
+                self._counters[self._unsent] += 1
+                sent = 1
+            first += max(sent, 0)
+        return first
 
 
 def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 PURE = "DNSLB_PURE"
 """The environment variable that chooses Python, if it is anything but empty."""
-AGREED = 1
+AGREED = 2
 """What both sides take the arguments and the places of fields for. Who changes these raises it here and in _batch.c.
 
 A checkout that is updated and not installed again still has the extension of before, which would answer nothing.

@@ -27,7 +27,7 @@ class UdpServer:
         """`counters` are the slots of `dnslb.answer.tally` for UDP."""
         self.sock = sock
         self._fast = _in_c(sock, counters)
-        self._batch = self._fast or Batch(sock)
+        self._batch = self._fast or Batch(sock, counters, tally.UNSENT)
         self._current = current
         self._counters = counters
         self._sampled = self._unnoted = 0
@@ -99,4 +99,5 @@ def _in_c(sock: socket.socket, counters: memoryview) -> "fast.Batch | None":
     extension = engine.extension()
     if extension is None:
         return None
-    return extension(sock.fileno(), sock.family == socket.AF_INET6, is_wildcard(sock), counters, tally.INTERNAL)
+    v6, wildcard = sock.family == socket.AF_INET6, is_wildcard(sock)
+    return extension(sock.fileno(), v6, wildcard, counters, tally.INTERNAL, tally.UNSENT)

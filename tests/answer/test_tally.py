@@ -20,6 +20,7 @@ def test_every_slot_has_one_label() -> None:
     assert sorted({*labels, *dropped, *limited, *closed}) == list(range(tally.SLOTS))
     assert {dropped[tally.dropped(reason)] for reason in Drop} == {"short", "long", "response"}
     assert (dropped[tally.INTERNAL], dropped[tally.RATE_LIMITED]) == ("internal", "rate_limited")
+    assert dropped[tally.UNSENT] == "send_buffer"
     assert {closed[tally.closed(why)] for why in Cut} == {why.value for why in Cut}
     assert limited == {tally.RATE_LIMITED: "dropped", tally.TRUNCATED: "truncated"}
 

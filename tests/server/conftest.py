@@ -1,9 +1,11 @@
 """What the tests of the sockets answer from: a zone whose one address tells the generation, and questions for it."""
 
 import asyncio
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -100,13 +102,30 @@ def choose(name: str, patch: pytest.MonkeyPatch) -> None:
     patch.setenv(engine.PURE, "1" if name == "Python" else "")
 
 
-def in_c(sock: socket.socket, counters: memoryview | None = None, internal: int = 0) -> "Batch":
+def in_c(sock: socket.socket, counters: memoryview, internal: int = 0, unsent: int = 1) -> "Batch":
     """Give the batch of the C extension."""
     extension = engine.extension()
     assert extension
-    if counters is None:
-        counters = memoryview(bytearray(8))
-    return extension(sock.fileno(), sock.family == socket.AF_INET6, is_wildcard(sock), counters, internal)
+    return extension(sock.fileno(), sock.family == socket.AF_INET6, is_wildcard(sock), counters, internal, unsent)
+
+
+def local() -> socket.socket:
+    """Return a datagram socket of the machine itself. Its address is as long as one of IPv4.
+
+    Over loopback there is always room to send, and elsewhere nobody knows when: here there is none if nobody reads.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.bind(b"\0" + secrets.token_hex(6).encode() + b"-")
+    return sock
+
+
+def fill(sock: socket.socket) -> None:
+    """Send a local socket more than it has room for."""
+    with suppress(BlockingIOError):
+        while True:
+            # Each has a buffer of its own, so that it is the other's that is full.
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+                one.sendto(b"x", socket.MSG_DONTWAIT, sock.getsockname())
 
 
 @pytest.fixture

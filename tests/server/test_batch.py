@@ -5,13 +5,13 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from dnslb.server.batch import SIZE, Batch, ask_for_destination
 from dnslb.wire.query import MAX_QUERY
-from tests.server.conftest import ENGINES, in_c
+from tests.server.conftest import ENGINES, fill, in_c, local
 
 if TYPE_CHECKING:
     from dnslb.server import _batch as fast
@@ -51,8 +51,22 @@ def shouted(query: bytes, _client: bytes) -> bytes:
 Answer = Callable[[bytes, bytes], bytes | None]
 Exchange = Callable[[Answer], int]
 """Answers what is waiting, one by one; returns how many datagrams there were."""
-On = Callable[[socket.socket], Exchange]
-"""Makes the exchange of a bound socket."""
+_UNSENT = 1
+"""The slot of what the kernel did not take. Slot 0 is for all else."""
+
+
+class On(Protocol):
+    """Makes the exchange of a bound socket, which counts in those slots, if anybody wants to know."""
+
+    def __call__(self, sock: socket.socket, slots: memoryview = ...) -> Exchange: ...  # noqa: D102 - said above
+
+
+def two_slots() -> memoryview:
+    """Return counters."""
+    return memoryview(bytearray(16)).cast("Q")
+
+
+_NOBODY_LOOKS = two_slots()
 
 
 def by_lists(batch: "Batch | fast.Batch") -> Exchange:
@@ -80,9 +94,9 @@ def one_by_one(batch: "fast.Batch") -> Exchange:
 
 
 WAYS: dict[str, On] = {
-    "Python": lambda sock: by_lists(Batch(sock)),
-    "C, lists": lambda sock: by_lists(in_c(sock)),
-    "C": lambda sock: one_by_one(in_c(sock)),
+    "Python": lambda sock, slots=_NOBODY_LOOKS: by_lists(Batch(sock, slots, _UNSENT)),
+    "C, lists": lambda sock, slots=_NOBODY_LOOKS: by_lists(in_c(sock, slots)),
+    "C": lambda sock, slots=_NOBODY_LOOKS: one_by_one(in_c(sock, slots)),
 }
 
 
@@ -186,7 +200,8 @@ def test_an_answer_that_cannot_be_sent_costs_only_itself(on: On) -> None:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         server.bind(("::", 0))
         clients = {host: stack.enter_context(asking(host)) for host in ("127.0.0.1", "::1")}
-        exchange = on(server)
+        slots = two_slots()
+        exchange = on(server, slots)
         for number in range(10):
             host = "127.0.0.1" if number in {0, 4, 5, 9} else "::1"
             clients[host].sendto(b"%d" % number, (host, port_of(server)))
@@ -199,6 +214,28 @@ def test_an_answer_that_cannot_be_sent_costs_only_itself(on: On) -> None:
         assert [clients["::1"].recv(100) for _ in range(6)] == [b"1", b"2", b"3", b"6", b"7", b"8"]
         assert nothing_waits(clients["127.0.0.1"])
         assert nothing_waits(clients["::1"])
+    assert slots[_UNSENT] == 4
+
+
+@pytest.mark.parametrize("answered", range(6))
+def test_where_there_is_no_room_for_one_the_rest_waits_for_none(on: On, answered: int) -> None:
+    """They have the same buffer: to try each of 64 would cost 64 system calls. All are counted but what is silent.
+
+    With local sockets there can be room for one client and none for another, so that it is seen who was tried.
+    """
+    with local() as server, local() as full, local() as free:
+        slots = two_slots()
+        exchange = on(server, slots)
+        for place in range(6):
+            (full if place == answered else free).sendto(b"%d" % place, server.getsockname())
+        fill(full)
+        assert exchange(lambda query, _: None if query in {b"1", b"3"} and query != b"%d" % answered else query) == 6
+        taken = []
+        while not nothing_waits(free):
+            taken.append(free.recv(100))
+    sent = [place for place in range(6) if place not in {1, 3} or place == answered]
+    assert taken == [b"%d" % place for place in sent if place < answered]
+    assert slots[_UNSENT] == len(sent) - len(taken)
 
 
 def test_a_client_that_is_gone_does_not_disturb_later_batches(on: On) -> None:

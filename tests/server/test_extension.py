@@ -35,7 +35,7 @@ class Server:
     def __init__(self, sock: socket.socket, client: socket.socket) -> None:
         self.slots = memoryview(bytearray(8 * tally.SLOTS)).cast("Q")
         self.turns = Turns(0)
-        self.batch = in_c(sock, self.slots, tally.INTERNAL)
+        self.batch = in_c(sock, self.slots, tally.INTERNAL, tally.UNSENT)
         self._client = client
 
     def ask(self, *queries: bytes, answer: Callable[[bytes, bytes], Any], ready: Any = _OF.ready) -> list[bytes]:  # noqa: ANN401 - also what must not be
@@ -338,7 +338,9 @@ def test_wrong_arguments_are_refused(server: Server) -> None:
         (None, 0, TypeError),
     ):
         with pytest.raises(wrong):
-            make(3, 0, 0, counters, internal)
+            make(3, 0, 0, counters, internal, 0)
+    with pytest.raises(IndexError):
+        make(3, 0, 0, bytearray(8), 0, 1)
 
 
 def test_nothing_is_kept(server: Server) -> None:
@@ -385,5 +387,5 @@ def test_a_batch_lets_go_of_its_counters(server: Server) -> None:
     """And of its type: it is as any object."""
     counters = bytearray(8)
     for _ in range(3):
-        type(server.batch)(3, False, True, memoryview(counters), 0)  # noqa: FBT003 - C has no keywords
+        type(server.batch)(3, False, True, memoryview(counters), 0, 0)  # noqa: FBT003 - C has no keywords
     counters.extend(b"x")

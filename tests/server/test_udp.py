@@ -20,7 +20,19 @@ from dnslb.server.ratelimit import RateLimit
 from dnslb.server.udp import UdpServer
 from dnslb.wire.header import Rcode
 from dnslb.wire.query import MAX_QUERY, Drop
-from tests.server.conftest import ANSWERED_A, ENGINES, LARGE, TXT, choose, generation_of, identity_of, query, snapshot
+from tests.server.conftest import (
+    ANSWERED_A,
+    ENGINES,
+    LARGE,
+    TXT,
+    choose,
+    fill,
+    generation_of,
+    identity_of,
+    local,
+    query,
+    snapshot,
+)
 
 
 @pytest.fixture(params=ENGINES, autouse=True)
@@ -58,6 +70,16 @@ def test_a_burst_answers_all_that_waits(
     assert [identity_of(answer) for answer in answers] == list(range(SIZE + 36))
     assert {generation_of(answer) for answer in answers} == {1}
     assert slots[ANSWERED_A] == sum(slots) == SIZE + 36
+
+
+def test_answers_for_which_there_is_no_room_are_counted(current: Current, slots: memoryview) -> None:
+    """As answered, and as not taken by the kernel, whichever engine answers."""
+    with local() as sock, local() as client:
+        for identity in range(3):
+            client.sendto(query(identity), sock.getsockname())
+        fill(client)
+        UdpServer(sock, current, slots).burst()
+    assert (slots[ANSWERED_A], slots[tally.UNSENT], sum(slots)) == (3, 3, 6)
 
 
 def test_who_asks_is_noted(sock: socket.socket, current: Current, slots: memoryview) -> None:
