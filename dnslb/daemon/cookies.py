@@ -96,9 +96,13 @@ class OwnSecrets:
             return _read(self._path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            _log.warning("cookie_secrets_unreadable", file=str(self._path), reason=str(error), set_aside=self._put_by())
-            return None
+        except ValueError:
+            # What exactly is wrong would quote it, and that may be a secret.
+            reason = "not as dnslb writes it"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        _log.warning("cookie_secrets_unreadable", file=str(self._path), reason=reason, set_aside=self._put_by())
+        return None
 
     def _put_by(self) -> str | None:
         aside = self._path.with_name(f"{FILE}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")

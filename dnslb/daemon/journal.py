@@ -19,6 +19,7 @@ from dnslb.pool.health import Health, State, Verdict
 from dnslb.pool.leaving import Leavings
 from dnslb.pool.selection import QUESTIONS, Selection
 from dnslb.publisher import Publication
+from dnslb.server import engine
 from dnslb.server.supervisor import Death
 from dnslb.store import Event, EventKind, Store, StoreError
 from dnslb.wire import name
@@ -116,7 +117,7 @@ class Journal:
 
     def started(self, listen: Sequence[str], generation: int) -> None:
         """Tell that queries are answered."""
-        _log.info("ready", listen=listen, generation=generation, pid=os.getpid())
+        _log.info("ready", listen=listen, generation=generation, pid=os.getpid(), engine=engine.describe())
         self.event(EventKind.START, f"dnslb {__version__} started", generation=generation)
 
     def stopped(self) -> None:

@@ -256,6 +256,8 @@ class Supervisor:
 
 def _tick(worker: _Worker) -> None:
     """Count one more tick without a word of the worker, look what it does instead, and kill it if it hangs."""
+    if worker.killed:
+        return  # it may wait for the machine for long before it ends
     worker.silent += 1
     if worker.silent >= _OVERDUE_TICKS and worker.acknowledged and worker.process is not None:
         seen = pulse.look(worker.process.pid)

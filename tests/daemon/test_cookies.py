@@ -115,6 +115,7 @@ _BROKEN: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_text(_GOOD[:-2]),
     "short": lambda path: path.write_text(_GOOD.replace("6161", "")),
     "binary": lambda path: path.write_bytes(b"\xff\0" * 100),
+    "columns in another order": lambda path: path.write_text(f"makes {_A.hex()} 2023-11-14T22:13:20.000Z\n"),
     "another role": lambda path: path.write_text(_GOOD + _GOOD.replace("makes", "maks")),
     "a role twice": lambda path: path.write_text(_GOOD + _GOOD),
     "none that makes": lambda path: path.write_text(_GOOD.replace("makes", "made")),

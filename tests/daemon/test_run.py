@@ -18,6 +18,7 @@ import dns.rcode
 import pytest
 
 from dnslb.control.protocol import Refused
+from dnslb.server import engine
 from tests.daemon.conftest import ADDRESSES, Daemon, runs, until
 
 
@@ -186,6 +187,11 @@ def test_the_host_of_a_removed_member_is_there_until_no_cache_points_at_it(runni
     assert [rdata.address for rdata in running.ask("mx2.lb.test").answer[0]] == ["127.0.1.2"]
     until(lambda: running.ask("mx2.lb.test").rcode() == dns.rcode.NXDOMAIN, "no cache points at it")
     assert running.ask("mx1.lb.test").answer
+
+
+def test_the_log_says_which_engine_answers(running: Daemon) -> None:
+    """A fall back to Python, after an update perhaps, is seen without being looked for."""
+    assert running.logged("ready")["engine"] == engine.describe()
 
 
 def test_the_status_counts_answers_by_their_response_codes(running: Daemon) -> None:
