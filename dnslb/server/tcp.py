@@ -11,6 +11,7 @@ import resource
 import socket
 from collections import deque
 from ipaddress import ip_address
+from time import monotonic
 
 from dnslb.answer import tally
 from dnslb.answer.tally import Cut
@@ -34,6 +35,8 @@ _OTHER_DESCRIPTORS = 64
 """More than a worker needs beside its connections."""
 MESSAGES_A_TURN = 64
 """Answered over all connections before UDP and the rest have their turn in the event loop."""
+SECONDS_A_TURN = 0.005
+"""For which that goes on at most, but for the last of them: a message may cost a millisecond."""
 _AT_ONCE = 16
 """Messages of one connection before another has its turn."""
 _ENOUGH = 1 << 16
@@ -73,9 +76,9 @@ class Connections:
 
     def _take_turn(self) -> None:
         """Answer some messages. Then UDP has its turn, however many connections ask however much."""
-        left = MESSAGES_A_TURN
-        while self._asking and left > 0:
-            left -= self._asking.popleft().answer_some(min(left, _AT_ONCE))
+        left, until = MESSAGES_A_TURN, monotonic() + SECONDS_A_TURN
+        while self._asking and left > 0 and monotonic() < until:
+            left -= self._asking.popleft().answer_some(min(left, _AT_ONCE), until)
         self._turn = None
         self._have_a_turn()
 
@@ -191,8 +194,8 @@ class Connection(asyncio.BufferedProtocol):
             # More of the same message is no sign of life: it has to be whole in time.
             self._touch()
 
-    def answer_some(self, most: int) -> int:
-        """Answer so many of the messages in the buffer at most; return how many it were."""
+    def answer_some(self, most: int, until: float) -> int:
+        """Answer so many of the messages in the buffer at most, none but the first after a time; return how many."""
         transport = self._transport
         if transport is None or transport.is_closing():
             # A client that has gone leaves questions behind, thousands perhaps.
@@ -200,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             return 0
         if self._paused:
             return 0
-        answers = self._answers(most)
+        answers = self._answers(most, until)
         if answers:
             # Lengths and messages in one write, lest the client wait for a delayed acknowledgement in between.
             transport.write(b"".join(answers))
@@ -208,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on(transport)
         return len(answers)
 
-    def _answers(self, most: int) -> list[bytes]:
+    def _answers(self, most: int, until: float) -> list[bytes]:
         """Answer the next messages, each with its length before it."""
         answers: list[bytes] = []
         size = 0
@@ -222,6 +225,8 @@ class Connection(asyncio.BufferedProtocol):
                 break
             answers.append(len(response).to_bytes(2, "big") + response)
             size += len(response)
+            if monotonic() >= until:
+                break
         return answers
 
     def _end_of_next(self) -> int:

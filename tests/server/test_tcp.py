@@ -467,6 +467,35 @@ async def test_clients_that_ask_a_thousand_things_at_once_leave_others_their_tur
         wire.close()
 
 
+@pytest.mark.parametrize(("seconds", "at_most"), [(0.0001, 51), (0.001, 6), (0.02, 1)])
+async def test_a_turn_is_bounded_by_time_too(
+    connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch, seconds: float, at_most: int
+) -> None:
+    """UDP does not wait for 64 questions that are expensive. One is answered in each turn, whatever it costs."""
+    answered = 0
+
+    def slow(octets: bytes, *_: object, **__: object) -> bytes:
+        nonlocal answered
+        answered += 1
+        return octets
+
+    monkeypatch.setattr(connections.current, "answer", slow)
+    monkeypatch.setattr(tcp, "monotonic", lambda: answered * seconds)
+    wires = [Wire(connections) for _ in range(3)]
+    for wire in wires:
+        wire.connection.data_received(asked(0, 40))
+    turns = []
+    while answered < 120:
+        before = answered
+        await asyncio.sleep(0)
+        turns.append(answered - before)
+    assert max(turns) in {at_most, at_most - 1}
+    assert all(turns[1:])
+    assert all(wire.identities() == list(range(40)) for wire in wires)
+    for wire in wires:
+        wire.close()
+
+
 async def test_a_client_with_one_question_does_not_wait_for_those_with_thousands(connections: tcp.Connections) -> None:
     """Each has its turn after a few answers to another."""
     greedy, modest = Wire(connections), Wire(connections)
