@@ -3,7 +3,7 @@
 A connection may ask many questions without waiting for answers. It is closed when it has been idle for ten seconds,
 when a message of it is not whole or an answer not taken in this time, however much of it comes or goes meanwhile, and
 when it announces a message that no query can be. Of those that are open one has to go for each one too many, of its
-own client if that has opened too many.
+own client if that has opened too many, else one that is idle, or one of the client that has the most.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Connections:
         if own is not None and len(own) >= self._most_of_one:
             self._cut(own.least_missed(now), Cut.ADDRESS_LIMIT)
         elif len(self._open) >= self._most:
-            self._cut(self._open.least_missed(now), Cut.TOTAL_LIMIT)
+            self._cut(self._open.one_too_many(self._of.values(), now), Cut.TOTAL_LIMIT)
         self.touch(connection, Standing.IDLE)
         self._sweep_later()
 

@@ -46,6 +46,32 @@ def test_who_waits_for_us_goes_last() -> None:
     assert crowd(("a", ASKING, 1), ("b", ASKING, 2)).least_missed(9.0) == "a"
 
 
+def test_where_nobody_is_idle_one_of_the_largest_crowd_goes() -> None:
+    """It has the most to spare; its own that ask go last. Elsewhere newcomers stay, and those that do not read."""
+    greedy = [("a", ASKING, 1.0), ("b", ASKING, 2.0), ("c", STALLED, 3.0), ("d", IDLE, 99.9)]
+    others = [("x", ASKING, 0.1), ("y", STALLED, 0.2), ("z", IDLE, 99.8)]
+    gone = []
+    while len(greedy) > 1:
+        crowds = [*map(crowd, others), crowd(*greedy)]
+        gone.append(crowd(*others, *greedy).one_too_many(crowds, 100.0))
+        greedy = [entry for entry in greedy if entry[0] != gone[-1]]
+    assert gone == ["c", "d", "a"]
+
+
+def test_who_is_idle_goes_before_those_of_the_largest_crowd() -> None:
+    """They may well be a resolver's, which asks."""
+    greedy, alone = [("a", ASKING, 1.0), ("b", STALLED, 2.0)], ("x", IDLE, 3.0)
+    full = crowd(*greedy, alone)
+    assert full.one_too_many([crowd(alone), crowd(*greedy)], 100.0) == "x"
+    assert full.one_too_many([crowd(alone), crowd(*greedy)], 3.5) == "b"
+
+
+def test_where_everybody_has_one_the_least_missed_goes() -> None:
+    """Of all, as if there were no crowds in it."""
+    entries = [("a", ASKING, 1.0), ("b", IDLE, 3.0), ("c", STALLED, 2.0)]
+    assert crowd(*entries).one_too_many([crowd(entry) for entry in entries], 3.5) == "c"
+
+
 def test_who_is_silent_is_found_by_the_time(subtests: pytest.Subtests) -> None:
     """Those that wait for us are not silent; the earliest time is that of the one that is found first."""
     full = crowd(("asking", ASKING, 1), ("b", STALLED, 2), ("c", IDLE, 3), ("d", IDLE, 4))

@@ -283,6 +283,20 @@ async def test_a_client_that_is_gone_is_not_remembered(connections: tcp.Connecti
     assert not connections._of  # noqa: SLF001 - memory is what it is about
 
 
+async def test_newcomers_do_not_make_room_for_each_other_while_few_ask_without_end(
+    connections: tcp.Connections, slots: memoryview
+) -> None:
+    """Four clients can have all connections: for each newcomer one of them loses one, until it has as few as others."""
+    greedy = [Wire(connections, client=f"192.0.2.{number % 4}") for number in range(512)]
+    for wire in greedy:
+        wire.connection.data_received(asked(0, 2))
+    newcomers = [Wire(connections, client=f"198.51.100.{number}") for number in range(200)]
+    assert not any(wire.closed for wire in newcomers)
+    left = [sum(not wire.closed for wire in greedy[number::4]) for number in range(4)]
+    assert left == [78] * 4
+    assert slots[tally.closed(Cut.TOTAL_LIMIT)] == sum(slots) == 200
+
+
 async def test_who_waits_for_an_answer_is_not_closed_for_a_newcomer(
     connections: tcp.Connections, slots: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
