@@ -177,16 +177,17 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon) -> None:
 _MX = '[[service]]\nname = "lb.test"\ntype = "MX"\npool = "mail"\nttl = 1\n'
 
 
-def test_the_host_of_a_removed_member_is_there_until_no_cache_points_at_it(running: Daemon) -> None:
+def test_the_host_of_a_removed_member_is_there_until_no_cache_points_at_it(daemon: Daemon) -> None:
     """A sender that has its MX record from a cache would return the mail if the host had no address any more."""
+    daemon.start()
     for weights in ({"mx1": 50, "mx2": 50}, {"mx1": 50}):
-        running.weights = weights
-        running.configure()
-        running.config.write_text(running.config.read_text() + _MX)
-        running.call("reload")
-    assert [rdata.address for rdata in running.ask("mx2.lb.test").answer[0]] == ["127.0.1.2"]
-    until(lambda: running.ask("mx2.lb.test").rcode() == dns.rcode.NXDOMAIN, "no cache points at it")
-    assert running.ask("mx1.lb.test").answer
+        daemon.weights = weights
+        daemon.configure()
+        daemon.config.write_text(daemon.config.read_text() + _MX)
+        daemon.call("reload")
+    assert [rdata.address for rdata in daemon.ask("mx2.lb.test").answer[0]] == ["127.0.1.2"]
+    until(lambda: daemon.ask("mx2.lb.test").rcode() == dns.rcode.NXDOMAIN, "no cache points at it")
+    assert daemon.ask("mx1.lb.test").answer
 
 
 def test_the_log_says_which_engine_answers(running: Daemon) -> None:
