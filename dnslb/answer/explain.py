@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dnslb.answer.compiler import Pools, compile_names, compile_zone
-from dnslb.answer.lookup import redirected_by, wildcard_for
+from dnslb.answer.lookup import descend, wildcard_below
 from dnslb.answer.responder import respond
 from dnslb.answer.service import Service, ServiceType
 from dnslb.answer.snapshot import Answers, CompiledZone, Rotation, Snapshot
@@ -186,10 +186,10 @@ def _following(world: World, snapshot: Snapshot, zone: CompiledZone, owner: byte
     if contents is not None:
         alias = contents.rrsets.get(rrtype.CNAME)
         return alias.rdata[0].lower() if alias is not None else None
-    above = redirected_by(owner, zone)
-    if above is not None:
+    closest, above, _ = descend(owner, snapshot, zone)
+    if above:
         return owner[: -len(above)] + zone.redirects[above].target.lower()
-    return wildcard_for(owner, snapshot, zone) if owner not in zone.empty else None
+    return wildcard_below(closest, snapshot, zone) if closest != owner else None
 
 
 def _services(world: World, owner: bytes) -> tuple[Service, ...]:

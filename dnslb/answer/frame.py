@@ -10,10 +10,10 @@ from dnslb.answer import tally
 from dnslb.answer.snapshot import Rotation, Variant
 from dnslb.wire import header, name, rrtype
 from dnslb.wire.header import Rcode
-from dnslb.wire.record import QNAME_POINTER, compress, compress_rdata, pointer, record, suffixes
+from dnslb.wire.record import NOWHERE, QNAME_POINTER, Places, compress, compress_rdata, pointer, record, suffixes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dnslb.zone.rrset import RRset
 
@@ -31,7 +31,7 @@ class Frame:
 
     question_name: bytes
     any_length: bool
-    places: Mapping[bytes, bytes]
+    places: Places
     owner: bytes = QNAME_POINTER
     chain: bytes = b""
     links: int = 0
@@ -41,7 +41,7 @@ class Frame:
     def of(cls, question_name: bytes, view: str = "") -> Frame:
         """Return the frame of a question for this name, asked by a client of the view."""
         wildcard = question_name.startswith(name.WILDCARD)
-        return cls(question_name, wildcard, {} if wildcard else suffixes(question_name), view=view)
+        return cls(question_name, wildcard, NOWHERE if wildcard else suffixes(question_name), view=view)
 
     def behind(self, chain: Sequence[RRset]) -> Frame:
         """Return the frame of answers that stand behind a CNAME chain and belong to its last target."""

@@ -4,6 +4,7 @@ What is not in the table goes it, and what does not look like that: aliases, wil
 options, responses that have to be cut. The reading order is that of a query.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from dnslb.wire.edns import CLASSIC_PAYLOAD, STREAM_PAYLOAD, Edns, opt_record, o
 from dnslb.wire.header import Rcode
 from dnslb.wire.options import KEEPALIVE, NSID, InfoCode, extended_error, keepalive, option
 from dnslb.wire.query import Drop, Query, Rejection, parse
-from dnslb.wire.record import QNAME_POINTER, SHORTEST, pointer, record, rewritten, suffixes
+from dnslb.wire.record import QNAME_POINTER, SHORTEST, Places, pointer, record, rewritten, suffixes
 from dnslb.wire.subnet import Subnet, subnet_of
 
 _MOST_STEPS = 8
@@ -251,18 +252,17 @@ def _tell(query: Query, terms: Terms) -> _Outcome:
 
 
 def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: Asker) -> _Outcome:
-    owner = redirected_by(query.qname, zone)
-    if owner is not None:
-        return _redirect(query, owner, zone.redirects[owner])
-    cut = _cut_above(query, zone)
-    if cut is not None:
-        return _refer(query, cut, zone.cuts[cut])
+    path = descend(query.qname, snapshot, zone, of_parent=query.qtype == rrtype.DS)
+    if path.redirect:
+        return _redirect(query, path.redirect, zone.redirects[path.redirect])
+    if path.cut:
+        return _refer(query, path.cut, zone.cuts[path.cut])
     answers = snapshot.names.get(query.qname)
     if answers is not None:
         return _answer(query, query.qname, answers, zone, asker)
-    if query.qname in zone.empty:
+    if path.closest == query.qname:
         return _deny(query, zone, Rcode.NOERROR)
-    wildcard = wildcard_for(query.qname, snapshot, zone)
+    wildcard = wildcard_below(path.closest, snapshot, zone)
     if wildcard is None:
         return _deny(query, zone, Rcode.NXDOMAIN)
     answers = snapshot.names.get(wildcard)
@@ -273,33 +273,51 @@ def _look_up_in(zone: CompiledZone, query: Query, snapshot: Snapshot, asker: Ask
 
 def _zone_of(query: Query, snapshot: Snapshot) -> CompiledZone | None:
     """Return the zone with the longest matching apex; a DS belongs to the parent side (RFC 4035 section 3.1.4.1)."""
-    zones = snapshot.zones
-    qname = suffix = query.qname
+    zones, qname, size = snapshot.zones, query.qname, len(query.qname)
     of_parent = query.qtype == rrtype.DS
     lowest = None
-    while True:
-        zone = zones.get(suffix)
+    # What is longer than any apex is none, and need not be looked up.
+    starts = (*name.starts(qname), size - 1)
+    for start in starts[bisect_left(starts, size - snapshot.longest_apex) :]:
+        zone = zones.get(qname[start:])
         if zone is not None:
-            if not of_parent or suffix is not qname:
+            if not of_parent or start:
                 return zone
             lowest = zone
-        if suffix == name.ROOT:
-            return lowest
-        suffix = suffix[suffix[0] + 1 :]
+    return lowest
 
 
-def _cut_above(query: Query, zone: CompiledZone) -> bytes | None:
-    """Return the highest delegation that the name is at or below; the DS at a cut is still the parent's."""
-    cuts = zone.cuts
-    if not cuts:
-        return None
-    found = None
-    suffix = query.qname if query.qtype != rrtype.DS else name.parent(query.qname)
-    while len(suffix) > len(zone.apex):
-        if suffix in cuts:
-            found = suffix
-        suffix = suffix[suffix[0] + 1 :]
-    return found
+class Path(NamedTuple):
+    """Where the way from an apex to a name ends: at a DNAME above it, at a cut, or at the `closest` name that exists.
+
+    That is the name itself if it does (RFC 4592 section 3.3.1); b"" stands for none.
+    """
+
+    closest: bytes
+    redirect: bytes = b""
+    cut: bytes = b""
+
+
+def descend(qname: bytes, snapshot: Snapshot, zone: CompiledZone, *, of_parent: bool = False) -> Path:
+    """Go down label by label to a name of the zone (RFC 1034 section 4.3.2, step 3).
+
+    Below a name that does not exist none does, so that is as far as the zone is deep, however long the name is. The DS
+    at a cut is still the parent's (`of_parent`).
+    """
+    names, empty, cuts, redirects = snapshot.names, zone.empty, zone.cuts, zone.redirects
+    closest = zone.apex
+    starts = name.starts(qname)
+    for start in reversed(starts[: bisect_left(starts, len(qname) - len(closest))]):
+        # A DNAME redirects what is below it (RFC 6672 section 2.4: there is one at most), not its owner.
+        if closest in redirects:
+            return Path(closest, redirect=closest)
+        suffix = qname[start:]
+        if suffix in cuts and (start or not of_parent):
+            return Path(suffix, cut=suffix)
+        if suffix not in names and suffix not in empty:
+            break
+        closest = suffix
+    return Path(closest)
 
 
 def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
@@ -315,19 +333,13 @@ def _refer(query: Query, cut: bytes, referral: Referral) -> _Outcome:
     )
 
 
-def wildcard_for(qname: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
-    """Return the wildcard that the name matches: the one right below its closest encloser (RFC 4592 section 3.3.1).
+def wildcard_below(closest: bytes, snapshot: Snapshot, zone: CompiledZone) -> bytes | None:
+    """Return the wildcard that names match whose closest encloser this is: the one right below it (RFC 4592 3.3.1).
 
     It may be an empty non-terminal itself: then it matches, and has no data.
     """
-    names, empty = snapshot.names, zone.empty
-    encloser = qname
-    while len(encloser) > len(zone.apex):
-        encloser = encloser[encloser[0] + 1 :]
-        if encloser in names or encloser in empty:
-            wildcard = name.WILDCARD + encloser
-            return wildcard if wildcard in names or wildcard in empty else None
-    return None
+    wildcard = name.WILDCARD + closest
+    return wildcard if wildcard in snapshot.names or wildcard in zone.empty else None
 
 
 def _answer(query: Query, owner: bytes, answers: Answers, zone: CompiledZone, asker: Asker) -> _Outcome:
@@ -378,16 +390,6 @@ def _dangling(query: Query, zone: CompiledZone, alias: Alias) -> _Outcome:
     return denied._replace(answers=found.answers, answer=found.answer)
 
 
-def redirected_by(qname: bytes, zone: CompiledZone) -> bytes | None:
-    """Return the owner of the DNAME that the name lies below (RFC 6672 section 2.4: there is one at most), or None."""
-    if zone.redirects:
-        while len(qname) > len(zone.apex):
-            qname = name.parent(qname)
-            if qname in zone.redirects:
-                return qname
-    return None
-
-
 def _redirect(query: Query, owner: bytes, redirect: Redirect) -> _Outcome:
     """Answer for a name below a DNAME: with that, and the CNAME that it makes of the name (RFC 6672 section 3.1)."""
     dname = _pointer_to(query, owner) + redirect.record
@@ -412,9 +414,15 @@ def _follow(query: Query, outcome: _Outcome, look_up: Callable[[Query], _Outcome
     """
     places = suffixes(query.qname)
     # A chain that comes round brings the same records again.
-    answer = dict.fromkeys(rewritten(query.question, outcome.answer, places))
+    answer: dict[bytes, None] = {}
+    room = limit - header.SIZE - len(query.question)
     passed, scope, there = {query.qname}, outcome.scope, query
-    while outcome.onward and outcome.onward not in passed and len(passed) <= _MOST_STEPS:
+    while True:
+        room = _add(answer, there, outcome, places, room)
+        if room < 0:
+            return _Outcome(outcome.rcode, _OURS | outcome.rcode | header.TC, scope=scope)
+        if not outcome.onward or outcome.onward in passed or len(passed) > _MOST_STEPS:
+            break
         following = query._replace(qname=outcome.onward, question=outcome.onward + query.question[-4:])
         found = look_up(following)
         if found is None:
@@ -422,10 +430,6 @@ def _follow(query: Query, outcome: _Outcome, look_up: Callable[[Query], _Outcome
         outcome, there = found, following
         passed.add(there.qname)
         scope = max(scope, outcome.scope)
-        if (len(answer) + outcome.answers) * SHORTEST > limit:
-            # Whoever asks for a large RRset by a long way does not make us write it for nothing.
-            return _Outcome(outcome.rcode, _OURS | outcome.rcode | header.TC, scope=scope)
-        answer |= dict.fromkeys(rewritten(there.question, outcome.answer, places))
     if outcome.rcode is Rcode.SERVFAIL:
         return outcome._replace(scope=scope)
     # The first name's data are ours (AA), whatever is at the end.
@@ -437,6 +441,23 @@ def _follow(query: Query, outcome: _Outcome, look_up: Callable[[Query], _Outcome
         additional=b"".join(rewritten(there.question, outcome.additional, places)),
         scope=scope,
     )
+
+
+def _add(answer: dict[bytes, None], there: Query, outcome: _Outcome, places: Places, room: int) -> int:
+    """Add the records of an answer that are new, and return how much room is left; below 0 they are not all there.
+
+    Whoever asks by a long way for what has no room does not make us go it to its end, nor write all that for nothing.
+    """
+    # So many are new at least.
+    if (outcome.answers - len(answer)) * SHORTEST > room:
+        return -1
+    for each in rewritten(there.question, outcome.answer, places):
+        if each not in answer:
+            answer[each] = None
+            room -= len(each)
+            if room < 0:
+                break
+    return room
 
 
 def _deny(query: Query, zone: CompiledZone, rcode: Rcode) -> _Outcome:

@@ -164,17 +164,18 @@ def _deny_at_once(query: bytes, question: bytes, flags: bytes, edns: Edns, snaps
     """
     tail = question[-4:]
     slots = DENIABLE.get(tail)
-    qname = suffix = question[:-4].lower()
+    qname = question[:-4].lower()
     answers = snapshot.names.get(qname)
     if slots is None or (answers is not None and (ALIAS in answers or tail in answers)):
         return None
-    zones = snapshot.zones
+    zones, size = snapshot.zones, len(qname)
+    position, above = 0, size - snapshot.longest_apex
     # Label by label up to an apex, which is a name: so the whole is one, if it is not too long.
-    while (zone := zones.get(suffix)) is None:
-        length = suffix[0] if suffix else 0
+    while position < above or (zone := zones.get(qname[position:])) is None:
+        length = qname[position] if position < size else 0
         if not 0 < length <= name.MAX_LABEL:
             return None
-        suffix = suffix[length + 1 :]
+        position += length + 1
     missing = answers is None and qname not in zone.empty
     if missing:
         if not zone.plain or len(qname) > name.MAX_NAME:
@@ -183,7 +184,7 @@ def _deny_at_once(query: bytes, question: bytes, flags: bytes, edns: Edns, snaps
     elif qname in zone.cuts:
         return None
     limit, opt, _, _, _ = edns
-    soa = pointer(header.SIZE + len(qname) - len(suffix)).join(zone.soa)
+    soa = pointer(header.SIZE + position).join(zone.soa)
     counts = _ONE_AUTHORITY_AND_OPT if opt else _ONE_AUTHORITY
     response = b"".join((query[:2], flags, counts, question, soa, opt))
     return (response, slots[missing]) if len(response) <= limit else None

@@ -13,6 +13,7 @@ from dnslb.answer.terms import Terms
 from dnslb.answer.views import Views
 from dnslb.wire import rrtype
 from dnslb.wire.header import Rcode
+from dnslb.wire.name import MAX_NAME
 
 
 class Variant(NamedTuple):
@@ -109,8 +110,8 @@ class Snapshot:
     """Everything that answers are made of.
 
     `views` tells which view a client is in, and `believed` which resolvers are when they say for whom they ask: their
-    leaves have a name. It is None if nobody is. `terms` are those on which all are served. `ready` is for who
-    answers (see `made_ready`), and empty elsewhere.
+    leaves have a name. It is None if nobody is. `terms` are those on which all are served. No apex has more than
+    `longest_apex` octets. `ready` is for who answers (see `made_ready`), and empty elsewhere.
     """
 
     generation: int
@@ -119,6 +120,7 @@ class Snapshot:
     views: Views = field(default_factory=Views)
     believed: Views | None = None
     terms: Terms = field(default_factory=Terms)
+    longest_apex: int = field(default=MAX_NAME, compare=False, repr=False)
     ready: Mapping[bytes, Rotation] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -136,7 +138,8 @@ def made_ready(snapshot: Snapshot) -> Snapshot:
 
     Without that all are answered alike, at twice the price.
     """
-    return replace(snapshot, ready=_by_question(snapshot.names))
+    longest_apex = max(map(len, snapshot.zones), default=0)
+    return replace(snapshot, longest_apex=longest_apex, ready=_by_question(snapshot.names))
 
 
 def _by_question(names: Mapping[bytes, Answers]) -> dict[bytes, Rotation]:

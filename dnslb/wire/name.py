@@ -6,6 +6,7 @@ become 97.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 MAX_NAME = 255
 MAX_LABEL = 63
@@ -65,6 +66,20 @@ def parent(name: bytes) -> bytes:
     if name == ROOT:
         raise ValueError("the root has no parent")
     return name[name[0] + 1 :]
+
+
+@lru_cache(maxsize=64)
+def starts(name: bytes) -> tuple[int, ...]:
+    """Return where the labels of a wire name begin, left to right, without the root.
+
+    A few are remembered, for there may be a hundred labels, and what looks up a name or writes it asks several times.
+    """
+    found = []
+    position = 0
+    while length := name[position]:
+        found.append(position)
+        position += 1 + length
+    return tuple(found)
 
 
 def ancestors(name: bytes) -> Iterator[bytes]:

@@ -1,12 +1,21 @@
 """DNAME (RFC 6672): what is answered at its owner, below it, and behind it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import dns.flags
 import dns.rcode
 import pytest
 
+from dnslb.answer import lookup
+from dnslb.answer.responder import respond
+from dnslb.answer.turns import Turns
 from dnslb.pool.health import State
 from dnslb.pool.member import AllDown
-from tests.conftest import ask, candidate, lines, member, pool, service, snapshot, zone
+from dnslb.wire.name import from_text
+from dnslb.wire.record import rewritten
+from tests.conftest import CLIENT, ask, candidate, lines, member, pool, question, service, snapshot, zone
 
 _SOA = "lb.test. 60 SOA ns.lb.test. hostmaster.lb.test. 1 3600 600 86400 60"
 SNAPSHOT = snapshot(
@@ -166,7 +175,7 @@ def test_redirections_that_never_end_do(name: str) -> None:
 def test_a_name_that_becomes_too_long() -> None:
     """YXDOMAIN, with the DNAME to show why (section 2.2)."""
     room = 255 - len("\2lb\4test\0") - 3 * 61 - 1
-    assert _asked(f"{'x' * room}.long.lb.test A")[0] == "NXDOMAIN"
+    assert _asked(f"{'x' * room}.long.lb.test A", payload=1232)[0] == "NXDOMAIN"
     code, answer, authority = _asked(f"{'x' * (room + 1)}.long.lb.test A")
     assert (code, authority) == ("YXDOMAIN", [])
     assert [line.split()[0::2][:2] for line in answer] == [["long.lb.test.", "DNAME"]]
@@ -224,3 +233,60 @@ def test_a_large_rrset_is_cut_before_it_is_written() -> None:
             [],
         )
     assert len(lines(ask(of, "many.old.lb.test A", stream=True).answer)) == 112
+
+
+class _Counting(dict[bytes, Any]):
+    """A table that adds up the octets that it was asked for."""
+
+    octets = 0
+
+    def get(self, key: bytes, default: object = None) -> Any:  # noqa: ANN401 - as a dict's
+        self.octets += len(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        assert isinstance(key, bytes)
+        self.octets += len(key)
+        return super().__contains__(key)
+
+
+_LINKS = "\n".join(f"d{n} DNAME d{n + 1}" for n in range(1, 8))
+CHAIN = snapshot(zone(f"{_LINKS}\n*.wild CNAME x.d1\nx.d8 A 192.0.2.1"))
+WORST = [f"{'a.' * 115}d1", f"{'a.' * 40}d1", "a.d1", f"{'a.' * 114}wild", f"{'a.' * 116}no"]
+
+
+@pytest.mark.parametrize("name", WORST)
+@pytest.mark.parametrize("payload", [None, 1232])
+def test_the_price_does_not_grow_with_the_labels(name: str, payload: int | None) -> None:
+    """Only what may be a name is looked up: of a hundred labels, a hundred times, that would be 12 kB for each step."""
+    names, zones = _Counting(CHAIN.names), _Counting(CHAIN.zones)
+    redirects = _Counting(CHAIN.zones[from_text("lb.test")].redirects)
+    zones[from_text("lb.test")] = replace(CHAIN.zones[from_text("lb.test")], redirects=redirects)
+    respond(question(f"{name}.lb.test A", payload=payload), replace(CHAIN, names=names, zones=zones), Turns(0), CLIENT)
+    assert names.octets + zones.octets + redirects.octets < 2500
+
+
+@pytest.mark.parametrize("name", WORST)
+@pytest.mark.parametrize("payload", [None, 1232])
+def test_no_more_is_written_than_has_room(name: str, payload: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain is left with the record that is too much; over TCP it is gone to its end."""
+    written: list[bytes] = []
+
+    def counting(*given: Any) -> Iterator[bytes]:  # noqa: ANN401 - passed on as it came
+        for each in rewritten(*given):
+            written.append(each)
+            yield each
+
+    monkeypatch.setattr(lookup, "rewritten", counting)
+    ask(CHAIN, f"{name}.lb.test A", payload=payload)
+    assert len(b"".join(written[:-1])) < (payload or 512)
+    assert not ask(CHAIN, f"{name}.lb.test A", stream=True).flags & dns.flags.TC
+
+
+def test_what_just_fits_is_not_cut() -> None:
+    """With each number of labels, up to the one that has no room any more."""
+    for labels in range(1, 60):
+        name = f"{'a.' * labels}d5.lb.test A"
+        whole, short = (ask(CHAIN, name, stream=stream) for stream in (True, False))
+        fits = len(respond(question(name), CHAIN, Turns(0), CLIENT, stream=True)[0] or b"") <= 512
+        assert (short.answer == whole.answer, bool(short.flags & dns.flags.TC)) == (fits, not fits)

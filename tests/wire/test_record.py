@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnslb.wire import rrtype
-from dnslb.wire.name import from_text
+from dnslb.wire.name import ancestors, from_text
 from dnslb.wire.record import compress, compress_rdata, record, rewritten, suffixes
 from tests.conftest import question
 
@@ -27,6 +27,21 @@ def test_a_compressed_name_reads_as_itself(asked: str, other: str) -> None:
     name, _ = dns.name.from_wire(query + compressed, len(query))
     assert name == dns.name.from_text(other)
     assert len(compressed) <= len(_mixed(other))
+
+
+_OCTETS = st.lists(st.sampled_from([b"a", b"\x01a", b"\x03b\x01a", b"\0", b"b"]), max_size=5)
+
+
+@given(_OCTETS, _OCTETS)
+def test_a_pointer_stands_for_the_longest_suffix_that_both_have(asked: list[bytes], other: list[bytes]) -> None:
+    """Octets that are the same, but begin within a label of one of the two, are no suffix of it."""
+    question_name, wire_name = (
+        b"".join(bytes([len(label)]) + label for label in name) + b"\0" for name in (asked, other)
+    )
+    known = {suffix: 12 + len(question_name) - len(suffix) for suffix in ancestors(question_name) if suffix != b"\0"}
+    longest = next((suffix for suffix in ancestors(wire_name) if suffix in known), None)
+    kept = wire_name if longest is None else wire_name.removesuffix(longest) + bytes([0xC0, known[longest]])
+    assert compress(wire_name, suffixes(question_name)) == kept
 
 
 def test_names_are_cut_at_labels_and_pointed_at_the_longest_suffix() -> None:
