@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dnslb.answer.compiler import Pools, compile_names, compile_soa, compile_world
+from dnslb.answer.notices import notice_of
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.world import World
 from dnslb.pool.selection import Candidate, Selection, select
@@ -158,6 +159,7 @@ class Publisher:
         """Return whether anybody can see it: reasons, and weights of members that are out, are for people."""
         ttls = self.world.ttls.get(pool, ())
         others = any(ttl.at(before.changes_in) != ttl.at(after.changes_in) for ttl in ttls)
+        others = others or notice_of(before) != notice_of(after)
         return (others or before.published != after.published) and bool(self.world.dependents.get(pool))
 
     def _compile(self, pools: Sequence[str], selections: Mapping[str, Selection]) -> tuple[Change, dict[bytes, int]]:

@@ -3,6 +3,7 @@
 import asyncio
 from itertools import product
 
+import dns.edns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,14 @@ def test_aliases_follow_the_service() -> None:
     ]
     assert lines(ask(held, "smtp.lb.test A").answer)[-1] == "mx.lb.test. 30 A 192.0.2.1"
     assert len(lines(ask(held, "lb.test MX").answer)) == 2
+
+
+def test_a_panic_reaches_answers_that_stay_the_same() -> None:
+    """Who is published is the same when all are down as when all are well, but not why: EDNS says so."""
+    all_down = {(named.name, one.name): (AdminState.READY, State.DOWN) for named in _POOLS for one in named.members}
+    held, fresh = asyncio.run(_after(WORLD, [all_down]))
+    assert [one.otype for one in ask(held, "mx.lb.test A", payload=1232).options] == [dns.edns.OptionType.EDE]
+    assert held.names == fresh.names
 
 
 def test_the_serial_rises_wherever_it_is_shown() -> None:
