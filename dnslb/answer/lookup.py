@@ -240,9 +240,10 @@ def _look_up(query: Query, snapshot: Snapshot, asker: Asker, limit: int) -> _Out
     if zone is None:
         return _ELSEWHERE
     outcome = _look_up_in(zone, query, snapshot, asker)
-    if not outcome.onward:
-        return outcome
-    return _follow(query, outcome, lambda there: _onward(there, zone, snapshot, asker), limit)
+    if outcome.onward:
+        outcome = _follow(query, outcome, lambda there: _onward(there, zone, snapshot, asker), limit)
+    # Nobody is an authority for all classes at once (RFC 1035 section 6.2).
+    return outcome._replace(flags=outcome.flags & ~header.AA) if query.qclass == rrtype.CLASS_ANY else outcome
 
 
 def _tell(query: Query, terms: Terms) -> _Outcome:

@@ -126,7 +126,8 @@ def _warn_of_port(table: ServiceTable, path: KeyPath, draft: Draft, report: Repo
     probed = {effective_port(member, probe) for member in draft.pools[table.pool].members.values()}
     if others := sorted(probed - {default}):
         asked = ", ".join(map(str, others))
-        report.warn(path, f"the SRV records send clients to port {default}, and the probe visits {asked}: write port")
+        said = f"the SRV records send clients to port {default}, and the probe visits {asked}"
+        report.warn(path, f"{said}: write the one that clients are to use (port = ...)")
 
 
 def _named(draft: Draft, report: Report) -> list[Claim]:

@@ -17,7 +17,7 @@ from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
 from dnslb.wire.header import Rcode
 from dnslb.wire.query import MAX_QUERY, Drop
-from tests.conftest import CLIENT, ask, decoded, lines, question, snapshot, zone
+from tests.conftest import CLIENT, ask, decoded, lines, member, pool, question, service, snapshot, zone
 
 _COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
 SNAPSHOT = snapshot(
@@ -274,3 +274,15 @@ def test_each_answer_has_its_counter(text: str, rcode: Rcode, payload: int | Non
     _, slot = respond(query, SNAPSHOT, Turns(0), CLIENT)
     asked = dns.message.from_wire(query).question[0].rdtype
     assert slot == tally.answered(asked, rcode)
+
+
+@pytest.mark.parametrize("text", ["www.lb.test A", "no.lb.test A", "alias.lb.test A", "mx.lb.test A"])
+def test_of_all_classes_nobody_is_an_authority(text: str) -> None:
+    """QCLASS ANY gets what there is of class IN, without AA (RFC 1035 section 6.2)."""
+    of = snapshot(zone("www A 192.0.2.80\nalias CNAME www"), pool(member("mx1", "192.0.2.1")), service())
+    query = question(text)
+    queries = query[:-2] + b"\0\xff", query
+    found, expected = (decoded(respond(octets, of, Turns(0), CLIENT)[0] or b"") for octets in queries)
+    assert found.sections[1:] == expected.sections[1:]
+    assert found.flags == expected.flags & ~dns.flags.AA
+    assert expected.flags & dns.flags.AA
