@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dnslb.server import _batch as fast
 
 _ROUNDS = 16
+_FEW = 8
+"""To note a batch costs as much as to answer one datagram of it; a saturated worker finds a dozen waiting."""
 _BURST_SECONDS = 0.01
 """After so long others have their turn: a flood of queries that cost much must not keep a worker from its heartbeat."""
 _BATCHES_TO_DRAIN = 256
@@ -64,11 +66,12 @@ class UdpServer:
         self._fast.answer(snapshot.ready, current.turns.taken, current.cookies.known, reply, watched, denial)
 
     def _count(self, number: int, *, begins: bool) -> None:
-        """Note who has sent a batch: each that a burst begins with; of the others one for 64 datagrams, or a few more.
+        """Note who has sent a batch: each that a burst begins with, and each small one, as of who asks without a pause.
 
-        What is left of a burst waits for the next long one: it is not for who comes next with a single query.
+        Of the others one is noted for 64 datagrams, or a few more. What is left of a burst waits for the next long one:
+        it is not for who comes next with a single query.
         """
-        if begins:
+        if begins or number < _FEW:
             self._sample(number, number)
             return
         self._unnoted += number

@@ -139,6 +139,24 @@ def test_who_asks_little_is_not_noted_for_the_end_of_a_burst(
     assert 10 * (SIZE + 36) - SIZE < counts[b"\x7f\x00\x00"] <= 10 * (SIZE + 36)
 
 
+def test_who_asks_one_after_the_other_is_noted_each_time(
+    sock: socket.socket, client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the next query comes before the burst has ended."""
+    note, noted = current.askers.note, list[int]()
+
+    def note_and_ask_again(asker: bytes, number: int) -> None:
+        noted.append(number)
+        note(asker, number)
+        if len(noted) < 5:
+            client.send(query())
+
+    monkeypatch.setattr(current.askers, "note", note_and_ask_again)
+    client.send(query())
+    UdpServer(sock, current, slots).burst()
+    assert noted == [1] * 5
+
+
 def test_a_burst_that_takes_long_is_left(
     sock: socket.socket, client: socket.socket, current: Current, slots: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """The words `dnslb top`, and what goes on behind them."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty
@@ -49,7 +49,8 @@ def _show(daemon: Daemon) -> None:
     model = feed.first()
     feed.start()
     # Ctrl-C is one way to end it.
-    with suppress(KeyboardInterrupt):
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        stack.callback(feed.end)
         while True:
             with terminal.taken() as draw:
                 model, leave = _watch(model, feed, terminal, draw)

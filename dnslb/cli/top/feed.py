@@ -29,15 +29,21 @@ class Feed:
     daemon: Daemon
     wake: Callable[[], None]
     changes: SimpleQueue[Change] = field(default_factory=SimpleQueue)
-    _wishes: SimpleQueue[Wish] = field(default_factory=SimpleQueue)
+    _wishes: SimpleQueue[Wish | None] = field(default_factory=SimpleQueue)
 
     def first(self) -> Model:
         """Return what is known at the beginning. Raise click's exceptions if the daemon does not tell."""
         return begin(*self._word(), datetime.now(UTC))
 
-    def start(self) -> None:
-        """Go on asking until the process ends."""
-        threading.Thread(target=self._run, daemon=True).start()
+    def start(self) -> threading.Thread:
+        """Go on asking until the `end`, in the thread that is returned; whoever is in a hurry need not wait for it."""
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        return thread
+
+    def end(self) -> None:
+        """Ask no more than what is being asked now."""
+        self._wishes.put(None)
 
     def want(self, wish: Wish) -> None:
         """Have the daemon told what a person wants."""
@@ -45,10 +51,11 @@ class Feed:
 
     def _run(self) -> None:
         try:
-            while True:
+            going = True
+            while going:
                 began = time.monotonic()
                 self._poll()
-                self._attend(max(_INTERVAL, _COURTESY * (time.monotonic() - began)))
+                going = self._attend(max(_INTERVAL, _COURTESY * (time.monotonic() - began)))
         except Exception as error:  # noqa: BLE001 -- whoever draws has to know, and ends in good order
             self._tell(_raising(error))
 
@@ -65,14 +72,20 @@ class Feed:
     def _word(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         return self.daemon.ask("status"), self.daemon.ask("events", {"limit": _EVENTS})
 
-    def _attend(self, seconds: float) -> None:
-        """Wait; if somebody wants something meanwhile, do that and end at once, so that it is seen."""
+    def _attend(self, seconds: float) -> bool:
+        """Wait; if somebody wants something meanwhile, do that and end at once, so that it is seen.
+
+        Return whether to go on.
+        """
         try:
             wish = self._wishes.get(timeout=seconds)
         except Empty:
-            return
+            return True
+        if wish is None:
+            return False
         text = self._done(wish)
         self._tell(lambda model: noticed(model, text))
+        return True
 
     def _done(self, wish: Wish) -> str:
         target = Target(*wish.target)
