@@ -23,7 +23,7 @@ def left_behind(old: World, new: World) -> dict[bytes, tuple[Contents, int]]:
         for member in old.pools[service.pool].members:
             host = host_of(member, service)
             there = old.names.get(host)
-            if there is not None and _has_room(host, there.zone, new):
+            if there is not None and has_room(new, host, there.zone):
                 _, seconds = left.get(host, (there, 0))
                 left[host] = _addresses_of(there), max(seconds, service.ttl.max)
     return left
@@ -40,18 +40,8 @@ def with_hosts(world: World, hosts: Mapping[bytes, Contents]) -> World:
     return replace(world, names=names)
 
 
-def has_room(world: World, host: bytes, contents: Contents) -> bool:
+def has_room(world: World, host: bytes, apex: bytes) -> bool:
     """Return whether the world has the host's zone, and no address or alias at the host."""
-    return _has_room(host, contents.zone, world)
-
-
-def _naming_hosts(world: World) -> Iterator[Service]:
-    views = (world.names, *world.overlays.values())
-    for contents in chain.from_iterable(names.values() for names in views):
-        yield from (service for service in contents.services if service.type is not ServiceType.ADDRESS)
-
-
-def _has_room(host: bytes, apex: bytes, world: World) -> bool:
     if apex not in world.zones:
         return False
     above = set(name.ancestors(host)) - {apex}
@@ -59,6 +49,12 @@ def _has_room(host: bytes, apex: bytes, world: World) -> bool:
         return False
     there = world.names.get(host)
     return there is None or not (there.services or there.rrsets.keys() & {*rrtype.ADDRESSES, rrtype.CNAME})
+
+
+def _naming_hosts(world: World) -> Iterator[Service]:
+    views = (world.names, *world.overlays.values())
+    for contents in chain.from_iterable(names.values() for names in views):
+        yield from (service for service in contents.services if service.type is not ServiceType.ADDRESS)
 
 
 def _is_redirected(suffix: bytes, world: World) -> bool:

@@ -329,6 +329,9 @@ class Controller:
         while (seconds := self._lingering.seconds(time.monotonic())) is not None:
             await asyncio.sleep(max(seconds, 0.0))
             async with self._changing:
+                due = self._lingering.seconds(time.monotonic())
+                if due is None or due > 0.0:
+                    continue  # who waits for another reload has let them go
                 world = await asyncio.to_thread(_world_of, self._settings, self._secrets)
                 world = self._lingering.beside(world, time.monotonic())
                 await self._publisher.publish_world(world, self._roster.candidates)

@@ -27,7 +27,7 @@ class Lingering:
         self._hosts = {
             host: (contents, until)
             for host, (contents, until) in self._hosts.items()
-            if until > now and has_room(world, host, contents)
+            if until > now and has_room(world, host, contents.zone)
         }
         return with_hosts(world, {host: contents for host, (contents, _) in self._hosts.items()})
 
