@@ -18,9 +18,10 @@ from dnslb.wire.edns import (
     options_in,
     with_option,
 )
+from dnslb.wire.options import KEEPALIVE, NSID
 
-_ANSWERED = frozenset({b"\0\x03", b"\0\x0b"})
-"""The options that a query's only answer is not a cookie for: NSID (RFC 5001) and keepalive (RFC 7828)."""
+_ANSWERED = frozenset({NSID, KEEPALIVE})
+"""The options that a query's only answer is not a cookie for."""
 _ONLY_A_CLIENT_COOKIE = b"\0\x0c\0\x0a\0\x08"
 """What then stands between its first octets and the cookie: the length of the options, the code, the length of it."""
 _REMEMBERED_SECONDS = 300

@@ -19,6 +19,7 @@ from dnslb.answer.terms import Limit
 from dnslb.wire import header
 from dnslb.wire.edns import BARE_SIZE, BEGIN, DO, opt_record
 from dnslb.wire.header import Rcode
+from dnslb.wire.record import last_of_name
 
 Proves = Callable[[bytes, bytes], bool]
 """Whether a query (first) proves that the address it comes from (second) has sent it."""
@@ -162,10 +163,7 @@ def _question(response: bytes) -> bytes:
     """Return the question of a response of ours, b"" if it has none; of the query it need not be one."""
     if response[4:6] == b"\x00\x00":
         return b""
-    position = header.SIZE
-    while length := response[position]:
-        position += 1 + length
-    return response[header.SIZE : position + 1 + _TAIL]
+    return response[header.SIZE : last_of_name(response, header.SIZE) + 1 + _TAIL]
 
 
 def truncated(query: bytes, response: bytes) -> bytes:

@@ -25,7 +25,8 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 """Not in Python's socket module (include/uapi/asm-generic/socket.h)."""
 _SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_WORD = 55, 9, 4
 """Nine words of 32 bits on a socket's memory, the last how many datagrams found no room (linux/sock_diag.h)."""
-_BACKLOG = 256
+BACKLOG = 256
+"""TCP connections that may wait to be accepted."""
 _ATTEMPTS = 16
 _PRIVILEGED = 1024
 
@@ -153,7 +154,7 @@ def _open(host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind) -
                 ask_for_destination(sock)
         sock.bind((str(host), port))
         if kind == socket.SOCK_STREAM:
-            sock.listen(_BACKLOG)
+            sock.listen(BACKLOG)
             sock.setblocking(False)  # noqa: FBT003 - the library's signature
     except OSError:
         sock.close()

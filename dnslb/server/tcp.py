@@ -18,10 +18,9 @@ from dnslb.answer.tally import Cut
 from dnslb.answer.terms import IDLE_SECONDS
 from dnslb.server.crowd import Crowd, Standing
 from dnslb.server.current import Current
+from dnslb.server.sockets import BACKLOG
 from dnslb.wire.query import MAX_QUERY, Drop
 
-BACKLOG = 256
-"""Connections that may wait to be accepted."""
 _ACCEPTED_AT_ONCE = 8
 """Connections accepted before UDP and the rest have their turn in the event loop: ten take a millisecond."""
 MAX_CONNECTIONS = 512

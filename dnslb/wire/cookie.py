@@ -6,6 +6,7 @@ from hmac import compare_digest
 
 from siphashc import siphash
 
+from dnslb.wire import options as any_option
 from dnslb.wire.edns import options_in
 
 _CODE = b"\0\x0a"
@@ -57,7 +58,7 @@ def is_first(options: bytes) -> bool:
 
 def option(cookie: bytes) -> bytes:
     """Return the COOKIE option with this client and server cookie."""
-    return _CODE + len(cookie).to_bytes(2, "big") + cookie
+    return any_option.option(_CODE, cookie)
 
 
 def make(cookie: bytes, client: bytes, secret: bytes, now: int) -> bytes:

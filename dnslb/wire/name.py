@@ -10,6 +10,8 @@ from functools import lru_cache
 
 MAX_NAME = 255
 MAX_LABEL = 63
+POINTER = 0xC0
+"""The first octet of a name that goes on elsewhere in a message is at least this (RFC 1035 section 4.1.4)."""
 ROOT = b"\x00"
 WILDCARD = b"\x01*"
 """The label that begins a wildcard (RFC 4592 section 2.1.1)."""

@@ -17,8 +17,6 @@ _MOST_RECORDS = 16
 """Behind the question: a query that is understood has two of them."""
 _RECORD_FIXED = 10
 """Octets of a record between its owner and its data."""
-_POINTER = 0xC0
-"""The first octet of a name that goes on elsewhere is at least this (RFC 1035 section 4.1.4)."""
 _OPCODE = 0x78
 _NOTIFY, _DSO = 4 << 3, 6 << 3
 _OPT = rrtype.OPT.to_bytes(2, "big")
@@ -117,7 +115,7 @@ def _end_of_name(octets: bytes, start: int, *, compressed: bool = False) -> int 
     last = min(len(octets), start + name.MAX_NAME)
     while position < last:
         length = octets[position]
-        if compressed and length >= _POINTER:
+        if compressed and length >= name.POINTER:
             return position + 2
         position += 1 + length
         if not length:

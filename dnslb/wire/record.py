@@ -15,8 +15,6 @@ QNAME_POINTER = b"\xc0\x0c"
 _FIXED = Struct("!HHIH")
 SHORTEST = 12
 """Octets of the shortest record: a pointer as its owner, and no data."""
-_POINTER = 0xC0
-"""The first octet of a name that is a pointer is at least this."""
 _TAIL = 4
 """Octets of a question behind its name."""
 _NAME_OFFSETS = {rrtype.NS: 0, rrtype.CNAME: 0, rrtype.PTR: 0, rrtype.MX: 2}
@@ -25,7 +23,7 @@ _NAME_OFFSETS = {rrtype.NS: 0, rrtype.CNAME: 0, rrtype.PTR: 0, rrtype.MX: 2}
 
 def pointer(offset: int) -> bytes:
     """Return a compression pointer to an offset below 16384."""
-    return (_POINTER << 8 | offset).to_bytes(2, "big")
+    return (name.POINTER << 8 | offset).to_bytes(2, "big")
 
 
 class Places(NamedTuple):
@@ -90,7 +88,7 @@ def rewritten(question: bytes, section: bytes, places: Places) -> Iterator[bytes
     # An RRset says its owner with each record.
     known: dict[bytes, bytes] = {}
     while position < len(message):
-        last = _last_of_name(message, position)
+        last = last_of_name(message, position)
         fixed = last + (2 if message[last] else 1)
         said = message[position:fixed]
         owner = known.get(said) or known.setdefault(said, compress(_name_at(message, position, begin).lower(), places))
@@ -105,18 +103,18 @@ def rewritten(question: bytes, section: bytes, places: Places) -> Iterator[bytes
             yield record(owner, rtype, ttl, message[data : data + offset] + target)
 
 
-def _last_of_name(message: bytes, position: int) -> int:
+def last_of_name(message: bytes, position: int) -> int:
     """Return where the name that begins there has its root label or its pointer."""
-    while 0 < (length := message[position]) < _POINTER:
+    while 0 < (length := message[position]) < name.POINTER:
         position += 1 + length
     return position
 
 
 def _name_at(message: bytes, start: int, begin: int) -> bytes:
     """Return a name without pointers. `begin` is where the records do: what is pointed at before it is the question."""
-    last = _last_of_name(message, start)
+    last = last_of_name(message, start)
     if not message[last]:
         return message[start : last + 1]
-    target = int.from_bytes(message[last : last + 2], "big") - (_POINTER << 8)
+    target = int.from_bytes(message[last : last + 2], "big") - (name.POINTER << 8)
     above = message[target : begin - _TAIL] if target < begin else _name_at(message, target, begin)
     return message[start:last] + above

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from dnslb.wire.edns import BARE_SIZE, Edns, found_in, options_in
+from dnslb.wire.options import option
 
 _CODE = b"\0\x08"
 _FIXED = 4
@@ -31,8 +32,7 @@ class Subnet(NamedTuple):
 
         What was answered to the resolver itself may be given to all that it has asked for without saying who they are.
         """
-        length = (_FIXED + len(self.octets)).to_bytes(2, "big")
-        return b"".join((_CODE, length, self.told, bytes((scope if self.address else 0,)), self.octets))
+        return option(_CODE, self.told + bytes((scope if self.address else 0,)) + self.octets)
 
 
 @lru_cache(maxsize=_REMEMBERED)
