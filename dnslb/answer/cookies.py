@@ -14,8 +14,8 @@ from dnslb.wire.edns import (
     NO_OPTIONS,
     Edns,
     are_options,
-    found_in,
     options_in,
+    read,
     with_option,
 )
 from dnslb.wire.options import KEEPALIVE, NSID
@@ -67,15 +67,15 @@ class Cookies:
         """
         if record[HEAD_SIZE : -cookie.CLIENT] == _ONLY_A_CLIENT_COOKIE and self._secrets:
             return self._first(record, client)
-        found = found_in(record, 0)
+        found = read(record)
         options = record[BARE_SIZE:]
-        if found is None or found[0] or any(code in _ANSWERED for code, _ in options_in(options)):
+        if found is None or any(code in _ANSWERED for code, _ in options_in(options)):
             return None
         try:
             standing, option = self._judge(options, client)
         except ValueError:
             return None
-        edns = found[1]._replace(reply=with_option(found[1].reply, option)) if option else found[1]
+        edns = found._replace(reply=with_option(found.reply, option)) if option else found
         if remember and standing is Standing.FRESH:
             self._remember(client + record, edns)
         return edns

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dnslb.wire import header, rrtype
+from dnslb.wire import rrtype
 
 OUR_PAYLOAD = 1232
 """Octets of UDP payload that no path fragments (DNS flag day 2020)."""
@@ -66,19 +66,16 @@ COMMON: dict[bytes, Edns] = {
 """OPT records without options, as resolvers send them; others are parsed."""
 
 
-def found_in(octets: bytes, start: int = header.SIZE) -> tuple[int, Edns] | None:
-    """Return where the OPT record begins that a query ends with, and what it asks for; None takes a closer look.
+def read(record: bytes) -> Edns | None:
+    """Return what an OPT record asks for, without its options; None takes a closer look.
 
-    It is for records with options, such as a cookie or a client's subnet. The beginning is a guess: the first octets
-    from `start` on that look like it. What stands before them must be known to be a whole question: then it is right.
+    It is for records with options, such as a cookie or a client's subnet.
     """
-    begin = octets.find(BEGIN, start)
-    common = COMMON.get(octets[begin : begin + HEAD_SIZE] + NO_OPTIONS)
-    position = begin + BARE_SIZE
-    if common is None or position > len(octets):
+    common = COMMON.get(record[:HEAD_SIZE] + NO_OPTIONS)
+    if common is None or len(record) < BARE_SIZE:
         return None
-    length = octets[position - 2] << 8 | octets[position - 1]
-    return (begin, common) if position + length == len(octets) and are_options(octets, position) else None
+    length = record[HEAD_SIZE] << 8 | record[HEAD_SIZE + 1]
+    return common if BARE_SIZE + length == len(record) and are_options(record, BARE_SIZE) else None
 
 
 def are_options(octets: bytes, position: int, most: int = MOST_OPTIONS) -> bool:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from dnslb.wire.edns import BARE_SIZE, Edns, found_in, options_in
+from dnslb.wire.edns import BARE_SIZE, Edns, options_in, read
 from dnslb.wire.options import option
 
 _CODE = b"\0\x08"
@@ -38,9 +38,9 @@ class Subnet(NamedTuple):
 @lru_cache(maxsize=_REMEMBERED)
 def told_by(record: bytes) -> tuple[Edns, Subnet | None] | None:
     """Return what an OPT record asks for, and for whom if it says that; None takes a closer look."""
-    found = found_in(record, 0)
+    found = read(record)
     try:
-        return (found[1], subnet_of(record[BARE_SIZE:])) if found is not None and not found[0] else None
+        return (found, subnet_of(record[BARE_SIZE:])) if found is not None else None
     except ValueError:
         return None
 

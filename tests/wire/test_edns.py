@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnslb.wire.edns import BARE_SIZE, COMMON, edns, found_in, opt_record
+from dnslb.wire.edns import BARE_SIZE, COMMON, edns, opt_record, read
 from dnslb.wire.query import Query, parse
 from tests.conftest import question
 
@@ -52,6 +52,8 @@ def test_the_common_records_mean_what_the_parser_reads() -> None:
             assert query.edns == common
 
 
+_BEHIND = len(question("lb.test A"))
+"""Where the OPT record begins in a query for this name."""
 _COOKIE = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
 _SUBNET = dns.edns.ECSOption("192.0.2.0", 24)
 _NSID = dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")
@@ -59,13 +61,13 @@ _NSID = dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")
 
 @pytest.mark.parametrize("options", [[_COOKIE], [_SUBNET], [_NSID], [_NSID, _COOKIE, _SUBNET]])
 @pytest.mark.parametrize("dnssec_ok", [False, True])
-def test_a_record_with_options_is_found_without_a_walk(options: list[dns.edns.Option], *, dnssec_ok: bool) -> None:
-    """It begins where the question ends, and means what the parser reads."""
+def test_a_record_with_options_is_read_without_a_walk(options: list[dns.edns.Option], *, dnssec_ok: bool) -> None:
+    """It means what the parser reads."""
     octets = question("www.lb.test A", payload=4096, dnssec_ok=dnssec_ok, options=options)
     query = parse(octets)
     assert isinstance(query, Query)
     assert query.edns is not None
-    assert found_in(octets) == (12 + len(query.question), query.edns._replace(options=b""))
+    assert read(octets[12 + len(query.question) :]) == query.edns._replace(options=b"")
 
 
 @pytest.mark.parametrize(
@@ -86,12 +88,12 @@ def test_a_record_with_options_is_found_without_a_walk(options: list[dns.edns.Op
     ],
 )
 def test_what_takes_a_closer_look(octets: bytes) -> None:
-    """What is uncommon, cut short or not well-formed is not found: the parser says what it is."""
-    assert found_in(octets) is None
+    """What is uncommon, cut short or not well-formed is not read: the parser says what it is."""
+    assert read(octets[_BEHIND:]) is None
 
 
 @given(st.binary(max_size=80), st.sampled_from([b"", question("lb.test A", payload=1232)]))
 def test_any_octets_can_be_looked_at(octets: bytes, before: bytes) -> None:
     """They are a record or they are not; nothing is raised for what was never checked."""
-    found = found_in(before + octets)
-    assert found is None or (before + octets)[found[0] :].startswith(b"\0\0\x29")
+    record = (before + octets)[_BEHIND if before else 0 :]
+    assert read(record) is None or record.startswith(b"\0\0\x29")
