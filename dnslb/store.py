@@ -13,7 +13,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -84,6 +84,7 @@ _SAVE_HEALTH = f"REPLACE INTO health ({_HEALTH_COLUMNS}) VALUES (?, ?{', ?' * le
 
 _WINDOW = 'pool, member, "begin", "end", reason, who, forced, "before", begun'
 _EVENT = "at, kind, text, pool, member, who, details, id"
+_ADD_EVENT = "INSERT INTO event (at, kind, text, pool, member, who, details) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 # A file that SQLite opens and finds wrong inside. All else (no space, no permission, locked) is the machine's
 # trouble: setting the file aside would not mend it.
@@ -211,10 +212,12 @@ class Store:
         """Remember who has left the answers in place of all that was remembered of it."""
         await self._run(lambda: self._save_leavings(leavings))
 
-    async def add_events(self, events: Iterable[Event]) -> None:
-        """Append events, and drop the oldest beyond the newest 100,000."""
-        rows = [_event_row(event) for event in events]
-        await self._run(lambda: self._append(rows))
+    async def add_events(self, events: Iterable[Event]) -> list[Event]:
+        """Append events, and drop the oldest beyond the newest 100,000. Return them with their ids."""
+        given = list(events)
+        rows = [_event_row(event) for event in given]
+        ids = await self._run(lambda: self._append(rows))
+        return [replace(event, id=number) for event, number in zip(given, ids, strict=True)]
 
     async def events(
         self, since: float | None = None, pool: str | None = None, after: int | None = None, limit: int = 100
@@ -270,12 +273,11 @@ class Store:
         with self._connection:
             self._connection.executemany(statement, rows)
 
-    def _append(self, rows: Iterable[tuple[Any, ...]]) -> None:
+    def _append(self, rows: Iterable[tuple[Any, ...]]) -> list[int]:
         with self._connection:
-            self._connection.executemany(
-                "INSERT INTO event (at, kind, text, pool, member, who, details) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            ids = [int(self._connection.execute(_ADD_EVENT, row).lastrowid or 0) for row in rows]
             self._connection.execute("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (MAX_EVENTS,))
+        return ids
 
     def _events(self, since: float | None, pool: str | None, after: int | None, limit: int) -> list[Event]:
         wanted = [("at >= ?", since), ("pool = ?", pool), ("id > ?", after)]

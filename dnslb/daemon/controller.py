@@ -131,6 +131,7 @@ class Controller:
             windows=remembered.windows,
             roster=lambda: self._roster,
             store=store,
+            journal=self._journal,
             publisher=self._publisher,
             admin_changed=lambda pool: self._observer.admin_changed(pool),  # noqa: PLW0108 - it is made below
         )

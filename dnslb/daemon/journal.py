@@ -2,13 +2,14 @@
 
 Writing is waited for only where the next run could tell something wrong without it, and then not for long: a slow or
 full disk must not hold up answers. What comes while a write is under way goes with the next one, so that a thousand
-members that change at once are a few writes.
+members that change at once are a few writes. All events come this way, those of operators too: who listens hears each
+of them, in the order of their ids.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -41,6 +42,7 @@ class Journal:
         self._reserved: dict[str, int] = {}
         """The serials that zones are at, and what is written of them."""
         self._events: list[Event] = []
+        self._listeners: list[Callable[[Event], None]] = []
         self._leavings: Leavings | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
@@ -50,6 +52,26 @@ class Journal:
         who = str(details.pop("who", ""))
         self._events.append(Event(time.time(), kind, text, pool=pool, member=member, who=who, details=details))
         self._write_soon()
+
+    async def keep(self, *events: Event) -> None:
+        """Record things that happened, and return when they are written, or cannot be."""
+        self._events += events
+        self._write_soon()
+        await self.settle()
+
+    def listen(self, callback: Callable[[Event], None]) -> None:
+        """Have the callback hear each event from now on, in the loop, once the store has given it its id.
+
+        An event that could not be stored is heard with id 0.
+        """
+        self._listeners.append(callback)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        loop = asyncio.get_running_loop()
+        for event in events:
+            for listener in self._listeners:
+                # Not called from here: what goes wrong in one of them is not the journal's trouble.
+                loop.call_soon(listener, event)
 
     def health(self, changes: Mapping[Key, Health]) -> None:
         """Record members' health."""
@@ -97,6 +119,7 @@ class Journal:
         events: list[Event],
     ) -> None:
         """Write, or report once that the store has begun to fail: what could not be written is given up."""
+        told: Sequence[Event] = events
         try:
             if leavings:
                 await self._store.save_leavings(leavings)
@@ -105,13 +128,14 @@ class Journal:
             if serials:
                 await self._store.save_serials(serials)
             if events:
-                await self._store.add_events(events)
+                told = await self._store.add_events(events)
         except StoreError as error:
             if not self._failing:
                 _log.error("state_not_saved", reason=str(error))
             self._failing = True
         else:
             self._failing = False
+        self._tell(told)
 
     # What is told
 

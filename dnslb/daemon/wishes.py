@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import structlog
 
+from dnslb.daemon.journal import Journal
 from dnslb.daemon.roster import Key, Roster
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import back_in_answers
 from dnslb.pool.window import Window
 from dnslb.publisher import Publisher
-from dnslb.store import Event, Store, StoreError
+from dnslb.store import Event, Store
 
 _log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class Wishes:
         windows: Mapping[Key, Window],
         roster: Callable[[], Roster],
         store: Store,
+        journal: Journal,
         publisher: Publisher,
         admin_changed: Callable[[str], None] = lambda _pool: None,
     ) -> None:
@@ -38,6 +40,7 @@ class Wishes:
         self._windows = dict(windows)
         self._roster = roster
         self._store = store
+        self._journal = journal
         self._publisher = publisher
         self._admin_changed = admin_changed
 
@@ -92,11 +95,7 @@ class Wishes:
         told = [replace(event, pool=key[0], member=key[1]) for event in events]
         for event in told:
             _log.info(f"member_{event.kind}", pool=event.pool, member=event.member, text=event.text)
-        try:
-            await self._store.add_events(told)
-        except StoreError as error:
-            # What it is about holds all the same.
-            _log.error("event_not_saved", reason=str(error))
+        await self._journal.keep(*told)
 
 
 def _leaves_at(window: Window | None) -> float | None:

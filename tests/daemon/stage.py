@@ -44,12 +44,13 @@ class SlowStore:
         self.admins.append(admin)
         self.windows.append(window)
 
-    async def add_events(self, events: Iterable[Event]) -> None:
+    async def add_events(self, events: Iterable[Event]) -> list[Event]:
         """Take events."""
         await asyncio.sleep(0)
         if self.fails == "events":
             raise StoreError("the disk is full")
         self.events += events
+        return list(events)
 
 
 class Stage:
@@ -66,15 +67,16 @@ class Stage:
         self.store = SlowStore()
         self.publisher = Publisher(self._distribute, lambda _publication: None)
         self.changing = asyncio.Lock()
+        self.journal = Journal(cast("Store", self.store))
         self.wishes = Wishes(
             admins={(of.name, name): admin for name, admin in said.items()},
             windows={window.key: window for window in windows},
             roster=lambda: self.roster,
             store=cast("Store", self.store),
+            journal=self.journal,
             publisher=self.publisher,
         )
         self.wishes.adopt(self.roster)
-        self.journal = Journal(cast("Store", self.store))
         self.windows = Windows(
             wishes=self.wishes,
             view=self.view,

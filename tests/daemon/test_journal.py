@@ -1,5 +1,6 @@
 """Writing down what happens, which must never hold up what happens."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -21,11 +22,12 @@ class FailingStore:
         self.full = True
         self.texts: list[str] = []
 
-    async def add_events(self, events: list[Event]) -> None:
+    async def add_events(self, events: list[Event]) -> list[Event]:
         """Take events, or not."""
         if self.full:
             raise StoreError("the disk is full")
         self.texts += [event.text for event in events]
+        return events
 
 
 async def test_all_that_is_told_is_in_the_store(tmp_path: Path) -> None:
@@ -42,6 +44,55 @@ async def test_all_that_is_told_is_in_the_store(tmp_path: Path) -> None:
     assert (events[3].who, events[3].details) == ("ann", {"number": 3})
     remembered = store.load()
     assert remembered.healths["inbound", "mx1"].state is State.DOWN
+    await store.close()
+
+
+async def test_who_listens_hears_each_event_with_its_id(tmp_path: Path) -> None:
+    """In the order of the ids, whoever tells of it; all that was told has been heard when `settle` returns."""
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    heard: list[Event] = []
+    journal.listen(heard.append)
+    journal.event(EventKind.STATE, "by the daemon")
+    await journal.keep(Event(1.0, EventKind.ADMIN, "by an operator"), Event(1.0, EventKind.WINDOW, "at once"))
+    journal.event(EventKind.STATE, "the last")
+    await journal.settle()
+    assert heard == await store.events()
+    assert [(event.id, event.text) for event in heard] == [
+        (1, "by the daemon"),
+        (2, "by an operator"),
+        (3, "at once"),
+        (4, "the last"),
+    ]
+    await store.close()
+
+
+async def test_who_listens_hears_what_cannot_be_stored() -> None:
+    """With id 0: a full disk is no reason to page nobody."""
+    journal = Journal(cast("Store", FailingStore()))
+    heard: list[Event] = []
+    journal.listen(heard.append)
+    await journal.keep(Event(1.0, EventKind.STATE, "mx1 is down"))
+    assert [(event.id, event.text) for event in heard] == [(0, "mx1 is down")]
+
+
+async def test_a_fault_of_who_listens_is_not_the_journal_s(tmp_path: Path) -> None:
+    """Others hear of the event, and it is written; the loop is told what went wrong."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context["exception"]))
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    heard: list[Event] = []
+    fault = ValueError("a fault of ours")
+
+    def broken(_event: Event) -> None:
+        raise fault
+
+    journal.listen(broken)
+    journal.listen(heard.append)
+    await journal.keep(Event(1.0, EventKind.STATE, "mx1 is down"))
+    assert heard == await store.events()
+    assert complaints == [fault]
     await store.close()
 
 

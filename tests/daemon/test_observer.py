@@ -38,9 +38,10 @@ class Events:
     def __init__(self) -> None:
         self.kept: list[Event] = []
 
-    async def add_events(self, events: list[Event]) -> None:
+    async def add_events(self, events: list[Event]) -> list[Event]:
         """Take events."""
         self.kept += events
+        return events
 
     async def save_health(self, _changes: object) -> None:
         """Take health."""
