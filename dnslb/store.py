@@ -8,6 +8,7 @@ import asyncio
 import errno
 import fcntl
 import json
+import math
 import os
 import sqlite3
 import stat
@@ -163,7 +164,8 @@ class Remembered:
 class Store:
     """The open state directory. Made by open(), ended by close(); no other dnslb can open it meanwhile.
 
-    `set_aside` is the name that an unreadable database was given, None if there was none. The coroutines run in one
+    `set_aside` is the name that an unreadable database was given, None if there was none. `retention` is for how many
+    seconds events are kept, and may be set at any time. The coroutines run in one
     thread in the order in which they were called, each is one transaction on disk when it returns, and each raises
     StoreError if it fails.
     """
@@ -171,6 +173,7 @@ class Store:
     def __init__(self, directory: Path, lock: int, connection: sqlite3.Connection, set_aside: Path | None) -> None:
         self.directory = directory
         self.set_aside = set_aside
+        self.retention = math.inf
         self._lock = lock
         self._connection = connection
         # Its thread starts with the first write, so that a daemon can fork its workers before.
@@ -213,7 +216,7 @@ class Store:
         await self._run(lambda: self._save_leavings(leavings))
 
     async def add_events(self, events: Iterable[Event]) -> list[Event]:
-        """Append events, and drop the oldest beyond the newest 100,000. Return them with their ids."""
+        """Append events, and drop those beyond the newest 100,000 or older than `retention`. Return them with ids."""
         given = list(events)
         rows = [_event_row(event) for event in given]
         ids = await self._run(lambda: self._append(rows))
@@ -273,10 +276,12 @@ class Store:
         with self._connection:
             self._connection.executemany(statement, rows)
 
-    def _append(self, rows: Iterable[tuple[Any, ...]]) -> list[int]:
+    def _append(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:
         with self._connection:
             ids = [int(self._connection.execute(_ADD_EVENT, row).lastrowid or 0) for row in rows]
             self._connection.execute("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (MAX_EVENTS,))
+            # By the time of the latest one: both look at what goes, and at nothing else.
+            self._connection.execute("DELETE FROM event WHERE at < ?", (rows[-1][0] - self.retention,))
         return ids
 
     def _events(self, since: float | None, pool: str | None, after: int | None, limit: int) -> list[Event]:

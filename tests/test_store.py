@@ -167,6 +167,17 @@ async def test_old_events_are_dropped(store: Store, monkeypatch: pytest.MonkeyPa
     assert [(event.id, event.text) for event in await store.events()] == [(3, "2"), (4, "3"), (5, "4")]
 
 
+async def test_events_are_kept_as_long_as_is_said(store: Store) -> None:
+    """Counted back from the newest; a longer time brings nothing back."""
+    await store.add_events([an_event("old", 1000.0), an_event("late", 1400.0)])
+    store.retention = 500.0
+    await store.add_events([an_event("new", 1600.0)])
+    assert [event.text for event in await store.events()] == ["late", "new"]
+    store.retention = 1e9
+    await store.add_events([an_event("newest", 2000.0)])
+    assert [event.text for event in await store.events()] == ["late", "new", "newest"]
+
+
 async def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
     """A follower that knows an id from before a restart misses nothing after it."""
     first = Store.open(tmp_path)

@@ -41,6 +41,7 @@ def settings_of(
         ),
         audience=_audience(draft),
         terms=_terms(draft.server or ServerTable(), secrets),
+        event_retention=(draft.server or ServerTable()).event_retention,
         warnings=warnings,
     )
 

@@ -21,6 +21,7 @@ Workers: TypeAlias = Annotated[int | None, PlainValidator(values.workers)]
 FilePath: TypeAlias = Annotated[str, PlainValidator(values.path)]
 Duration: TypeAlias = Annotated[float, PlainValidator(values.duration)]
 DurationOrNone: TypeAlias = Annotated[float, PlainValidator(values.duration_or_none)]
+Retention: TypeAlias = Annotated[float, PlainValidator(values.retention)]
 Label: TypeAlias = Annotated[str, PlainValidator(values.label)]
 Told: TypeAlias = Annotated[str, PlainValidator(values.told)]
 Group: TypeAlias = Annotated[str, PlainValidator(values.group)]
@@ -69,6 +70,7 @@ class ServerTable(Table):
     identity: Told = ""
     version: Told = ""
     cookie_secrets: FilePath | None = None
+    event_retention: Retention = 90 * 86400.0
     rate_limit: RateLimitTable = Field(default=RateLimitTable(), description="a table, [server.rate_limit]")
 
 

@@ -42,7 +42,10 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A whole configuration with its zones: valid in itself. `warnings` are sentences with their positions."""
+    """A whole configuration with its zones: valid in itself.
+
+    `event_retention` is in seconds. `warnings` are sentences with their positions.
+    """
 
     path: Path
     server: ServerSettings
@@ -52,4 +55,5 @@ class Settings:
     services: tuple[Service, ...]
     audience: Audience
     terms: Terms
+    event_retention: float
     warnings: tuple[str, ...]

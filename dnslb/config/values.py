@@ -12,12 +12,13 @@ from dnslb.config.settings import Endpoint
 from dnslb.wire.name import MAX_NAME
 
 MAX_DURATION = 86400.0
+MIN_RETENTION, MAX_RETENTION = 3600.0, 3650 * 86400.0
 MAX_PORT = 65535
 MAX_TOLD = 128
 MAX_TTL = 2**31 - 1
 MAX_WORKERS = 256
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ENDPOINT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})\Z")
 _NETWORK = re.compile(r"[0-9a-fA-F:.]+(?:/\d{1,3})?\Z")
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
@@ -34,7 +35,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 def duration(value: object) -> float:
-    """Return the seconds of "500ms", "10s", "2m", "1h" or a number of seconds."""
+    """Return the seconds of "500ms", "10s", "2m", "1h", "1d" or a number of seconds."""
     seconds = _seconds(value)
     # Not a number compares false, and an integer may be too large for a float.
     if not 0 < seconds <= MAX_DURATION:
@@ -50,12 +51,20 @@ def duration_or_none(value: object) -> float:
     return float(seconds)
 
 
+def retention(value: object) -> float:
+    """Return the seconds for which something is kept."""
+    seconds = _seconds(value)
+    if not MIN_RETENTION <= seconds <= MAX_RETENTION:
+        raise ValueError("expected a duration from 1h to 3650d")
+    return float(seconds)
+
+
 def _seconds(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.match(value)):
         return float(match.group(1)) * _UNITS[match.group(2)]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    raise ValueError('expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds')
+    raise ValueError('expected a duration: "500ms", "10s", "2m", "1h", "1d" or a number of seconds')
 
 
 def endpoint(value: object) -> Endpoint:

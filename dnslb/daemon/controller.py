@@ -114,6 +114,7 @@ class Controller:
         self._lingering = Lingering()
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._roster = _remembered(settings, remembered, time.time())
+        store.retention = settings.event_retention
         self._journal = Journal(store)
         self._metrics = Metrics(self._reading)
         self._farewells = Farewells(boot=this_boot(), remembered=remembered.leavings)
@@ -464,6 +465,7 @@ class Controller:
                 self._farewells.configure(settings.services)
                 self._settings = replace(settings, server=self._settings.server)
                 self._steps = steps_of(settings.services)
+                self._store.retention = settings.event_retention
                 self._roster = roster
 
             changed = await self._publisher.publish_world(world, roster.candidates, adopt=adopt)

@@ -63,7 +63,7 @@ $TTL 60
 ns1 A 192.0.2.1
 """
 
-DURATION = 'expected a duration: "500ms", "10s", "2m", "1h" or a number of seconds'
+DURATION = 'expected a duration: "500ms", "10s", "2m", "1h", "1d" or a number of seconds'
 PROBE_X = "[probe.x]\nkind = 'smtp'"
 
 Write = Callable[..., Path]
@@ -247,12 +247,27 @@ def test_everything_can_be_said(write: Write) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [('"500ms"', 0.5), ('"10s"', 10.0), ('"1.5m"', 90.0), ('"1h"', 3600.0), ("3", 3.0), ("0.25", 0.25)],
+    [
+        ('"500ms"', 0.5),
+        ('"10s"', 10.0),
+        ('"1.5m"', 90.0),
+        ('"1h"', 3600.0),
+        ('"1d"', 86400.0),
+        ("3", 3.0),
+        ("0.25", 0.25),
+    ],
 )
 def test_durations(write: Write, text: str, seconds: float) -> None:
     """A duration has a unit, or is a number of seconds."""
     settings = load(write(changed(CONFIG, 'kind = "smtp"', f'kind = "smtp"\ninterval = {text}')))
     assert settings.targets[0].recipe.interval == seconds
+
+
+def test_events_are_kept_for_three_months_or_as_long_as_it_says(write: Write) -> None:
+    """In days as well as in any other unit."""
+    assert load(write(CONFIG)).event_retention == 90 * 86400
+    kept = changed(CONFIG, 'http = ""', 'http = ""\nevent_retention = "400d"')
+    assert load(write(kept)).event_retention == 400 * 86400
 
 
 @pytest.mark.parametrize(("text", "seconds"), [('"0"', 0.0), ('"0s"', 0.0), ("0", 0.0), ('"90s"', 90.0)])
