@@ -115,7 +115,6 @@ class EventKind(StrEnum):
     PANIC = "panic"
     ALERT = "alert"
     WINDOW = "window"
-    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)

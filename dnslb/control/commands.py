@@ -73,7 +73,7 @@ class Operator(Protocol):
         """Return the object of `dnslb plan --json`: what is published now, and what would be after the changes."""
         ...
 
-    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str) -> dict[str, Any]:
         """Probe a member now, in all its aspects; return the object of `dnslb probe --json`.
 
         It lasts as long as the conversations do: at most the probe's timeout for each address, after the conversation
@@ -90,16 +90,26 @@ _REQUIRED = object()
 
 
 @dataclass(frozen=True, slots=True)
-class _Argument:
-    """How one argument is checked (ValueError says what was expected), and its value if it is missing."""
+class Argument:
+    """One argument of a verb.
+
+    `check` makes a value of JSON (ValueError says what was expected); `schema` says the same in JSON Schema, as far as
+    that can. `default` is the value if the argument is missing.
+    """
 
     check: Callable[[object], object]
+    schema: Mapping[str, Any]
     default: object = _REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether the verb does nothing without it."""
+        return self.default is _REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
 class _Verb:
-    arguments: Mapping[str, _Argument]
+    arguments: Mapping[str, Argument]
     run: Callable[[Operator, dict[str, Any], str], Awaitable[object]]
 
 
@@ -112,6 +122,11 @@ async def execute(operator: Operator, request: Request, who: str) -> object:
             Code.UNKNOWN_VERB, f"unknown verb {_quoted(request.verb)}: one of {', '.join(known)}", {"known": known}
         )
     return await verb.run(operator, _checked(request, verb.arguments), who)
+
+
+def arguments_of(verb: str) -> Mapping[str, Argument]:
+    """Return what a verb takes, by name."""
+    return _VERBS[verb].arguments
 
 
 def no_such_pool(pool: str, known: Collection[str]) -> Refused:
@@ -133,7 +148,7 @@ def _not_found(what: str, name: str, known: Collection[str], words: str) -> Refu
     return Refused(Code.NOT_FOUND, f"{what}{hint} ({listing})", {"known": names, "close": close})
 
 
-def _checked(request: Request, arguments: Mapping[str, _Argument]) -> dict[str, Any]:
+def _checked(request: Request, arguments: Mapping[str, Argument]) -> dict[str, Any]:
     unknown = sorted(request.args.keys() - arguments.keys())
     if unknown:
         takes = ", ".join(arguments) or "no arguments"
@@ -141,9 +156,9 @@ def _checked(request: Request, arguments: Mapping[str, _Argument]) -> dict[str, 
     return {name: _value(request, name, argument) for name, argument in arguments.items()}
 
 
-def _value(request: Request, name: str, argument: _Argument) -> object:
+def _value(request: Request, name: str, argument: Argument) -> object:
     if name not in request.args:
-        if argument.default is _REQUIRED:
+        if argument.required:
             raise Refused(Code.INVALID, f"{request.verb} needs the argument {name}")
         return argument.default
     try:
@@ -267,26 +282,55 @@ async def _version(operator: Operator) -> dict[str, Any]:
     return operator.version()
 
 
+def _nullable(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
+_WEIGHT_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_WEIGHT}
+_TIME_SCHEMA = {"type": "number", "description": "Unix time in seconds"}
+
 _MEMBER_CHECKS: Mapping[str, Callable[[object], object]] = {"pool": _name, "member": _name}
 _CHECKS_OF_STEP: Mapping[Step, Mapping[str, Callable[[object], object]]] = {
     Step.WEIGHT: {"weight": _or_null(_integer(0, MAX_WEIGHT))},
     Step.ADD: {"weight": _integer(0, MAX_WEIGHT), "tier": _integer(1, MAX_TIER)},
 }
-_MEMBER = {name: _Argument(check) for name, check in _MEMBER_CHECKS.items()}
-_REASON = {"reason": _Argument(_reason, "")}
+_MEMBER = {name: Argument(check, _NAME_SCHEMA) for name, check in _MEMBER_CHECKS.items()}
+_REASON = {"reason": Argument(_reason, {"type": "string", "maxLength": MAX_REASON}, "")}
+_CHANGES_SCHEMA = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": MAX_CHANGES,
+    "items": {
+        "type": "object",
+        "required": ["step", "pool", "member"],
+        "properties": {
+            "step": {"enum": [step.value for step in Step]},
+            "pool": _NAME_SCHEMA,
+            "member": _NAME_SCHEMA,
+            "weight": _nullable(_WEIGHT_SCHEMA),
+            "tier": {"type": "integer", "minimum": 1, "maximum": MAX_TIER},
+        },
+        "additionalProperties": False,
+    },
+}
 
 _VERBS: Mapping[str, _Verb] = {
     "status": _Verb({}, lambda operator, _args, _who: operator.status()),
     "admin": _Verb(
-        _MEMBER | {"state": _Argument(_state)} | _REASON,
+        _MEMBER
+        | {"state": Argument(_state, {"type": "string", "enum": [state.value for state in AdminState]})}
+        | _REASON,
         lambda operator, args, who: operator.set_admin(**args, who=who),
     ),
     "window": _Verb(
         _MEMBER
         | {
-            "begin": _Argument(_or_null(_time), None),
-            "seconds": _Argument(_or_null(_span), None),
-            "force": _Argument(_boolean, default=False),
+            "begin": Argument(_or_null(_time), _nullable(_TIME_SCHEMA), None),
+            "seconds": Argument(
+                _or_null(_span), {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SPAN}, None
+            ),
+            "force": Argument(_boolean, {"type": "boolean"}, default=False),
         }
         | _REASON,
         lambda operator, args, who: operator.set_window(
@@ -298,28 +342,38 @@ _VERBS: Mapping[str, _Verb] = {
         ),
     ),
     "weight": _Verb(
-        _MEMBER | {"weight": _Argument(_or_null(_integer(0, MAX_WEIGHT)))} | _REASON,
+        _MEMBER | {"weight": Argument(_or_null(_integer(0, MAX_WEIGHT)), _nullable(_WEIGHT_SCHEMA))} | _REASON,
         lambda operator, args, who: operator.set_weight(**args, who=who),
     ),
     "reload": _Verb({}, lambda operator, _args, who: operator.reload(who)),
     "events": _Verb(
         {
-            "since": _Argument(_or_null(_time), None),
-            "pool": _Argument(_or_null(_name), None),
-            "after": _Argument(_or_null(_integer(0, 2**62)), None),
-            "limit": _Argument(_integer(1, MAX_EVENTS), EVENTS),
+            "since": Argument(_or_null(_time), _nullable(_TIME_SCHEMA), None),
+            "pool": Argument(_or_null(_name), _nullable(_NAME_SCHEMA), None),
+            "after": Argument(
+                _or_null(_integer(0, 2**62)), {"type": ["integer", "null"], "minimum": 0, "maximum": 2**62}, None
+            ),
+            "limit": Argument(
+                _integer(1, MAX_EVENTS), {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS}, EVENTS
+            ),
         },
         lambda operator, args, _who: operator.events(**args),
     ),
     "explain": _Verb(
         {
-            "name": _Argument(_domain),
-            "type": _Argument(_or_null(_type), None),
-            "client": _Argument(_or_null(_client), None),
+            "name": Argument(_domain, {"type": "string", "description": "a domain name"}),
+            "type": Argument(
+                _or_null(_type), {"type": ["string", "null"], "description": "a record type: MX, TYPE65280"}, None
+            ),
+            "client": Argument(
+                _or_null(_client),
+                {"type": ["string", "null"], "description": "an address, with or without /PREFIX"},
+                None,
+            ),
         },
         lambda operator, args, _who: operator.explain(args["name"], args["type"], args["client"]),
     ),
-    "plan": _Verb({"changes": _Argument(_changes)}, lambda operator, args, _who: operator.plan(**args)),
-    "probe": _Verb(_MEMBER, lambda operator, args, who: operator.probe(**args, who=who)),
+    "plan": _Verb({"changes": Argument(_changes, _CHANGES_SCHEMA)}, lambda operator, args, _who: operator.plan(**args)),
+    "probe": _Verb(_MEMBER, lambda operator, args, _who: operator.probe(**args)),
     "version": _Verb({}, lambda operator, _args, _who: _version(operator)),
 }

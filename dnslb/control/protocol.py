@@ -17,10 +17,7 @@ MAX_REASON = 500
 MAX_SPAN = 366 * 86_400
 """Seconds that a window may last, and that it may lie ahead: what is further away is a slip of the pen."""
 
-MAX_PERSON = 64
-"""Characters of the name of who types."""
-
-_FIELDS = frozenset({"v", "id", "verb", "args", "for"})
+_FIELDS = frozenset({"v", "id", "verb", "args"})
 
 
 class Code(StrEnum):
@@ -47,15 +44,11 @@ class Refused(Exception):  # noqa: N818 -- it is an answer to an operator, not a
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it was sent; `args` is not looked into yet. `id` is None if there was none.
-
-    `person` is whom the asking program says that it asks for, "" if nobody.
-    """
+    """One request as it was sent; `args` is not looked into yet. `id` is None if there was none."""
 
     verb: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | int | None = None
-    person: str = ""
 
 
 def encode_request(request: Request) -> bytes:
@@ -63,8 +56,6 @@ def encode_request(request: Request) -> bytes:
     fields: dict[str, Any] = {"v": VERSION, "verb": request.verb, "args": dict(request.args)}
     if request.id is not None:
         fields["id"] = request.id
-    if request.person:
-        fields["for"] = request.person
     return _line(fields)
 
 
@@ -73,10 +64,10 @@ def decode_request(line: bytes) -> Request:
     fields = _object(line)
     unknown = sorted(fields.keys() - _FIELDS)
     if unknown:
-        raise Refused(Code.INVALID, f"unknown field {unknown[0]!r}: a request has v, id, verb, args and for")
+        raise Refused(Code.INVALID, f"unknown field {unknown[0]!r}: a request has v, id, verb and args")
     if not is_integer(fields.get("v", VERSION)) or fields.get("v", VERSION) != VERSION:
         raise Refused(Code.INVALID, f"this daemon speaks protocol version {VERSION}", {"versions": [VERSION]})
-    return Request(verb=_verb(fields), args=_args(fields), id=_id(fields), person=_person(fields))
+    return Request(verb=_verb(fields), args=_args(fields), id=_id(fields))
 
 
 def encode_result(request_id: str | int | None, result: object) -> bytes:
@@ -88,6 +79,18 @@ def encode_error(request_id: str | int | None, refused: Refused) -> bytes:
     """Return the line of a response that says why not."""
     error = {"code": refused.code, "message": refused.message, "details": refused.details}
     return _line(_head(request_id) | {"ok": False, "error": error})
+
+
+def decode_object(octets: bytes, what: str) -> dict[str, Any]:
+    """Return a JSON object in UTF-8. Raise Refused (invalid), with a sentence on `what` it is, for anything else."""
+    try:
+        value = json.loads(octets.decode("utf-8"), parse_constant=_no_constant)
+    # ValueError is bad UTF-8, bad JSON and an integer of thousands of digits; RecursionError is "[[[[...".
+    except (ValueError, RecursionError) as error:
+        raise Refused(Code.INVALID, f"the {what} is not JSON in UTF-8: {error}") from None
+    if not isinstance(value, dict):
+        raise Refused(Code.INVALID, f"the {what} is not a JSON object")
+    return value
 
 
 def request_id(line: bytes) -> str | int | None:
@@ -113,14 +116,7 @@ def _line(fields: Mapping[str, Any]) -> bytes:
 
 
 def _object(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
-    # ValueError is bad UTF-8, bad JSON and an integer of thousands of digits; RecursionError is "[[[[...".
-    except (ValueError, RecursionError) as error:
-        raise Refused(Code.INVALID, f"the line is not JSON in UTF-8: {error}") from None
-    if not isinstance(value, dict):
-        raise Refused(Code.INVALID, "the line is not a JSON object")
-    return value
+    return decode_object(line, "line")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -139,13 +135,6 @@ def _args(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(args, dict):
         raise Refused(Code.INVALID, "args is not an object")
     return args
-
-
-def _person(fields: Mapping[str, Any]) -> str:
-    value = fields.get("for", "")
-    if isinstance(value, str) and len(value) <= MAX_PERSON and value.isprintable():
-        return value
-    raise Refused(Code.INVALID, f"for is no printable name of at most {MAX_PERSON} characters")
 
 
 def _id(fields: Mapping[str, Any]) -> str | int | None:

@@ -24,11 +24,12 @@ from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
-from dnslb.control.http import HttpError, HttpServer
+from dnslb.control.http.door import HttpError, HttpServer, bind
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import concentration, cookies, descriptors, memory, report
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells, this_boot
+from dnslb.daemon.history import History
 from dnslb.daemon.journal import Journal
 from dnslb.daemon.lingering import Lingering
 from dnslb.daemon.observer import Observer
@@ -154,6 +155,7 @@ class Controller:
             alone=lambda target: self._scheduler.alone(target),  # noqa: PLW0108 - as above
             spawn=self._spawn,
         )
+        self._history = History(lambda: self._roster, self._rcodes)
         self._scheduler = Scheduler(self._observer.take, concurrency=descriptors.for_probes(descriptor_limit))
 
     async def run(self) -> None:
@@ -201,6 +203,7 @@ class Controller:
         self._spawn(self._systemd.show_life())
         self._spawn(self._save_health_regularly())
         self._spawn(self._observer.tick())
+        self._spawn(self._history.follow())
         self._spawn(self._windows.run())
         self._spawn(cookies.follow(self._renew_secrets))
         memory.settle()
@@ -285,11 +288,13 @@ class Controller:
         stack.push_async_callback(self._close_doors)
         self._control = await ControlServer.start(server.control, operations)
         if server.http is not None:
-            self._http = HttpServer(
-                str(server.http.host), server.http.port, status=operations.status, exposition=self._metrics.exposition
+            listener = bind(str(server.http.host), server.http.port)
+            door = self._http = HttpServer(
+                listener, operations, exposition=self._metrics.exposition, history=self._history.as_json
             )
-            await self._http.start()
-            _log.info("http", address=str(Endpoint(server.http.host, self._http.port)))
+            await door.start()
+            self._journal.listen(lambda event: door.tell(event.as_json()))
+            _log.info("http", address=str(Endpoint(server.http.host, door.port)))
 
     async def _close_doors(self) -> None:
         if self._http is not None:
@@ -418,13 +423,16 @@ class Controller:
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
                 for pid, counters in workers.counters()
             ],
-            "rcodes": report.rcodes_json([counters.by_protocol() for _, counters in workers.counters()]),
+            "rcodes": self._rcodes(),
             "steering": workers.steering.by,
             "steering_reason": workers.steering.reason,
             "pools": report.pools_json(view),
             "services": report.services_json(view),
             "resolvers": concentration.resolvers_json(workers.askers(), view, self._audience(), workers.walks),
         }
+
+    def _rcodes(self) -> dict[str, int]:
+        return report.rcodes_json([counters.by_protocol() for _, counters in self._workers.counters()])
 
     def _on_hangup(self) -> None:
         self._spawn(self._reload_by_signal())
@@ -468,21 +476,11 @@ class Controller:
                 self._store.retention = settings.event_retention
                 self._roster = roster
 
-            generation = self._publisher.generation
             changed = await self._publisher.publish_world(world, roster.candidates, adopt=adopt)
             await self._scheduler.replace(settings.targets)
             for pool, member in old.keys() - roster.keys():
                 self._metrics.forget(pool, member)
-            self._journal.reloaded(
-                who,
-                self._publisher.generation,
-                warnings,
-                changed=changed,
-                before={"generation": generation},
-                after={"generation": self._publisher.generation},
-                added=sorted("/".join(key) for key in roster.keys() - old.keys()),
-                removed=sorted("/".join(key) for key in old.keys() - roster.keys()),
-            )
+            self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
             memory.settle()
             self._spawn(self._let_hosts_go())
             return Reloaded(self._publisher.generation, changed, warnings)

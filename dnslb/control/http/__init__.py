@@ -1,0 +1,4 @@
+"""The HTTP door: the page, the metrics, the verbs of the control socket as a JSON API, and a stream of what changes.
+
+`door` listens and answers, `gate` says who may ask for what, `files` is the page, `stream` tells of changes.
+"""
