@@ -115,6 +115,7 @@ class EventKind(StrEnum):
     PANIC = "panic"
     ALERT = "alert"
     WINDOW = "window"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)

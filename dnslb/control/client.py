@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnslb.control.protocol import MAX_PATH, Code, Refused, Request, encode_request
+from dnslb.control.protocol import MAX_PATH, MAX_PERSON, Code, Refused, Request, encode_request
 
 TIMEOUT = 10.0
 _PIECE = 65_536
 _CHANGING = {"admin", "window", "weight", "reload"}
 """The verbs that change something."""
+_SIGNED = _CHANGING | {"probe"}
+"""The verbs of which an event tells who it was."""
 
 
 class DaemonUnreachable(Exception):  # noqa: N818 -- the name says it
@@ -31,7 +33,7 @@ def call(path: Path, verb: str, args: Mapping[str, Any] | None = None, timeout: 
         try:
             _limit(connection, deadline)
             _connect(connection, path)
-            connection.sendall(encode_request(Request(verb, args or {})))
+            connection.sendall(encode_request(Request(verb, args or {}, person=_person(verb))))
             line = _line(connection, deadline)
         except TimeoutError:
             later = "what you asked for may still happen, see `dnslb events`; " if verb in _CHANGING else ""
@@ -41,6 +43,12 @@ def call(path: Path, verb: str, args: Mapping[str, Any] | None = None, timeout: 
         except OSError as error:
             raise DaemonUnreachable(f"the daemon at {path} went away: {error.strerror or error}") from error
     return _result(path, line)
+
+
+def _person(verb: str) -> str:
+    """Return who it is that has become another user by sudo, "" for nobody: "root" alone would say little."""
+    name = os.environ.get("SUDO_USER", "") if verb in _SIGNED else ""
+    return name if len(name) <= MAX_PERSON and name.isprintable() else ""
 
 
 def _connect(connection: socket.socket, path: Path) -> None:

@@ -73,7 +73,7 @@ class Operator(Protocol):
         """Return the object of `dnslb plan --json`: what is published now, and what would be after the changes."""
         ...
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Probe a member now, in all its aspects; return the object of `dnslb probe --json`.
 
         It lasts as long as the conversations do: at most the probe's timeout for each address, after the conversation
@@ -374,6 +374,6 @@ _VERBS: Mapping[str, _Verb] = {
         lambda operator, args, _who: operator.explain(args["name"], args["type"], args["client"]),
     ),
     "plan": _Verb({"changes": Argument(_changes, _CHANGES_SCHEMA)}, lambda operator, args, _who: operator.plan(**args)),
-    "probe": _Verb(_MEMBER, lambda operator, args, _who: operator.probe(**args)),
+    "probe": _Verb(_MEMBER, lambda operator, args, who: operator.probe(**args, who=who)),
     "version": _Verb({}, lambda operator, _args, _who: _version(operator)),
 }

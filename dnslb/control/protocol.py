@@ -17,7 +17,10 @@ MAX_REASON = 500
 MAX_SPAN = 366 * 86_400
 """Seconds that a window may last, and that it may lie ahead: what is further away is a slip of the pen."""
 
-_FIELDS = frozenset({"v", "id", "verb", "args"})
+MAX_PERSON = 64
+"""Characters of the name of who types."""
+
+_FIELDS = frozenset({"v", "id", "verb", "args", "for"})
 
 
 class Code(StrEnum):
@@ -44,11 +47,15 @@ class Refused(Exception):  # noqa: N818 -- it is an answer to an operator, not a
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it was sent; `args` is not looked into yet. `id` is None if there was none."""
+    """One request as it was sent; `args` is not looked into yet. `id` is None if there was none.
+
+    `person` is whom the asking program says that it asks for, "" if nobody.
+    """
 
     verb: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | int | None = None
+    person: str = ""
 
 
 def encode_request(request: Request) -> bytes:
@@ -56,6 +63,8 @@ def encode_request(request: Request) -> bytes:
     fields: dict[str, Any] = {"v": VERSION, "verb": request.verb, "args": dict(request.args)}
     if request.id is not None:
         fields["id"] = request.id
+    if request.person:
+        fields["for"] = request.person
     return _line(fields)
 
 
@@ -64,10 +73,10 @@ def decode_request(line: bytes) -> Request:
     fields = _object(line)
     unknown = sorted(fields.keys() - _FIELDS)
     if unknown:
-        raise Refused(Code.INVALID, f"unknown field {unknown[0]!r}: a request has v, id, verb and args")
+        raise Refused(Code.INVALID, f"unknown field {unknown[0]!r}: a request has v, id, verb, args and for")
     if not is_integer(fields.get("v", VERSION)) or fields.get("v", VERSION) != VERSION:
         raise Refused(Code.INVALID, f"this daemon speaks protocol version {VERSION}", {"versions": [VERSION]})
-    return Request(verb=_verb(fields), args=_args(fields), id=_id(fields))
+    return Request(verb=_verb(fields), args=_args(fields), id=_id(fields), person=_person(fields))
 
 
 def encode_result(request_id: str | int | None, result: object) -> bytes:
@@ -135,6 +144,13 @@ def _args(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(args, dict):
         raise Refused(Code.INVALID, "args is not an object")
     return args
+
+
+def _person(fields: Mapping[str, Any]) -> str:
+    value = fields.get("for", "")
+    if isinstance(value, str) and len(value) <= MAX_PERSON and value.isprintable():
+        return value
+    raise Refused(Code.INVALID, f"for is no printable name of at most {MAX_PERSON} characters")
 
 
 def _id(fields: Mapping[str, Any]) -> str | int | None:

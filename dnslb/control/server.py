@@ -222,17 +222,22 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return None
 
 
-async def _response(operator: Operator, line: bytes, who: str) -> bytes:
-    """Return the response line for a request line, whatever happens."""
+async def _response(operator: Operator, line: bytes, user: str) -> bytes:
+    """Return the response line for a request line of a user's process, whatever happens."""
     request_id = protocol.request_id(line)
     try:
         request = protocol.decode_request(line)
-        return protocol.encode_result(request_id, await execute(operator, request, who))
+        return protocol.encode_result(request_id, await execute(operator, request, _signed(user, request.person)))
     except Refused as refused:
         return protocol.encode_error(request_id, refused)
     except Exception:  # noqa: BLE001 -- the operator gets an answer, the log the traceback, and the daemon goes on
-        _log.exception("control request failed", who=who, line=line[:200].decode("utf-8", "replace"))
+        _log.exception("control request failed", who=user, line=line[:200].decode("utf-8", "replace"))
         return protocol.encode_error(request_id, _internal())
+
+
+def _signed(user: str, person: str) -> str:
+    """Return who is behind a request: the user, and the person for whom a process of that user says it asks."""
+    return f"{user} ({person})" if person not in {"", user} else user
 
 
 def _too_large() -> Refused:

@@ -476,11 +476,21 @@ class Controller:
                 self._store.retention = settings.event_retention
                 self._roster = roster
 
+            generation = self._publisher.generation
             changed = await self._publisher.publish_world(world, roster.candidates, adopt=adopt)
             await self._scheduler.replace(settings.targets)
             for pool, member in old.keys() - roster.keys():
                 self._metrics.forget(pool, member)
-            self._journal.reloaded(who, self._publisher.generation, warnings, changed=changed)
+            self._journal.reloaded(
+                who,
+                self._publisher.generation,
+                warnings,
+                changed=changed,
+                before={"generation": generation},
+                after={"generation": self._publisher.generation},
+                added=sorted("/".join(key) for key in roster.keys() - old.keys()),
+                removed=sorted("/".join(key) for key in old.keys() - roster.keys()),
+            )
             memory.settle()
             self._spawn(self._let_hosts_go())
             return Reloaded(self._publisher.generation, changed, warnings)

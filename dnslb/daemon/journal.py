@@ -230,11 +230,11 @@ class Journal:
         worker = f"worker {death.pid}" if death.pid else "a worker"
         self.event(EventKind.WORKER, f"{worker} {death.how} and is replaced", pid=death.pid)
 
-    def reloaded(self, who: str, generation: int, warnings: Sequence[str], *, changed: bool) -> None:
+    def reloaded(self, who: str, generation: int, warnings: Sequence[str], *, changed: bool, **details: Any) -> None:  # noqa: ANN401 - JSON
         """Tell that the configuration has been read again and is in use."""
         _log.info("reloaded", by=who, changed=changed, generation=generation, warnings=list(warnings))
         text = f"reload by {who}: generation {generation}" + ("" if changed else ", answers as before")
-        self.event(EventKind.RELOAD, text, who=who, changed=changed)
+        self.event(EventKind.RELOAD, text, who=who, changed=changed, **details)
 
     def reload_refused(self, who: str, problems: Sequence[str]) -> None:
         """Tell that the configuration is wrong, and the old one stays in use."""

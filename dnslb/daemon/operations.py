@@ -87,8 +87,8 @@ class Operations:
             window = self._wishes.window((pool, member))
             # Who says maintenance may still mean the end of the window: it only keeps the member out in another way.
             kept, gone = (window, None) if state is AdminState.MAINT else (None, window)
-            cancelled = [windows.cancelled(gone, who, now)] if gone else []
-            done = await self._change(entry, pool, admin, kept, _admin_event(member, before, admin, now), *cancelled)
+            cancelled = [windows.cancelled(gone, who, reason, now)] if gone else []
+            done = await self._change(entry, pool, admin, kept, _admin_event(member, admin, now), *cancelled)
             return done | {
                 "remains": left and report.remains_json(left),
                 "cancelled": gone and report.window_json(gone),
@@ -145,7 +145,7 @@ class Operations:
             self._check_weight_left(pool, entry, weight)
             word = "the configured one" if weight is None else str(weight)
             text = f"weight of {member} set to {word} by {who}" + (f": {reason}" if reason else "")
-            details = {"before": before.weight, "after": weight, "configured": entry.member.weight, "reason": reason}
+            details = {"configured": entry.member.weight, "reason": reason}
             said = Event(self._wall(), EventKind.WEIGHT, text, who=who, details=details)
             window = self._wishes.window((pool, member))
             return await self._change(entry, pool, replace(before, weight=weight), window, said)
@@ -203,10 +203,14 @@ class Operations:
             raise Refused(Code.INTERNAL, str(error)) from error
         return [event.as_json() for event in found]
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Probe a member now, in all its aspects; what is found counts like any probe."""
         self._entry(pool, member)
-        return report_json(f"{pool}/{member}", await self._probe((pool, member)))
+        found = report_json(f"{pool}/{member}", await self._probe((pool, member)))
+        text = f"{member} probed by {who}: {found['verdict']}"
+        details = {"verdict": found["verdict"], "up": found["up"]}
+        await self._wishes.tell((pool, member), Event(self._wall(), EventKind.PROBE, text, who=who, details=details))
+        return found
 
     async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
         """Tell why a name is answered as it is, from what the answers are compiled from."""
@@ -246,10 +250,9 @@ class Operations:
         }
 
 
-def _admin_event(member: str, before: Admin, after: Admin, now: float) -> Event:
+def _admin_event(member: str, after: Admin, now: float) -> Event:
     text = f"{member} set to {after.state} by {after.who}" + (f": {after.reason}" if after.reason else "")
-    details = {"before": before.state, "after": after.state, "reason": after.reason}
-    return Event(now, EventKind.ADMIN, text, who=after.who, details=details)
+    return Event(now, EventKind.ADMIN, text, who=after.who, details={"reason": after.reason})
 
 
 def _times(span: Span, now: float) -> tuple[float, float | None]:

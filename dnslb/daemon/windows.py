@@ -7,6 +7,7 @@ twice (dnslb.pool.window says how).
 import asyncio
 import time
 from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -177,9 +178,11 @@ def refused(window: Window, left: Remains, now: float) -> Event:
     )
 
 
-def cancelled(window: Window, who: str, now: float) -> Event:
-    """Return the event of a window that somebody has ended before its time."""
-    return _event(now, "cancelled", f"the window of {window.member} {_span(window)} is cancelled by {who}", window, who)
+def cancelled(window: Window, who: str, reason: str, now: float) -> Event:
+    """Return the event of a window that somebody has ended before its time, for a reason that may be ""."""
+    text = f"the window of {window.member} {_span(window)} is cancelled by {who}"
+    planned = _event(now, "cancelled", text, window)
+    return replace(planned, who=who, details={**planned.details, "reason": reason})
 
 
 def moment(at: float) -> str:
@@ -187,9 +190,10 @@ def moment(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _event(at: float, what: str, text: str, window: Window, who: str = "") -> Event:
-    details = {"what": what, "window": window_json(window)}
-    return Event(at, EventKind.WINDOW, text, who=who or window.who, details=details)
+def _event(at: float, what: str, text: str, window: Window) -> Event:
+    """Return the event of a window: whoever planned it is behind what becomes of it, unless somebody else is named."""
+    details = {"what": what, "window": window_json(window), "reason": window.reason}
+    return Event(at, EventKind.WINDOW, text, who=window.who, details=details)
 
 
 def _span(window: Window) -> str:

@@ -5,10 +5,12 @@ Members that are not configured now have their wishes too: a later configuration
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from dnslb.daemon.journal import Journal
+from dnslb.daemon.report import window_json
 from dnslb.daemon.roster import Key, Roster
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import back_in_answers
@@ -64,12 +66,15 @@ class Wishes:
     async def change(self, key: Key, admin: Admin, window: Window | None, *events: Event) -> None:
         """Remember what is wanted of a member from now on, tell of it, and return when answers have changed.
 
-        Raise StoreError, and nothing has changed, if it cannot be remembered.
+        Each event says what was wanted before and after it. Raise StoreError, and nothing has changed, if it cannot be
+        remembered.
         """
         pool, member = key
+        before = _wish_json(self.admin(key), self.window(key))
         await self._store.save_admin(pool, member, admin, window)
         self._adopt(key, admin, window)
-        await self.tell(key, *events)
+        difference = {"before": before, "after": _wish_json(admin, window)}
+        await self.tell(key, *(replace(event, details={**event.details, **difference}) for event in events))
         if self._roster().get(pool, member) is not None:
             self._publisher.touch(pool)
             await self._publisher.publish()
@@ -96,6 +101,11 @@ class Wishes:
         for event in told:
             _log.info(f"member_{event.kind}", pool=event.pool, member=event.member, text=event.text)
         await self._journal.keep(*told)
+
+
+def _wish_json(admin: Admin, window: Window | None) -> dict[str, Any]:
+    """Return what is wanted of a member; a weight that is null is the configured one."""
+    return {"admin": admin.state, "weight": admin.weight, "window": window and window_json(window)}
 
 
 def _leaves_at(window: Window | None) -> float | None:

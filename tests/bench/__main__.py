@@ -1,6 +1,6 @@
 """All benchmarks, printed by one command: `python -m tests.bench`, or some of them by name.
 
-`--seconds` says for how long `answering` begins new rounds.
+`--seconds` says for how long `answering` begins new rounds, `--minutes` how long `soak` lasts, which runs only by name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.bench import (
     probing,
     replacing,
     shares,
+    soak,
     turns,
     views,
     workers,
@@ -44,10 +45,14 @@ _BENCHMARKS = {
     "probing": probing.main,
     "replacing": replacing.main,
     "shares": shares.main,
+    "soak": soak.main,
     "turns": turns.main,
     "views": views.main,
     "workers": workers.main,
 }
+
+
+_BY_NAME_ONLY = {"soak"}
 
 
 def main(words: list[str]) -> int:
@@ -55,17 +60,21 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_BENCHMARKS))
     parser.add_argument("--seconds", type=float, default=answering.SECONDS, help="for the rounds of `answering`")
+    parser.add_argument("--minutes", type=float, default=soak.MINUTES, help="for `soak`")
     options = parser.parse_args(words)
     unknown = [name for name in options.names if name not in _BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}: there are {', '.join(_BENCHMARKS)}")
-    benchmarks = _BENCHMARKS | {"answering": partial(answering.main, options.seconds)}
+    benchmarks = _BENCHMARKS | {
+        "answering": partial(answering.main, options.seconds),
+        "soak": partial(soak.main, options.minutes),
+    }
     # An exception ends what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     for fact in machine.facts():
         say(fact)
-    for name in options.names or benchmarks:
+    for name in options.names or [name for name in benchmarks if name not in _BY_NAME_ONLY]:
         benchmarks[name]()
     say(f"\n{time.monotonic() - started:.0f} s")
     return 0

@@ -34,10 +34,14 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory of a process in MB (10^6 octets). `pss` counts shared pages in proportion, `peak` is of `rss`."""
+    """Memory of a process in MB (10^6 octets).
+
+    `pss` counts shared pages in proportion, `uss` does not count them, `peak` is of `rss`.
+    """
 
     rss: float
     pss: float
+    uss: float
     peak: float
 
 
@@ -104,7 +108,18 @@ def _weigh_session(pid: int, nice: int) -> None:
 def memory(pid: int) -> Memory:
     """Return the memory of a process now."""
     rollup = _kilobytes(Path(f"/proc/{pid}/smaps_rollup"))
-    return Memory(rollup["Rss"], rollup["Pss"], _kilobytes(Path(f"/proc/{pid}/status"))["VmHWM"])
+    own = rollup["Private_Clean"] + rollup["Private_Dirty"]
+    return Memory(rollup["Rss"], rollup["Pss"], own, _kilobytes(Path(f"/proc/{pid}/status"))["VmHWM"])
+
+
+def descriptors(pid: int) -> int:
+    """Return how many descriptors a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
 
 
 def _kilobytes(path: Path) -> dict[str, float]:

@@ -166,10 +166,10 @@ class FakeOperator:
         found = [event for event in self.happened if event["id"] > (after or 0)]
         return found[-limit:] if after is None else found[:limit]
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Return what the test has set."""
         self.member(pool, member)
-        self.asked.append({"probe": f"{pool}/{member}"})
+        self.asked.append({"probe": f"{pool}/{member}", "who": who})
         return self.seen
 
     async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import pwd
 import re
 import select
 import signal
@@ -526,11 +527,14 @@ SEEN = {
 }
 
 
-def test_a_member_is_probed_by_the_daemon(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+def test_a_member_is_probed_by_the_daemon(
+    dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the daemon has seen is shown like any other probe; exit status 1, as it is not up."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
     daemon.operator.seen = SEEN
     result = dnslb("probe", "inbound/mx1")
-    assert daemon.operator.asked == [{"probe": "inbound/mx1"}]
+    assert daemon.operator.asked == [{"probe": "inbound/mx1", "who": pwd.getpwuid(os.getuid()).pw_name}]
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "192.0.2.11:25",

@@ -53,9 +53,9 @@ class Recorder:
         """Return the call."""
         return {"call": tuple(changes)}
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Return the call."""
-        return {"call": (pool, member)}
+        return {"call": (pool, member, who)}
 
     def version(self) -> dict[str, Any]:
         """Return a version."""
@@ -93,7 +93,7 @@ async def test_the_other_verbs_reach_the_operator() -> None:
     """Each verb calls its method, with the defaults of PROTOCOL.md."""
     assert await call("reload") == {"call": "root"}
     assert await call("version") == {"version": "9.9"}
-    assert await call("probe", TARGET) == {"call": ("inbound", "mx1")}
+    assert await call("probe", TARGET) == {"call": ("inbound", "mx1", "root")}
     assert await call("events") == [{"call": (None, None, None, 100)}]
     everything = {"since": 1, "pool": "inbound", "after": 0, "limit": 1000}
     assert await call("events", everything) == [{"call": (1.0, "inbound", 0, 1000)}]

@@ -15,6 +15,7 @@ import pytest
 
 from dnslb.answer.senders import Client
 from dnslb.control import server as server_module
+from dnslb.control.client import call
 from dnslb.control.protocol import MAX_LINE, Code, Refused
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.pool.admin import AdminState
@@ -78,9 +79,9 @@ class FakeOperator:
         self.asked.append(("plan", *changes))
         return {"panics": []}
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Note it."""
-        self.asked.append(("probe", pool, member))
+        self.asked.append(("probe", pool, member, who))
         return {"up": True}
 
     def version(self) -> dict[str, Any]:
@@ -171,6 +172,26 @@ async def test_a_change_carries_the_name_of_its_user(server: ControlServer, oper
     ]
 
 
+@pytest.mark.parametrize(("person", "who"), [("alice", f"{ME} (alice)"), ("", ME), (ME, ME)])
+async def test_who_types_stands_beside_the_user(
+    server: ControlServer, operator: FakeOperator, person: str, who: str
+) -> None:
+    """The user that the kernel knows comes first, whatever else is said."""
+    async with talk(server.path) as client:
+        await client.ask({"verb": "reload", "for": person})
+    assert operator.asked == [("reload", who)]
+
+
+@pytest.mark.parametrize(("name", "who"), [("alice", f"{ME} (alice)"), ("", ME), ("a\nb", ME), ("x" * 65, ME)])
+async def test_the_commands_say_who_has_become_another_by_sudo(
+    server: ControlServer, operator: FakeOperator, monkeypatch: pytest.MonkeyPatch, name: str, who: str
+) -> None:
+    """A name that is none is left out, and no reason to do nothing."""
+    monkeypatch.setenv("SUDO_USER", name)
+    await asyncio.to_thread(call, server.path, "weight", {"pool": "inbound", "member": "mx1", "weight": 5})
+    assert operator.asked == [("weight", "inbound", "mx1", 5, "", who)]
+
+
 async def test_a_refusal_carries_code_message_and_details(server: ControlServer) -> None:
     """What the operator refuses, the client gets to see whole."""
     async with talk(server.path) as client:
@@ -218,6 +239,9 @@ BAD_LINES = {
     b"{}": "no verb",
     b'{"verb": 1}': "no verb",
     b'{"verb": "status", "who": "root"}': "unknown field 'who'",
+    b'{"verb": "status", "for": 1}': "for is no printable name",
+    b'{"verb": "status", "for": "a\\nb"}': "for is no printable name",
+    b'{"verb": "status", "for": "' + b"x" * 65 + b'"}': "for is no printable name",
     b'{"verb": "status", "args": []}': "args is not an object",
     b'{"verb": "status", "v": 2}': "protocol version 1",
     b'{"verb": "status", "v": true}': "protocol version 1",

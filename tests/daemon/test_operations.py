@@ -8,6 +8,7 @@ import pytest
 from dnslb.control.protocol import Refused
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.planned import Planned, Step
+from dnslb.pool.window import Span
 from tests.daemon.stage import POOL, Stage
 
 
@@ -90,10 +91,71 @@ async def test_the_same_word_again_does_not_begin_anew(stage: Stage) -> None:
 
 async def test_a_probe_on_demand_is_told_in_full(stage: Stage) -> None:
     """What the command prints, for a member that there is; nobody is probed for a name that there is not."""
-    told = await stage.operations.probe("inbound", "mx1")
+    told = await stage.operations.probe("inbound", "mx1", "ann")
     assert (told["target"], told["verdict"], told["up"]) == ("inbound/mx1", "ok", True)
     with pytest.raises(Refused):
-        await stage.operations.probe("inbound", "mx9")
+        await stage.operations.probe("inbound", "mx9", "ann")
+
+
+def wish(admin: str = "ready", weight: int | None = None, **window: object) -> dict[str, object]:
+    """Return what is wanted of a member, as events tell it."""
+    begin, end = "1970-01-12T13:46:40.000Z", "1970-01-12T13:48:20.000Z"
+    planned = {"begin": begin, "end": end, "reason": "disks", "who": "ann", "state": "running", "forced": False}
+    return {"admin": admin, "weight": weight, "window": planned | window if window else None}
+
+
+async def test_whatever_somebody_does_to_a_member_is_told_whole(stage: Stage) -> None:
+    """Who, when, why, what was wanted before and what is now; a restart of the daemon forgets none of it."""
+    operations = stage.operations
+    await operations.set_admin("inbound", "mx1", AdminState.DRAIN, "kernel", "ann")
+    stage.now += 1
+    await operations.set_weight("inbound", "mx1", 7, "too slow", "root (bob)")
+    await operations.set_admin("inbound", "mx1", AdminState.MAINT, "", "ann")
+    await operations.set_admin("inbound", "mx1", AdminState.READY, "done", "ann")
+    told = [(event.kind, event.at, event.who, dict(event.details)) for event in stage.store.events]
+    assert told == [
+        ("admin", 1_000_000.0, "ann", {"reason": "kernel", "before": wish(), "after": wish("drain")}),
+        (
+            "weight",
+            1_000_001.0,
+            "root (bob)",
+            {"configured": 50, "reason": "too slow", "before": wish("drain"), "after": wish("drain", 7)},
+        ),
+        ("admin", 1_000_001.0, "ann", {"reason": "", "before": wish("drain", 7), "after": wish("maint", 7)}),
+        ("admin", 1_000_001.0, "ann", {"reason": "done", "before": wish("maint", 7), "after": wish(weight=7)}),
+    ]
+
+
+async def test_whatever_somebody_does_to_a_window_is_told_whole(stage: Stage) -> None:
+    """Planned, in place of another one, forced, cancelled: each with what was wanted before and what is now."""
+    operations = stage.operations
+    later, now = Span(stage.now + 50, 100), Span(None, 100, forced=True)
+    await operations.set_window("inbound", "mx1", later, "kernel", "ann")
+    await operations.set_window("inbound", "mx1", now, "disks", "ann")
+    await operations.set_admin("inbound", "mx1", AdminState.READY, "not today", "bob")
+    announced, begun, ready, cancelled = stage.store.events
+    planned = wish(begin="1970-01-12T13:47:30.000Z", end="1970-01-12T13:49:10.000Z", reason="kernel", state="announced")
+    running = wish("drain", forced=True)
+    assert [(event.kind, event.who, event.details["reason"]) for event in stage.store.events] == [
+        ("window", "ann", "kernel"),
+        ("window", "ann", "disks"),
+        ("admin", "bob", "not today"),
+        ("window", "bob", "not today"),
+    ]
+    assert [(event.details["before"], event.details["after"]) for event in (announced, begun, ready, cancelled)] == [
+        (wish(), planned),
+        (planned, running),
+        (running, wish()),
+        (running, wish()),
+    ]
+
+
+async def test_a_probe_on_demand_is_told_of(stage: Stage) -> None:
+    """It counts like any other, so who asked for it is kept."""
+    await stage.operations.probe("inbound", "mx1", "ann")
+    (event,) = stage.store.events
+    assert (event.kind, event.member, event.who, event.text) == ("probe", "mx1", "ann", "mx1 probed by ann: ok")
+    assert event.details == {"verdict": "ok", "up": True}
 
 
 @pytest.mark.parametrize(

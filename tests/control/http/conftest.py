@@ -73,9 +73,9 @@ class Asked:
         """Note the call."""
         return self._noted("plan", tuple(changes))
 
-    async def probe(self, pool: str, member: str) -> dict[str, Any]:
+    async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Note the call."""
-        return self._noted("probe", pool, member)
+        return self._noted("probe", pool, member, who)
 
     def version(self) -> dict[str, Any]:
         """Note the call."""
