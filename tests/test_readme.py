@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from dnslb import config
 from dnslb.cli.main import cli
+from dnslb.cli.setup import reading
 from dnslb.config import schema
 from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading
 from dnslb.pool.health import ProbeResult, Verdict
@@ -110,6 +112,18 @@ def test_the_first_configuration_stays_on_this_machine(tmp_path: Path) -> None:
     settings = config.load(tmp_path / "dnslb.toml")
     probed = [address for target in settings.targets for address in target.addresses]
     assert all(address.is_loopback for address in [*probed, *(where.host for where in settings.server.listen)])
+
+
+def test_the_setup_that_is_shown_writes_what_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dnslb setup` with the options of the README, on a machine that has the address."""
+    (shown,) = re.findall(r"^dnslb (setup --yes .*?)^```$", _README, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reading, "is_here", lambda _address: True)
+    done = CliRunner().invoke(cli, shlex.split(shown.replace("\\\n", " ")))
+    assert done.exit_code == 0, done.stderr
+    settings = config.load(tmp_path / "dnslb.toml")
+    assert [str(where) for where in settings.server.listen] == ["192.0.2.1:53"]
+    assert [len(target.addresses) for target in settings.targets] == [2, 2]
 
 
 @pytest.mark.parametrize("table", _TABLES)

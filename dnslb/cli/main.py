@@ -9,6 +9,7 @@ from dnslb import __version__
 
 _COMMANDS = {
     "run": ("dnslb.cli.run", "Run the daemon, in the foreground."),
+    "setup": ("dnslb.cli.setup", "Write a first configuration, by asking."),
     "check": ("dnslb.cli.check", "Check the configuration and its zones."),
     "demo": ("dnslb.cli.demo", "Show the whole product on this machine, with no set-up."),
     "status": ("dnslb.cli.status", "Show pools, members, services and workers."),
@@ -78,7 +79,7 @@ def cli() -> None:
 
     \b
     First look:      dnslb demo
-    Start:           dnslb check -c dnslb.toml && dnslb run -c dnslb.toml
+    Start:           dnslb setup && dnslb run
     Before a reboot: dnslb drain inbound/mx1 --reason "new kernel"
     Afterwards:      dnslb ready inbound/mx1
 

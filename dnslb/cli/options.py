@@ -157,7 +157,7 @@ def find_config(explicit: Path | None) -> Path:
             return path
     raise Misconfigured(
         f"no configuration found: looked for {' and '.join(str(path) for path in DEFAULT_PATHS)};"
-        " name yours with -c FILE"
+        " name yours with -c FILE, or have `dnslb setup` write one"
     )
 
 

@@ -80,7 +80,8 @@ def test_without_a_configuration_the_status_is_2(monkeypatch: pytest.MonkeyPatch
     result = run(command, *WORDS.get(command, []))
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: no configuration found: looked for dnslb.toml and elsewhere/dnslb.toml; name yours with -c FILE\n"
+        "Error: no configuration found: looked for dnslb.toml and elsewhere/dnslb.toml; name yours with -c FILE,"
+        " or have `dnslb setup` write one\n"
     )
 
 
