@@ -239,7 +239,7 @@ def test_what_is_refused(words: tuple[str, ...], said: str) -> None:
 def test_without_a_configuration_the_way_without_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was named is meant, and missed."""
     monkeypatch.setattr("dnslb.cli.options.DEFAULT_PATHS", (Path("/nowhere/dnslb.toml"),))
-    assert _simulate().output.endswith("name yours with -c FILE; or do without one, by --weights 5,3,1,1\n")
+    assert _simulate().output.endswith("have `dnslb setup` write one; or do without one, by --weights 5,3,1,1\n")
     assert "--weights" not in _simulate("-c", "/nowhere/dnslb.toml").output
 
 
