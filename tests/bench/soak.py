@@ -46,6 +46,8 @@ _MOST_UNSETTLED = 3
 """Of a calm pool, at a time: with more, the pool might panic, or its falls be held as suspect."""
 _SAMPLE_SECONDS = 5.0
 _CHANGE_SECONDS = 1.0
+_PATIENCE = 60.0
+"""Seconds in which a command must be answered, on a machine that has much else to do."""
 _ROWS = 30
 _FORGOTTEN = 120.0
 
@@ -269,7 +271,7 @@ class World:
             raise AssertionError("a broken file was taken")
 
     async def _call(self, verb: str, **args: str | int | None) -> None:
-        await asyncio.to_thread(client.call, self._socket, verb, args)
+        await asyncio.to_thread(client.call, self._socket, verb, args, _PATIENCE)
 
 
 def _clients(ledger: crowd.Ledger, ports: Ports) -> list[Coroutine[None, None, None]]:
