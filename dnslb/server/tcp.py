@@ -61,6 +61,8 @@ class Connections:
         self._asking: deque[Connection] = deque()
         """Those that have something to be answered, in the order of their turns."""
         self._turn: asyncio.Handle | None = None
+        self.stranded = 0
+        """Of those that are gone, how many the garbage collector would not find: see `dnslb.server.garbage`."""
         self.room = memoryview(bytearray(_AT_A_TIME))
         """What is read stands here, until the connection has taken it."""
 
@@ -106,6 +108,11 @@ class Connections:
             own.remove(connection)
             if not len(own):
                 del self._of[connection.client]
+
+    def strand(self) -> None:
+        """Note that the garbage collector will not look any more at those that are open now."""
+        for connection in self._open:
+            connection.is_frozen = True
 
     def _cut(self, connection: "Connection", why: Cut) -> None:
         """Close a connection at once."""
@@ -158,6 +165,8 @@ class Connection(asyncio.BufferedProtocol):
         """Whose connections are counted together."""
         self._paused = False
         self._ending = False
+        self.is_frozen = False
+        """Whether the garbage collector looks at it no more."""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -271,6 +280,7 @@ class Connection(asyncio.BufferedProtocol):
         """Leave nothing behind."""
         self._transport = None
         self._connections.forget(self)
+        self._connections.stranded += self.is_frozen
 
     def finish(self) -> None:
         """Close when all that has been asked is answered and written."""

@@ -6,19 +6,19 @@ It takes snapshots from the channel and answers from the latest. When the contro
 
 import argparse
 import asyncio
-import gc
 import logging
 import secrets
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 from dnslb.answer.askers import Askers
 from dnslb.answer.notices import stale
 from dnslb.answer.snapshot import Snapshot
 from dnslb.answer.turns import Turns
-from dnslb.server import channel, slices, tcp
+from dnslb.server import channel, garbage, slices, tcp
 from dnslb.server.counters import Counters
 from dnslb.server.current import Current
 from dnslb.server.reports import Reports
@@ -74,8 +74,15 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
         loop.add_reader(server.sock, server.burst)
     connections = tcp.Connections(current, counters.tcp)
     listeners = [await tcp.listen(socket.socket(fileno=fd), connections) for fd in options.tcp]
-    _acknowledge(writer, counters, current.snapshot)
-    following = asyncio.create_task(_follow(reader, writer, current, counters))
+
+    def acknowledge() -> None:
+        """Tell that the snapshot is answered from, which goes when nobody holds it."""
+        counters.generation = current.snapshot.generation
+        writer.write(channel.encode_generation(counters.generation))
+        garbage.settle(connections)
+
+    acknowledge()
+    following = asyncio.create_task(_follow(reader, current, acknowledge))
     beating = asyncio.create_task(_beat(writer, counters, askers, options.beat))
     following.add_done_callback(lambda _: beating.cancel())
     ticking = asyncio.create_task(_tick(current))
@@ -108,15 +115,13 @@ async def _stopped(stop: asyncio.Event, following: asyncio.Task[None], current: 
     following.cancel()
 
 
-async def _follow(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, current: Current, counters: Counters
-) -> None:
+async def _follow(reader: asyncio.StreamReader, current: Current, acknowledge: Callable[[], None]) -> None:
     """Take each new snapshot until the controller is gone."""
     try:
         while True:
             message = await channel.receive(reader)
             current.adopt(message)
-            _acknowledge(writer, counters, current.snapshot)
+            acknowledge()
     except (asyncio.IncompleteReadError, ConnectionError):
         return
 
@@ -139,13 +144,6 @@ async def _tick(current: Current) -> None:
     while True:
         await asyncio.sleep(_TICK_SECONDS)
         current.tick(int(time.time()))
-
-
-def _acknowledge(writer: asyncio.StreamWriter, counters: Counters, snapshot: Snapshot) -> None:
-    counters.generation = snapshot.generation
-    writer.write(channel.encode_generation(snapshot.generation))
-    # A snapshot has no cycles: it goes when nobody holds it, and the collector need not walk through it.
-    gc.freeze()
 
 
 if __name__ == "__main__":
