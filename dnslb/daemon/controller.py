@@ -205,6 +205,7 @@ class Controller:
         self._spawn(self._observer.tick())
         self._spawn(self._history.follow())
         self._spawn(self._windows.run())
+        self._spawn(self._lingering.run(self._let_hosts_go))
         self._spawn(cookies.follow(self._renew_secrets))
         memory.settle()
 
@@ -332,16 +333,11 @@ class Controller:
     # Publishing
 
     async def _let_hosts_go(self) -> None:
-        """Wait until no cache points any more at a host that a reload has left behind, and answer for it no more."""
-        while (seconds := self._lingering.seconds(time.monotonic())) is not None:
-            await asyncio.sleep(max(seconds, 0.0))
-            async with self._changing:
-                due = self._lingering.seconds(time.monotonic())
-                if due is None or due > 0.0:
-                    continue  # who waits for another reload has let them go
-                world = await asyncio.to_thread(_world_of, self._settings, self._secrets)
-                world = self._lingering.beside(world, time.monotonic())
-                await self._publisher.publish_world(world, self._roster.candidates)
+        """Answer no more for hosts that a reload has left behind, and that no cache points at any more."""
+        async with self._changing:
+            world = await asyncio.to_thread(_world_of, self._settings, self._secrets)
+            world = self._lingering.beside(world, time.monotonic())
+            await self._publisher.publish_world(world, self._roster.candidates)
 
     async def _renew_secrets(self) -> None:
         """Have the workers know the cookies' secrets that are due now."""
@@ -481,6 +477,8 @@ class Controller:
             await self._scheduler.replace(settings.targets)
             for pool, member in old.keys() - roster.keys():
                 self._metrics.forget(pool, member)
+            self._observer.forget_removed()
+            self._farewells.forget_removed(roster.keys())
             self._journal.reloaded(
                 who,
                 self._publisher.generation,
@@ -492,7 +490,6 @@ class Controller:
                 removed=sorted("/".join(key) for key in old.keys() - roster.keys()),
             )
             memory.settle()
-            self._spawn(self._let_hosts_go())
             return Reloaded(self._publisher.generation, changed, warnings)
 
 

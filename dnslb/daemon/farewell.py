@@ -6,7 +6,7 @@ before a member or a longer TTL is given out, the record that it is not is gone 
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +132,21 @@ class Farewells:
         """Return until when caches may keep answers of before: the last of them, or one that had a longer TTL."""
         given = self._given.get(pool, self._longest_before(pool))
         return max(self._horizons.get(pool, now), now + given)
+
+    def forget_removed(self, configured: Container[Key]) -> None:
+        """Forget members and pools that are configured no more, as soon as caches have forgotten them too."""
+        now = self._steady()
+        forgotten = [key for key, left in self._left.items() if left.forgotten <= now and key not in configured]
+        for key in forgotten:
+            self._no_longer_out(key)
+        # What they give out ends now.
+        for pool in self._given.keys() - self._ttls.keys():
+            self._horizons[pool] = self._horizon(pool, now)
+            del self._given[pool]
+        known = self._ttls.keys() | {pool for pool, _ in self._left}
+        for pool in [pool for pool, until in self._horizons.items() if until <= now and pool not in known]:
+            for each in (self._horizons, self._bounds, self._before):
+                each.pop(pool, None)
 
     def leavings(self) -> Leavings:
         """Return what the next run has to know, if this one ends at any moment from now on."""

@@ -1,5 +1,10 @@
 """The hosts that reloads have left behind, each for as long as caches may point at it (see answer/lingering)."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 from dnslb.answer.lingering import has_room, left_behind, with_hosts
 from dnslb.answer.world import Contents, World
 
@@ -12,6 +17,8 @@ class Lingering:
 
     def __init__(self) -> None:
         self._hosts: dict[bytes, tuple[Contents, float]] = {}
+        self._more = asyncio.Event()
+        """Set when others than before may be the next to go."""
 
     def behind(self, old: World, new: World, now: float) -> World:
         """Return the new world with the hosts that the old one leaves behind, and with those of before.
@@ -20,6 +27,7 @@ class Lingering:
         """
         for host, (contents, seconds) in left_behind(old, new).items():
             self._hosts[host] = contents, now + seconds + _SLACK_SECONDS
+            self._more.set()
         return self.beside(new, now)
 
     def beside(self, world: World, now: float) -> World:
@@ -34,3 +42,14 @@ class Lingering:
     def seconds(self, now: float) -> float | None:
         """Return in how many seconds the next one goes, None if there is none."""
         return min((until - now for _, until in self._hosts.values()), default=None)
+
+    async def run(self, renew: Callable[[], Awaitable[None]]) -> None:
+        """Have the table renewed whenever one goes, for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds(time.monotonic())):
+                    await self._more.wait()
+            self._more.clear()
+            due = self.seconds(time.monotonic())
+            if due is not None and due <= 0.0:
+                await renew()

@@ -129,6 +129,18 @@ class Observer:
         down = (e.member.name for e in self._roster().entries(pool) if e.standing.health.state is State.DOWN)
         self._ask([(pool, name) for name in down], None if whole else frozenset())
 
+    def forget_removed(self) -> None:
+        """Forget what was noted of pools and members that a reload has removed."""
+        pools, roster = self._pools(), self._roster()
+        self._paces = {key: pace for key, pace in self._paces.items() if key[0] in pools}
+        self._guards = {pool: guard for pool, guard in self._guards.items() if pool in pools}
+        self._asked = {key: until for key, until in self._asked.items() if key[0] in pools}
+        self._fallen = {
+            pool: {member: target for member, target in fallen.items() if roster.get(pool, member)}
+            for pool, fallen in self._fallen.items()
+            if pool in pools
+        }
+
     # What people are told
 
     def _tell(self, target: Target, standing: Standing, before: Health, result: ProbeResult) -> None:

@@ -271,3 +271,33 @@ def test_a_machine_that_was_started_anew_goes_on_where_the_countdown_was(stage: 
     assert not stage.countdown().safe_to_stop
     stage.pass_time(1)
     assert stage.countdown().safe_to_stop
+
+
+def test_who_is_removed_is_forgotten_with_the_last_cache(stage: Stage) -> None:
+    """Not before: it may be configured again, and then it counts from when it left."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(59)
+    stage.farewells.forget_removed({("inbound", "mx2")})
+    assert KEY in stage.farewells.leavings().members
+    stage.pass_time(1)
+    stage.farewells.forget_removed({("inbound", "mx2")})
+    assert not stage.farewells.leavings().members
+
+
+def test_who_stays_configured_is_not_forgotten(stage: Stage) -> None:
+    """A member may be drained for months, and is safe to stop all the time."""
+    stage.publish(AdminState.DRAIN)
+    stage.pass_time(3600)
+    stage.farewells.forget_removed({KEY, ("inbound", "mx2")})
+    assert stage.countdown().safe_to_stop
+
+
+def test_a_pool_that_is_removed_is_forgotten_with_the_last_cache(stage: Stage) -> None:
+    """Its last answers may have been given out right before the reload."""
+    stage.pass_time(1000)
+    stage.farewells.configure([])
+    stage.farewells.forget_removed(set())
+    assert stage.farewells.leavings().pools["inbound"].horizon == stage.now + 60
+    stage.pass_time(60)
+    stage.farewells.forget_removed(set())
+    assert not stage.farewells.leavings().pools

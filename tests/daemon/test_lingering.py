@@ -1,5 +1,8 @@
 """Members that a reload removes, while caches still point at their hosts."""
 
+import asyncio
+import time
+
 from dnslb.answer.service import ServiceType
 from dnslb.answer.world import World
 from dnslb.daemon.lingering import Lingering
@@ -39,3 +42,28 @@ def test_a_member_that_is_back_needs_no_help() -> None:
     lingering.behind(_world("mx1", "mx2"), _world("mx1"), 100.0)
     assert lingering.beside(new, 101.0) == new
     assert lingering.seconds(101.0) is None
+
+
+async def test_the_table_is_renewed_once_for_hosts_that_go_together() -> None:
+    """However many reloads have left some behind: each of them would else have a task of its own that waits."""
+    lingering, renewed = Lingering(), asyncio.Event()
+    times = 0
+
+    async def renew() -> None:
+        nonlocal times
+        times += 1
+        lingering.beside(_world("mx1"), time.monotonic())
+        renewed.set()
+
+    running = asyncio.create_task(lingering.run(renew))
+    await asyncio.sleep(0)
+    # They had to go just now.
+    long_ago = time.monotonic() - 35.0
+    lingering.behind(_world("mx1", "mx2"), _world("mx1"), long_ago)
+    lingering.behind(_world("mx1", "mx3"), _world("mx1"), long_ago)
+    async with asyncio.timeout(20):
+        await renewed.wait()
+    await asyncio.sleep(0)
+    running.cancel()
+    assert times == 1
+    assert lingering.seconds(time.monotonic()) is None

@@ -78,6 +78,7 @@ class Stage:
         thresholds = Thresholds(RECIPE.rise, fall, RECIPE.interval)
         self.standings = {each.name: Standing(Admin(), Health(State.UP)) for each in members}
         entries = {("inbound", each.name): Entry(each, thresholds, self.standings[each.name]) for each in members}
+        self.removed = False
         self.now = START
         self.steps: tuple[int, ...] = ()
         self.events = Events()
@@ -89,7 +90,7 @@ class Stage:
         roster = Roster(entries)
         self.observer = Observer(
             roster=lambda: roster,
-            pools=lambda: {"inbound": self.pool},
+            pools=lambda: {} if self.removed else {"inbound": self.pool},
             steps=lambda _pool: self.steps,
             publisher=cast("Publisher", self.publisher),
             journal=self.journal,
@@ -156,6 +157,20 @@ async def test_a_result_for_a_server_that_is_configured_no_more_is_dropped() -> 
     asked = stage.observer.take(elsewhere, Report(result), 0.0)
     assert (asked.delay, asked.aspects) == (RECIPE.interval, frozenset())
     assert stage.standings["mx1"].health == Health(State.UP)
+
+
+async def test_what_was_noted_of_a_pool_goes_with_it() -> None:
+    """One that comes later under its name begins anew, and pools that never come back take no memory."""
+    stage = Stage("mx1", "mx2")
+    stage.find("mx1", Verdict.TIMEOUT)
+    stage.find("mx2", Verdict.TIMEOUT)
+    stage.observer.forget_removed()
+    assert stage.observer.held_until("inbound") is not None
+    stage.removed = True
+    stage.observer.forget_removed()
+    stage.removed = False
+    assert stage.observer.held_until("inbound") is None
+    await stage.told(EventKind.ALERT)
 
 
 async def test_when_half_a_pool_falls_together_the_prober_is_suspect() -> None:
