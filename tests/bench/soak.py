@@ -142,11 +142,11 @@ class World:
             elif (picked := self._pick()) is not None:
                 pool, member = picked
                 stories = (self._flap, self._flap, self._drain, self._weigh)
-                self._tell(self._chance.choice(stories)(pool, member))
+                self._tell(self._chance.choice(stories)(pool, member), member.name)
 
-    def _tell(self, story: Coroutine[Any, Any, None]) -> None:
+    def _tell(self, story: Coroutine[Any, Any, None], hero: str = "") -> None:
         self.changes += 1
-        task = asyncio.create_task(story)
+        task = asyncio.create_task(story, name=hero)
         self._stories.add(task)
         task.add_done_callback(self._done)
 
@@ -156,12 +156,14 @@ class World:
             say(f"  a story broke: {task.exception()!r}")
 
     def _pick(self) -> tuple[Pool, Member] | None:
-        """Draw a member that is surely in the answers, of a pool that can do without it."""
+        """Draw a member that is surely in the answers and in no story, of a pool that can do without it."""
         now = time.monotonic()
         pool = self._chance.choice([each for each in self._oracle.pools.values() if each.calm])
         if pool is self._guest or pool.unsettled() >= _MOST_UNSETTLED:
             return None
-        return pool, self._chance.choice([member for member in pool.now() if member.must_be_in(now)])
+        heroes = {story.get_name() for story in self._stories}
+        free = [member for member in pool.now() if member.must_be_in(now) and member.name not in heroes]
+        return (pool, self._chance.choice(free)) if free else None
 
     # Stories
 
