@@ -81,6 +81,7 @@ class Run:
     latencies: list[float]
     late: list[float]
     lost: int
+    wrong: int
     asker: float
     used: Usage
 

@@ -108,13 +108,16 @@ def write_config(directory: Path, text: str) -> Path:
     return config
 
 
-def start_daemon(
-    stage: Stage, config: Path, prefix: Sequence[str] = (), *, seconds: float = 60, pure: bool = False
+def start_daemon(  # noqa: PLR0913 - what is unlike, by keyword
+    stage: Stage, config: Path, prefix: Sequence[str] = (), *, name: str = "", seconds: float = 60, pure: bool = False
 ) -> Process:
-    """Start `dnslb run`, wait until it says that it is ready, and return it; `pure` has Python answer."""
+    """Start `dnslb run`, wait until it says that it is ready, and return it; `pure` has Python answer.
+
+    Each of several with one configuration needs a `name` for its log.
+    """
     command = [*prefix, sys.executable, "-m", "dnslb", "run", "-c", str(config)]
     environment = {"PYTHONPATH": str(ROOT)} | ({engine.PURE: "1"} if pure else {})
-    daemon = stage.start(config.parent.name, command, environment)
+    daemon = stage.start(name or config.parent.name, command, environment)
     until(lambda: _is_ready(daemon), "dnslb is ready", seconds=seconds)
     return daemon
 

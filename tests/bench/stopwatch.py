@@ -4,8 +4,8 @@ Run as `python stopwatch.py PORT RATE SECONDS SOURCES NAME...`: A records of the
 many addresses as SOURCES says. Queries go out at random moments, RATE of them a second on average, as those of many
 resolvers do, and whether or not there were answers to those before. A query's time begins right before it is handed to
 the kernel, and ends when the kernel has the answer (SO_TIMESTAMPNS), however late that is read here. It prints JSON:
-`latencies` in microseconds, `late` (how much later than planned each query was sent, microseconds), `lost`, and
-`asker`, the CPU seconds that it took itself.
+`latencies` in microseconds, `late` (how much later than planned each query was sent, microseconds), `lost`, `wrong`
+(answers that are an error, or have no record), and `asker`, the CPU seconds that it took itself.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _AT_ONCE = 16
 _PATIENCE = 1.0
 """Seconds for the last answers."""
 _BILLION = 10**9
+_RCODE = 0x0F
+_ANSWERS = slice(6, 8)
+"""Where a message counts the records of its answer."""
 
 
 class Stopwatch:
@@ -42,6 +45,7 @@ class Stopwatch:
         self._sent: dict[tuple[int, bytes], int] = {}
         self.latencies: list[float] = []
         self.late: list[float] = []
+        self.wrong = 0
 
     def run(self, rate: float, seconds: float) -> None:
         """Send all queries, and wait for the last answers."""
@@ -82,6 +86,7 @@ class Stopwatch:
     def _take(self, sock: socket.socket, answer: bytes, control: list[tuple[int, int, bytes]]) -> None:
         seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
         sent = self._sent.pop((sock.fileno(), answer[:2]))
+        self.wrong += bool(answer[3] & _RCODE) or answer[_ANSWERS] == bytes(2)
         self.latencies.append((seconds * _BILLION + nanoseconds - sent) / 1e3)
 
 
@@ -98,5 +103,5 @@ if __name__ == "__main__":
     _watch = Stopwatch(int(_port), int(_sources), _names)
     gc.disable()
     _watch.run(float(_rate), float(_seconds))
-    _seen = {"latencies": _watch.latencies, "late": _watch.late, "lost": _watch.lost, "asker": time.process_time()}
-    json.dump(_seen, sys.stdout)
+    _counted = {"lost": _watch.lost, "wrong": _watch.wrong, "asker": time.process_time()}
+    json.dump({"latencies": _watch.latencies, "late": _watch.late, **_counted}, sys.stdout)
