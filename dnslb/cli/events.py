@@ -1,6 +1,5 @@
 """`dnslb events`."""
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +8,7 @@ import click
 
 from dnslb.cli import known
 from dnslb.cli.options import Daemon, SpanType, Unreachable, failure, talks_to_daemon
-from dnslb.cli.output import emit, emit_json, local_time, plain
+from dnslb.cli.output import emit, emit_json, emit_line, local_time, plain
 
 _MOST = 1_000
 _POLL = 1.0
@@ -43,7 +42,7 @@ def events(  # noqa: PLR0913 -- one for each option
         click.echo(_nothing(pool, since), err=True)
     try:
         for event in _followed(daemon, wanted, found) if follow else found:
-            emit(json.dumps(event, ensure_ascii=False) if as_json else _sentence(event))
+            emit_line(event) if as_json else emit(_sentence(event))
     except KeyboardInterrupt:
         return  # Ctrl-C is how to end it.
 

@@ -55,6 +55,11 @@ def emit_json(value: object) -> None:
     emit(json.dumps(value, indent=2, ensure_ascii=not unicode_shown()))
 
 
+def emit_line(value: object) -> None:
+    """Print a value as JSON on one line, for programs that read one after the other."""
+    emit(json.dumps(value, ensure_ascii=not unicode_shown()))
+
+
 def unicode_shown() -> bool:
     """Return whether the output can hold any character."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

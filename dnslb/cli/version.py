@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dnslb import __version__
-from dnslb.cli.options import Daemon, config_option, control_of, control_option, find_config, json_option
+from dnslb.cli.options import Daemon, config_option, control_of, control_option, errors_shown, find_config, json_option
 from dnslb.cli.output import emit, emit_json
 from dnslb.server import engine
 
@@ -32,7 +32,8 @@ def version(config: Path | None, control: Path | None, *, as_json: bool) -> None
         "engine": engine.describe(),
         "parts": {},
     }
-    running = _running(config, control)
+    with errors_shown(as_json=as_json):
+        running = _running(config, control)
     if as_json:
         emit_json({**own, "daemon": running})
         return

@@ -13,6 +13,7 @@ from dnslb.cli.demo.audience import AsJson, AsLines, AtTerminal, Audience
 from dnslb.cli.demo.daemon import DaemonError
 from dnslb.cli.demo.performance import Performance
 from dnslb.cli.demo.script import SHORTEST
+from dnslb.cli.options import Failed, errors_shown
 from dnslb.config.values import duration
 
 
@@ -43,7 +44,8 @@ def demo(seconds: float | None, as_json: bool) -> None:  # noqa: FBT001 - click 
 
     Exit status: 0 after Ctrl-C, or if a server was seen leaving the answers and coming back; 1 if not.
     """
-    sys.exit(asyncio.run(_play(seconds, _audience(as_json=as_json))))
+    with errors_shown(as_json=as_json):
+        sys.exit(asyncio.run(_play(seconds, _audience(as_json=as_json))))
 
 
 async def _play(seconds: float | None, audience: Audience) -> int:
@@ -56,8 +58,7 @@ async def _play(seconds: float | None, audience: Audience) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DaemonError, OSError) as error:
-        click.echo(f"dnslb demo: {error}", err=True)
-        return 1
+        raise Failed(str(error)) from error
     if performance.stopped.is_set() or performance.story.has_complete_round:
         return 0
     click.echo("dnslb demo: no server was seen leaving the answers and coming back", err=True)

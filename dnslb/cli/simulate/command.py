@@ -9,7 +9,7 @@ import click
 
 from dnslb.answer.service import ServiceType
 from dnslb.cli import known
-from dnslb.cli.options import Failed, config_option, json_option
+from dnslb.cli.options import Failed, config_option, errors_shown, json_option
 from dnslb.cli.output import emit, emit_json
 from dnslb.cli.simulate import text, words
 from dnslb.cli.simulate.progress import Progress
@@ -158,7 +158,8 @@ def simulate(  # noqa: PLR0913 -- one for each option
              dnslb simulate --weights 5,3,1,1 --spread 40 --ttl 60 --for 15m --compare
              dnslb simulate mx.lb.example.org --down mx1@10m..20m --senders postfix=3,java
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
-    subject = _subject(service, config, weights, options)
+    with errors_shown(as_json=as_json):
+        subject = _subject(service, config, weights, options)
     scene = _scene(subject, options)
     _check(scene, compare=compare, plot=plot)
     kinds = list(Authority) if compare else [Authority.DNSLB]

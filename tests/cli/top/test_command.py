@@ -1,5 +1,6 @@
 """top where there is no terminal to draw on; with one it is in tests/e2e."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from dnslb.cli.main import cli
 from dnslb.cli.top import command, terminal
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Dnslb
+    from tests.cli.conftest import Dnslb, FakeDaemon
 
 
 def test_without_a_terminal_it_says_what_to_take_instead(dnslb: "Dnslb") -> None:
@@ -18,7 +19,7 @@ def test_without_a_terminal_it_says_what_to_take_instead(dnslb: "Dnslb") -> None
     result = dnslb("top")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "top needs the whole screen of a terminal, and standard output is no terminal" in result.stderr
-    assert "`dnslb status --json`" in result.stderr
+    assert "`dnslb top --json`" in result.stderr
 
 
 def test_without_a_daemon_the_status_is_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +45,46 @@ def test_what_it_lacks(monkeypatch: pytest.MonkeyPatch, *, stdin: bool, stdout: 
     monkeypatch.setattr("sys.stdout.isatty", lambda: stdout, raising=False)
     monkeypatch.setenv("TERM", term)
     assert terminal.missing() == lacking
+
+
+def test_a_program_gets_an_object_a_line(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status, what was answered since the line before, and the events that are new: each of them once."""
+    asked = 0
+
+    def pass_a_second(_seconds: float) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise KeyboardInterrupt
+        now = daemon.operator.now
+        now["uptime_s"] += 2.0
+        now["rcodes"] = {"NOERROR": now["rcodes"]["NOERROR"] + 100}
+        daemon.operator.happened.append({"id": asked + 1})
+
+    daemon.operator.happened = [{"id": 1}]
+    monkeypatch.setattr("time.sleep", pass_a_second)
+    result = dnslb("top", "--json")
+    assert result.exit_code == 0
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["rates"], first["events"], second["events"]) == ({"NOERROR": 50.0}, [{"id": 2}], [{"id": 3}])
+    assert second["status"]["pools"].keys() == {"inbound"}
+
+
+def test_a_daemon_that_was_started_anew_has_no_rates(
+    dnslb: "Dnslb", daemon: "FakeDaemon", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts begin again, and what passed is not known."""
+
+    def restart(_seconds: float) -> None:
+        daemon.operator.now["uptime_s"] = 1.0
+
+    monkeypatch.setattr("time.sleep", restart)
+    lines = dnslb("top", "--json", "--for", "1ms").stdout.splitlines()
+    assert json.loads(lines[0])["rates"] is None
+
+
+def test_a_time_is_for_programs(dnslb: "Dnslb") -> None:
+    """--for alone is a usage error that says so."""
+    result = dnslb("top", "--for", "10s")
+    assert result.exit_code == 2
+    assert "--for is for --json" in result.stderr
