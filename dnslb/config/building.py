@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dnslb.answer.service import Service, ServiceType, default_records
@@ -14,33 +15,37 @@ from dnslb.config.recipes import homes, host_of, recipe_of, tlsa_of
 from dnslb.config.schema import MemberTable, RateLimitTable, ServerTable, ServiceTable
 from dnslb.config.settings import ServerSettings, Settings
 from dnslb.config.zones import ServedZone, zone_of
+from dnslb.control.http.tokens import Token
 from dnslb.pool.member import Member, Policy, Pool
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.wire.name import from_text, to_text
 
 
-def settings_of(
-    draft: Draft,
-    zones: Mapping[bytes, ServedZone],
-    passwords: Mapping[str, str],
-    secrets: tuple[bytes, ...],
-    warnings: tuple[str, ...],
-) -> Settings:
-    """Build the settings; only for a draft whose report has no problem.
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the configuration leaves to files of their own: passwords by probe, secrets of cookies, tokens of HTTP."""
 
-    `passwords` are keyed by probe, `secrets` are those of cookies.
-    """
+    passwords: Mapping[str, str]
+    cookies: tuple[bytes, ...]
+    tokens: tuple[Token, ...]
+
+
+def settings_of(
+    draft: Draft, zones: Mapping[bytes, ServedZone], secrets: Secrets, warnings: tuple[str, ...]
+) -> Settings:
+    """Build the settings; only for a draft whose report has no problem."""
     return Settings(
         path=draft.path,
         server=_server(draft.server or ServerTable(), draft.path.parent),
         zones=zones_with_fragments(draft, zones),
         pools={name: pool_of(name, pool) for name, pool in draft.pools.items()},
-        targets=tuple(_targets(draft, zones, passwords)),
+        targets=tuple(_targets(draft, zones, secrets.passwords)),
         services=tuple(
             _service(claim, view, draft.pools[claim.table.pool], zones) for claim, view in by_view(claims(draft))
         ),
         audience=_audience(draft),
-        terms=_terms(draft.server or ServerTable(), secrets),
+        terms=_terms(draft.server or ServerTable(), secrets.cookies),
+        tokens=secrets.tokens,
         event_retention=(draft.server or ServerTable()).event_retention,
         warnings=warnings,
     )

@@ -63,6 +63,12 @@ def _check_listeners(server: ServerTable, report: Report) -> None:
             seen.add(where)
     if server.http in seen:
         report.error(("server", "http"), "this address and port answer DNS over TCP already (listen)")
+    if server.http and not server.http.host.is_loopback and server.tokens is None:
+        report.error(
+            ("server", "http"),
+            'expected a loopback address, or "tokens" beside it: the path of a file with a line NAME read TOKEN;'
+            " without, everybody who reaches this address could read there",
+        )
 
 
 def _check_pool(name: str, pool: PoolDraft, draft: Draft, report: Report) -> None:

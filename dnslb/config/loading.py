@@ -7,7 +7,7 @@ import stat
 import tomllib
 from pathlib import Path
 
-from dnslb.config.building import settings_of
+from dnslb.config.building import Secrets, settings_of
 from dnslb.config.cookies import read_cookie_secrets
 from dnslb.config.crosscheck import crosscheck
 from dnslb.config.passwords import read_passwords
@@ -17,6 +17,7 @@ from dnslb.config.reading import read_draft
 from dnslb.config.report import Report
 from dnslb.config.settings import Settings
 from dnslb.config.targets import check_targets
+from dnslb.config.tokens import read_tokens
 from dnslb.config.zones import read_zones
 
 DEFAULT_PATHS = (Path("dnslb.toml"), Path("/etc/dnslb/dnslb.toml"))
@@ -56,13 +57,12 @@ def _load(path: Path) -> Settings:
     report = _report(path, text)
     draft = read_draft(path, report)
     zones = read_zones(draft, report)
-    passwords = read_passwords(draft, report)
-    secrets = read_cookie_secrets(draft, report)
+    secrets = Secrets(read_passwords(draft, report), read_cookie_secrets(draft, report), read_tokens(draft, report))
     crosscheck(draft, zones, report)
-    check_targets(draft, zones, passwords, report)
+    check_targets(draft, zones, secrets.passwords, report)
     if report.problems:
         raise ConfigError(tuple(sorted(dict.fromkeys(report.problems), key=lambda found: _order(found, str(path)))))
-    return settings_of(draft, zones, passwords, secrets, tuple(report.warnings))
+    return settings_of(draft, zones, secrets, tuple(report.warnings))
 
 
 def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:

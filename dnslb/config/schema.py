@@ -66,6 +66,7 @@ class ServerTable(Table):
     state: FilePath = "state"
     control: FilePath | None = None
     http: HttpEndpoint = Endpoint(IPv4Address("127.0.0.1"), 8053)
+    tokens: FilePath | None = None
     ecs_resolvers: list[Network] = Field(default=[], description="a list of networks")
     identity: Told = ""
     version: Told = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from dnslb.answer.service import Service
 from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
+from dnslb.control.http.tokens import Token
 from dnslb.pool.member import Pool
 from dnslb.probe.recipe import Target
 from dnslb.zone.zone import Zone
@@ -55,5 +56,6 @@ class Settings:
     services: tuple[Service, ...]
     audience: Audience
     terms: Terms
+    tokens: tuple[Token, ...]
     event_retention: float
     warnings: tuple[str, ...]

@@ -291,7 +291,11 @@ class Controller:
         if server.http is not None:
             listener = bind(str(server.http.host), server.http.port)
             door = self._http = HttpServer(
-                listener, operations, exposition=self._metrics.exposition, history=self._history.as_json
+                listener,
+                operations,
+                exposition=self._metrics.exposition,
+                history=self._history.as_json,
+                tokens=self._settings.tokens,
             )
             await door.start()
             self._journal.listen(lambda event: door.tell(event.as_json()))
@@ -470,6 +474,8 @@ class Controller:
                 self._settings = replace(settings, server=self._settings.server)
                 self._steps = steps_of(settings.services)
                 self._store.retention = settings.event_retention
+                if self._http is not None:
+                    self._http.use(settings.tokens)
                 self._roster = roster
 
             generation = self._publisher.generation

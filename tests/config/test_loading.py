@@ -118,6 +118,8 @@ def test_every_key_that_is_documented_is_known(write: Write) -> None:
     Path("probe.secret").chmod(0o600)
     Path("cookies.secret").write_text(f"{bytes(16).hex()}\n")
     Path("cookies.secret").chmod(0o600)
+    Path("tokens.secret").write_text(f"prometheus read {bytes(16).hex()}\n")
+    Path("tokens.secret").chmod(0o600)
     settings = load(write((Path(__file__).parent / "everything.toml").read_text()))
     assert settings.warnings == ()
     source = (ip_address("192.0.2.5"), ip_address("2001:db8::5"))

@@ -29,6 +29,7 @@ workers = {workers}
 state = "state"
 control = "state/control.sock"
 http = "127.0.0.1:{http}"
+{more}
 
 [zone."lb.test"]
 file = "lb.test.zone"
@@ -114,6 +115,7 @@ class Daemon:
         self.values: dict[str, object] = {
             "port": 0,
             "http": 0,
+            "more": "",
             "workers": 1,
             "interval": "200ms",
             "timeout": "2s",
@@ -135,6 +137,10 @@ class Daemon:
     def launch(self, *before: str) -> subprocess.Popen[bytes]:
         """Start it, by the command `before` if there is one, and return at once."""
         self.configure(port=self.port)
+        return self.launch_as_written(*before)
+
+    def launch_as_written(self, *before: str) -> subprocess.Popen[bytes]:
+        """Do the same with the configuration as it stands in the file."""
         command = [*before, sys.executable, "-m", "dnslb", "run", "-c", str(self.config)]
         with self._stderr.open("wb") as stderr:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
