@@ -38,6 +38,7 @@ RATE = 200
 FLOOD = 500
 _RESOLVERS, _STREAMS = 8, 2
 _IDLE, _SLOW = 16, 2
+_LISTENERS, _DEAF = 4, 2
 _DETECTED = 20.0
 """Seconds by which a death has been seen, though three probes in a row wait for their timeout."""
 _RETURNED = 20.0
@@ -56,13 +57,13 @@ def main(minutes: float = MINUTES) -> None:
     """Measure and print."""
     title(f"17. A soak of {minutes:g} minutes")
     say(
-        "`dnslb run` with two workers and four pools, two of their services' policies and TLS among them, while"
-        " members\ndie in five ways and come back, are drained, weighed, removed and replaced under new names, pools"
-        f" and services come\nand go, and files are reloaded, good and broken ones. {RATE} good queries a second over"
-        f" UDP (half of the resolvers with\ncookies) and TCP, each answer judged by what it must and must not hold"
-        f" at that time; {FLOOD} malformed packets a second;\n{_IDLE} idle, {_SLOW} slowly writing and {_SLOW} not"
-        " reading TCP clients; metrics and status are read. Memory is that of\nthe controller and of each worker;"
-        " Ctrl-C ends it sooner, with the figures of what there was."
+        "`dnslb run` with two workers and four pools, with TLS and without, by weight and by source. Members die in five"
+        " ways\nand come back, are drained, weighed, removed and replaced under new names; pools and services come and"
+        f" go; files are\nreloaded, good and broken ones. {RATE} good queries a second over UDP (half of the resolvers"
+        " have cookies) and TCP, each\nanswer judged by what it must and must not hold at that time."
+        f" {FLOOD} malformed packets a second; {_IDLE} idle, {_SLOW} slowly\nwriting and {_SLOW} not reading TCP clients;"
+        f" a scraper of metrics and status; {_LISTENERS + _DEAF} who listen to the stream, {_DEAF} of them\nwithout"
+        " reading. Each row below is of now: the controller, and each worker. Ctrl-C ends it sooner, with the figures."
     )
     with Stage() as stage, machine.ordinary():
         asyncio.run(_soak(stage, minutes))
@@ -294,7 +295,12 @@ def _clients(ledger: crowd.Ledger, ports: Ports) -> list[Coroutine[None, None, N
         for client, network, many in comes
         for number in range(many)
     ]
-    return [*good, *others, crowd.again_and_again(partial(crowd.scraper, ledger, ports.http))]
+    over_http = [
+        partial(crowd.scraper, ledger, ports.http),
+        *_LISTENERS * [partial(crowd.listener, ledger, ports.http)],
+        *_DEAF * [partial(crowd.deaf_listener, ports.http)],
+    ]
+    return [*good, *others, *map(crowd.again_and_again, over_http)]
 
 
 def _flood(stage: Stage, port: int) -> subprocess.Popen[str]:
@@ -347,7 +353,7 @@ async def _first_of(*works: Coroutine[None, None, None]) -> None:
 def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int) -> None:
     say(
         f"{ledger.answered:,} answers judged, {sent:,} malformed packets, {ledger.cut} idle and slow clients cut off,"
-        f" {ledger.scraped} scrapes, {world.reloads} reloads, {world.changes} changes"
+        f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads, {world.changes} changes"
     )
     for example in ledger.examples:
         say(f"  wrong: {example}")
