@@ -57,13 +57,13 @@ def main(minutes: float = MINUTES) -> None:
     """Measure and print."""
     title(f"17. A soak of {minutes:g} minutes")
     say(
-        "`dnslb run` with two workers and four pools, with TLS and without, by weight and by source. Members die in five"
-        " ways\nand come back, are drained, weighed, removed and replaced under new names; pools and services come and"
-        f" go; files are\nreloaded, good and broken ones. {RATE} good queries a second over UDP (half of the resolvers"
-        " have cookies) and TCP, each\nanswer judged by what it must and must not hold at that time."
-        f" {FLOOD} malformed packets a second; {_IDLE} idle, {_SLOW} slowly\nwriting and {_SLOW} not reading TCP clients;"
-        f" a scraper of metrics and status; {_LISTENERS + _DEAF} who listen to the stream, {_DEAF} of them\nwithout"
-        " reading. Each row below is of now: the controller, and each worker. Ctrl-C ends it sooner, with the figures."
+        "`dnslb run` with two workers and four pools, with TLS and without, by weight and by source. Members die in"
+        " five\nways and come back, are drained, weighed, removed and replaced under new names; pools and services come"
+        f" and go;\nfiles are reloaded, good and broken ones. {RATE} good queries a second over UDP (half of the"
+        " resolvers have cookies)\nand TCP, each answer judged by what it must and must not hold at that time."
+        f" {FLOOD} malformed packets a second; {_IDLE}\nidle, {_SLOW} slowly writing and {_SLOW} not reading TCP"
+        f" clients; a scraper of metrics and status; {_LISTENERS + _DEAF} who listen to the\nstream, {_DEAF} of them"
+        " without reading. Each row is of now: the controller, and each worker. Ctrl-C ends it sooner."
     )
     with Stage() as stage, machine.ordinary():
         asyncio.run(_soak(stage, minutes))
@@ -353,7 +353,8 @@ async def _first_of(*works: Coroutine[None, None, None]) -> None:
 def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int) -> None:
     say(
         f"{ledger.answered:,} answers judged, {sent:,} malformed packets, {ledger.cut} idle and slow clients cut off,"
-        f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads, {world.changes} changes"
+        f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads,"
+        f" {world.changes} changes"
     )
     for example in ledger.examples:
         say(f"  wrong: {example}")
