@@ -296,11 +296,10 @@ def _clients(ledger: crowd.Ledger, ports: Ports) -> list[Coroutine[None, None, N
         for number in range(many)
     ]
     over_http = [
-        partial(crowd.scraper, ledger, ports.http),
         *_LISTENERS * [partial(crowd.listener, ledger, ports.http)],
         *_DEAF * [partial(crowd.deaf_listener, ports.http)],
     ]
-    return [*good, *others, *map(crowd.again_and_again, over_http)]
+    return [*good, *others, *map(crowd.again_and_again, over_http), crowd.scraper(ledger, ports.http)]
 
 
 def _flood(stage: Stage, port: int) -> subprocess.Popen[str]:
@@ -363,6 +362,7 @@ def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int)
         say(f"  logged: {line}")
     figure("wrong answers", ledger.wrong, 0, "")
     figure("queries lost", ledger.lost, 0, "")
+    figure("requests and listeners over HTTP that were cut off", ledger.dropped, 0, "")
     figure("faults that the daemon has logged", len(complaints), 0, "")
 
 

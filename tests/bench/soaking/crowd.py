@@ -41,6 +41,8 @@ class Ledger:
     scraped: int = 0
     heard: int = 0
     """Lines of the stream over HTTP."""
+    dropped: int = 0
+    """Listeners that read, and requests, that the daemon has cut off or refused."""
     cut: int = 0
     """Connections of idle and slow clients that the daemon has ended."""
     examples: deque[str] = field(default_factory=lambda: deque(maxlen=_EXAMPLES))
@@ -211,25 +213,33 @@ async def slow_reader(ledger: Ledger, port: int, source: str) -> None:
 
 async def scraper(ledger: Ledger, http: int) -> None:
     """Read the metrics and the status, for ever, as a monitoring system does."""
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{http}") as session:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{http}", raise_for_status=True) as session:
         while True:
             await asyncio.sleep(_SCRAPE_SECONDS)
             for path in ("/metrics", "/api/v1/status"):
-                async with session.get(path) as response:
-                    response.raise_for_status()
-                    await response.read()
-                    ledger.scraped += 1
+                try:
+                    async with session.get(path) as response:
+                        await response.read()
+                        ledger.scraped += 1
+                except aiohttp.ClientError:
+                    ledger.dropped += 1
 
 
 async def listener(ledger: Ledger, http: int) -> None:
     """Listen to what changes, as the status page does, for a while."""
     seconds = random.Random(time.monotonic()).uniform(1, _LONGEST_VISIT)  # noqa: S311 - never two the same
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{http}") as session, session.get("/api/v1/stream") as response:
-        response.raise_for_status()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for _ in response.content:
-                    ledger.heard += 1
+    try:
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{http}") as session,
+            session.get("/api/v1/stream", raise_for_status=True) as response,
+            asyncio.timeout(seconds),
+        ):
+            async for _ in response.content:
+                ledger.heard += 1
+    except TimeoutError:
+        pass  # it has heard enough
+    except aiohttp.ClientError:
+        ledger.dropped += 1
 
 
 async def deaf_listener(http: int) -> None:
