@@ -124,7 +124,6 @@ class Daemon:
             "member_port": members.port,
         }
         self.weights = {"mx1": 50, "mx2": 50}
-        self.more = ""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._workers: set[int] = set()
         (directory / "lb.test.zone").write_text(ZONE)
@@ -133,7 +132,7 @@ class Daemon:
         """Write the configuration with these values in place of those before."""
         self.values |= values
         members = [MEMBER.format(name=name, address=ADDRESSES[name], weight=n) for name, n in self.weights.items()]
-        self.config.write_text(SERVER.format(**self.values) + "".join(members) + self.more)
+        self.config.write_text(SERVER.format(**self.values) + "".join(members))
 
     def launch(self, *before: str) -> subprocess.Popen[bytes]:
         """Start it, by the command `before` if there is one, and return at once."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.browser import Browser, Page, opened
 from tests.e2e.members import Members
 from tests.e2e.processes import Stage
+from tests.e2e.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,3 +35,25 @@ def stage() -> Iterator[Stage]:
 def members(stage: Stage) -> Members:
     """Start four pool members, mx1 to mx4."""
     return Members(stage, 4)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start one Chromium for all tests of a module."""
+    with Stage() as stage:
+        yield Browser(stage)
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """Open a page; in no test does it complain, or ask another host for anything."""
+    async with opened(browser) as page:
+        yield page
+        assert page.complaints == []
+        assert {host.partition(":")[0] for host in page.hosts} == {"127.0.0.1"}
+
+
+@pytest.fixture
+def site(stage: Stage, members: Members) -> Site:
+    """Start a daemon with mx1 to mx4, of which mx1 should get half of the mail."""
+    return Site(stage, members, weights={"mx1": 3}, keys='slow_start = "0s"\nclient_reuse = "1s"')

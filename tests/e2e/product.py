@@ -22,6 +22,7 @@ workers = 2
 state = "state"
 control = "state/control.sock"
 http = "{http}"
+{server}
 
 [zone."lb.test"]
 file = "lb.test.zone"
@@ -118,8 +119,10 @@ class Daemon:
         keys: str = "",
         listen: Sequence[str] = ("127.0.0.1",),
         http: str = "",
+        server: str = "",
     ) -> None:
         self._stage, self._members, self._probe, self._keys, self._http = stage, members, probe, keys, http
+        self._server = server
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -130,7 +133,7 @@ class Daemon:
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
         listen, port = json.dumps(self._listen), self._members.port
-        server = SERVER.format(listen=listen, http=self._http, members=port, probe=self._probe)
+        server = SERVER.format(listen=listen, http=self._http, members=port, probe=self._probe, server=self._server)
         self.config.write_text(server + pool(self._members, weights, self._keys) + SERVICES)
 
     def start(self) -> Process:
