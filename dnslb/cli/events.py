@@ -1,15 +1,18 @@
 """`dnslb events`."""
 
+import select
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
 from dnslb.cli import known
-from dnslb.cli.options import Daemon, SpanType, Unreachable, failure, talks_to_daemon
-from dnslb.cli.output import emit, emit_json, emit_line, local_time, plain
+from dnslb.cli.options import Daemon, Failed, SpanType, Unreachable, failure, talks_to_daemon
+from dnslb.cli.output import ReaderGone, emit, emit_json, emit_line, local_time, plain
 
+_NEWEST = 50
 _MOST = 1_000
 _POLL = 1.0
 
@@ -18,7 +21,7 @@ _POLL = 1.0
 @click.option("--follow", "-f", is_flag=True, help="Go on with new events as they come, until Ctrl-C.")
 @click.option("--since", type=SpanType(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
 @click.option("--pool", metavar="POOL", shell_complete=known.pools, help="Only events of this pool.")
-@click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since 1000]")
+@click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since all]")
 @talks_to_daemon
 def events(  # noqa: PLR0913 -- one for each option
     daemon: Daemon, *, follow: bool, since: float | None, pool: str | None, limit: int | None, as_json: bool
@@ -32,7 +35,10 @@ def events(  # noqa: PLR0913 -- one for each option
              dnslb events --follow
     """  # noqa: D301 -- click's mark for a paragraph to be left as it is
     wanted = {"pool": pool, "since": None if since is None else time.time() - since}
-    found = daemon.ask("events", wanted | {"limit": limit or (50 if since is None else _MOST)})
+    if since is None or limit:
+        found = daemon.ask("events", wanted | {"limit": limit or _NEWEST})
+    else:
+        found = list(_all(daemon, wanted))
     if not found:
         _check_pool(daemon, pool)
     if as_json and not follow:
@@ -47,21 +53,45 @@ def events(  # noqa: PLR0913 -- one for each option
         return  # Ctrl-C is how to end it.
 
 
-def _followed(daemon: Daemon, wanted: dict[str, Any], found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the events found and then the new ones, for ever; wait for a daemon that is restarted."""
+def _all(daemon: Daemon, wanted: dict[str, Any], last: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield all events that are later than the last one, however many there are."""
+    while True:
+        found = daemon.ask("events", wanted | {"after": last, "limit": _MOST})
+        yield from found
+        if len(found) < _MOST:
+            return
+        last = found[-1]["id"]
+
+
+def _followed(daemon: Daemon, wanted: dict[str, Any], found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the events found and then the new ones, for ever; wait for a daemon that is restarted, or has no time."""
     last, away = 0, False
     while True:
-        yield from found
-        last = found[-1]["id"] if found else last
-        if len(found) < _MOST:
-            time.sleep(_POLL)
         try:
-            found = daemon.ask("events", wanted | {"after": last, "limit": _MOST})
+            for event in found:
+                last = event["id"]
+                yield event
             away = False
-        except Unreachable as error:
+        except (Unreachable, Failed) as error:
             if not away:
                 click.echo(f"{error.message} (still trying)", err=True)
-            found, away = [], True
+            away = True
+        _wait(_POLL)
+        found = _since_then(daemon, wanted, last) if away else _all(daemon, wanted, last)
+
+
+def _since_then(daemon: Daemon, wanted: dict[str, Any], last: int) -> Iterator[dict[str, Any]]:
+    """Yield what has happened since a daemon went away. One that has lost its state begins to count anew."""
+    newest = daemon.ask("events", {"limit": 1})
+    yield from _all(daemon, wanted, last if newest and newest[0]["id"] >= last else 0)
+
+
+def _wait(seconds: float) -> None:
+    """Wait, unless the reader of a pipe has gone: it has seen all that it wanted."""
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)
+    if reader.poll(seconds * 1000):
+        raise ReaderGone(0)
 
 
 def _check_pool(daemon: Daemon, pool: str | None) -> None:

@@ -8,8 +8,11 @@ import sys
 import threading
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
+
+from dnslb.control.protocol import Code, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +72,7 @@ def test_what_is_wanted_is_asked(dnslb: "Dnslb", daemon: "FakeDaemon", monkeypat
     dnslb("events")
     assert daemon.operator.asked == [
         {"since": 6400.0, "pool": "inbound", "after": None, "limit": 7},
-        {"since": 9999.5, "pool": None, "after": None, "limit": 1000},
+        {"since": 9999.5, "pool": None, "after": 0, "limit": 1000},
         {"since": None, "pool": None, "after": None, "limit": 50},
     ]
 
@@ -158,13 +161,61 @@ def test_following_from_now_shows_nothing_older(daemon: "FakeDaemon", follow: "C
 
 
 def test_following_ends_when_nobody_reads(daemon: "FakeDaemon", follow: "Callable[..., Follower]") -> None:
-    """`dnslb events --follow | head -1` ends at the next event, without complaint."""
+    """`dnslb events --follow | head -1` ends though nothing happens any more, without complaint."""
     daemon.operator.happened = [an_event(1)]
     follower = follow(daemon.path)
     assert follower.numbers(1) == [1]
     follower.output.close()
-    daemon.operator.happened += [an_event(2)]
     assert follower.ended() == (0, "")
+
+
+@pytest.mark.parametrize("words", [(), ("--follow",)])
+def test_all_of_a_time_is_shown(
+    daemon: "FakeDaemon", follow: "Callable[..., Follower]", words: tuple[str, ...]
+) -> None:
+    """However many events there were: a day of a large pool has thousands."""
+    daemon.operator.happened = [an_event(number) for number in range(1, 3500)]
+    if words:
+        assert follow(daemon.path, "--since", "1d").numbers(3499) == list(range(1, 3500))
+    else:
+        command = [sys.executable, "-m", "dnslb", "events", "--json", "--since", "1d", "--control", str(daemon.path)]
+        shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert [event["id"] for event in shown] == list(range(1, 3500))
+
+
+def test_following_goes_on_with_a_daemon_that_has_lost_its_state(
+    tmp_path: "Path", follow: "Callable[..., Follower]"
+) -> None:
+    """Its events are counted from 1 again; all of them are new."""
+    from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
+
+    first = FakeDaemon(tmp_path / "c.sock")
+    first.operator.happened = [an_event(500)]
+    follower = follow(first.path)
+    assert follower.numbers(1) == [500]
+    first.close()
+    assert follower.process.stderr is not None
+    assert "(still trying)" in follower.process.stderr.readline()
+    second = FakeDaemon(first.path)
+    second.operator.happened = [an_event(1), an_event(2)]
+    assert follower.numbers(2) == [1, 2]
+    second.close()
+
+
+def test_following_goes_on_when_the_daemon_has_no_time(
+    daemon: "FakeDaemon", follow: "Callable[..., Follower]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has too many clients, or a disk that is full: that passes."""
+    daemon.operator.happened = [an_event(1)]
+    follower = follow(daemon.path)
+    assert follower.numbers(1) == [1]
+    refused = Refused(Code.REFUSED, "the daemon has too many connections")
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon.operator, "events", AsyncMock(side_effect=refused))
+        assert follower.process.stderr is not None
+        assert follower.process.stderr.readline() == "the daemon has too many connections (still trying)\n"
+    daemon.operator.happened += [an_event(2)]
+    assert follower.numbers(1) == [2]
 
 
 def test_following_waits_for_a_daemon_that_is_restarted(tmp_path: "Path", follow: "Callable[..., Follower]") -> None:
