@@ -211,8 +211,7 @@ class Journal:
     def _panic_changed(self, pool: str, selection: Selection) -> None:
         healthy, total = selection.healthy_weight, selection.total_weight
         if selection.panic:
-            why = QUESTIONS[selection.suspect] if selection.suspect else f"healthy weight {healthy} of {total}"
-            text = f"pool {pool} panics: {why}"
+            text = f"pool {pool} panics: {selection.panic_reason}"
             _log.error("pool_panic", pool=pool, healthy_weight=healthy, total_weight=total)
         else:
             text = f"pool {pool} panics no more: healthy weight {healthy} of {total}"

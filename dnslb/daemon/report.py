@@ -53,24 +53,42 @@ def pools_json(view: View) -> dict[str, Any]:
     return {pool.name: _pool_json(view, pool) for pool in view.pools.values()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What answers give of a pool: worked out once for all of its members."""
+
+    published: frozenset[str]
+    rules: Mapping[str, str]
+    shares: Mapping[str, Fraction]
+    share_of: str
+
+
+def _given(view: View, pool: str) -> _Given:
+    selection = view.selections[pool]
+    published = frozenset(choice.member.name for choice in selection.published)
+    return _Given(published, selection.reasons, pool_shares(view, pool), share_of(view, pool))
+
+
 def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
     """Return one member's status."""
-    selection = view.selections[pool.name]
+    return _member_json(view, pool, entry, _given(view, pool.name))
+
+
+def _member_json(view: View, pool: Pool, entry: Entry, given: _Given) -> dict[str, Any]:
     member_name = entry.member.name
     standing = entry.standing
     state, verdict, reason = _found(standing)
-    published = member_name in {choice.member.name for choice in selection.published}
     return {
         "admin": standing.admin.state,
         "state": state,
         "verdict": verdict,
         "reason": reason,
-        "published": published,
-        "rule": selection.reasons.get(member_name, ""),
+        "published": member_name in given.published,
+        "rule": given.rules.get(member_name, ""),
         "weight": entry.member.weight,
         "effective_weight": weight_of(pool, entry),
-        "share": float(pool_shares(view, pool.name).get(member_name, 0)),
-        "share_of": share_of(view, pool.name),
+        "share": float(given.shares.get(member_name, 0)),
+        "share_of": given.share_of,
         "tier": entry.member.tier,
         "group": entry.member.group,
         "addresses": [str(address) for address in entry.member.addresses],
@@ -80,6 +98,7 @@ def member_json(view: View, pool: Pool, entry: Entry) -> dict[str, Any]:
         "smoothed_ms": _milliseconds(standing.health.smoothed_ms),
         "warnings": sorted(standing.warnings),
         "certificate": None if standing.tls is None else _certificate_json(standing.tls),
+        "admin_weight": standing.admin.weight,
         "admin_reason": standing.admin.reason,
         "admin_who": standing.admin.who,
         "admin_since": rfc3339(standing.admin.since or None),
@@ -170,15 +189,18 @@ def remains_json(left: Remains) -> dict[str, Any]:
 
 
 def _pool_json(view: View, pool: Pool) -> dict[str, Any]:
-    selection = view.selections[pool.name]
+    selection, given = view.selections[pool.name], _given(view, pool.name)
     return {
         "policy": pool.policy,
         "panic": selection.panic,
+        "panic_reason": selection.panic_reason,
         "suspect": selection.suspect,
         "held_until": rfc3339(view.held_until(pool.name)),
         "healthy_weight": selection.healthy_weight,
         "total_weight": selection.total_weight,
-        "members": {entry.member.name: member_json(view, pool, entry) for entry in view.roster.entries(pool.name)},
+        "members": {
+            entry.member.name: _member_json(view, pool, entry, given) for entry in view.roster.entries(pool.name)
+        },
     }
 
 

@@ -160,6 +160,15 @@ class Selection:
         """Whether each client has members of its own."""
         return self.policy is Policy.SOURCE_HASH
 
+    @property
+    def panic_reason(self) -> str:
+        """Why health is ignored, "" if it is not."""
+        if not self.panic:
+            return ""
+        if self.suspect is not None:
+            return QUESTIONS[self.suspect]
+        return f"healthy weight {self.healthy_weight} of {self.total_weight}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Pick:

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from openapi_schema_validator import OAS31Validator
 
 from tests.control.http.conftest import bearer
 from tests.control.http.test_patch import applied
@@ -15,6 +16,7 @@ from tests.daemon.conftest import Daemon, prepared, until
 
 READER, WRITER = "reads-and-reads-and-reads", "writes-and-writes-and-writes"
 TOKENS = f"rita read {READER}\nwalt write {WRITER}\n"
+ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
 MX1 = {"pool": "mail", "member": "mx1"}
 
 
@@ -64,6 +66,34 @@ async def listening(daemon: Daemon, token: str = "") -> AsyncIterator[AsyncItera
         client.get("/api/v1/stream", headers=headers) as response,
     ):
         yield messages(response)
+
+
+async def test_results_are_as_the_document_says(watched: Daemon) -> None:
+    """Whoever makes a client of it gets what he expects."""
+    document = (await get(watched, "openapi.json"))[1]
+    asked: dict[str, dict[str, Any]] = {
+        "status": {},
+        "events": {},
+        "explain": {"name": "relay.lb.test"},
+        "plan": {"changes": [{"step": "maint", **MX1}]},
+        "version": {},
+        "admin": {**MX1, "state": "ready"},
+        "window": {**MX1, "seconds": 60, "force": True},
+        "weight": {**MX1, "weight": None},
+        "reload": {},
+        "probe": MX1,
+        "nothing": {},
+    }
+    assert {f"/api/v1/{verb}" for verb in asked} >= {path for path, of in document["paths"].items() if "post" in of}
+    for verb, args in asked.items():
+        status, said = await post(watched, verb, **args)
+        responses = document["paths"].get(f"/api/v1/{verb}", {"post": {"responses": {"404": ERROR}}})["post"][
+            "responses"
+        ]
+        schema = responses[str(status)]["content"]["application/json"]["schema"]
+        OAS31Validator({**schema, "components": document["components"]}).validate(said)
+        assert (status == 200) == (verb != "nothing")
+    assert (await post(watched, "admin", **MX1, state="ready"))[0] == 200
 
 
 async def test_each_verb_does_what_it_does_over_the_control_socket(watched: Daemon) -> None:

@@ -63,6 +63,7 @@ def test_healthy_weight_counts_a_group_as_a_whole() -> None:
     for down, healthy, panic in ((("mx1",), 3, False), (("mx1", "mx2"), 1, True)):
         found = _told(of, **dict.fromkeys(down, _DOWN))
         assert (found["healthy_weight"], found["total_weight"], found["panic"]) == (healthy, 3, panic)
+        assert found["panic_reason"] == ("healthy weight 1 of 3" if panic else "")
         assert [facts["group"] for facts in found["members"].values()] == ["r1", "r1", ""]
 
 
@@ -87,3 +88,11 @@ def test_a_service_says_whose_it_is() -> None:
     services = (service(view="dmz"), service())
     found = services_json(View({of.name: of}, services, Roster({}), selections))
     assert {key: facts["view"] for key, facts in found.items()} == {"mx.lb.test address dmz": "dmz", "mx.lb.test": ""}
+
+
+def test_a_weight_of_people_stands_beside_the_configured_one() -> None:
+    """Null says that nobody has set one."""
+    of = pool(member("mx1", weight=50), member("mx2", weight=50))
+    members = _told(of, mx1=Standing(Admin(weight=7), _WELL))["members"]
+    found = [(facts["weight"], facts["admin_weight"], facts["effective_weight"]) for facts in members.values()]
+    assert found == [(50, 7, 7), (50, None, 50)]

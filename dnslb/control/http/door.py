@@ -16,10 +16,12 @@ from typing import Any
 import structlog
 from aiohttp import hdrs, web
 
+from dnslb import __version__
 from dnslb.control.commands import Operator, execute
 from dnslb.control.http.asked import JSON, asked
 from dnslb.control.http.files import File, page_files
 from dnslb.control.http.gate import Denied, Gate, check_origin
+from dnslb.control.http.openapi import document
 from dnslb.control.http.routes import API, VERBS
 from dnslb.control.http.stream import PACE, QUIET, Stream
 from dnslb.control.http.tokens import Scope, Token
@@ -154,7 +156,9 @@ class HttpServer:
             API + name: _Route(verb.scope, verb.methods, partial(self._verb, name)) for name, verb in VERBS.items()
         }
         metrics = {"/metrics": _Route(Scope.READ, _READING, self._metrics)}
-        return files | metrics | verbs | {API + "stream": _Route(Scope.READ, _READING, self._listen)}
+        more = {"stream": self._listen, "openapi.json": self._document}
+        others = {API + name: _Route(Scope.READ, _READING, answer) for name, answer in more.items()}
+        return files | metrics | verbs | others
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -179,6 +183,10 @@ class HttpServer:
     async def _metrics(self, _request: web.BaseRequest, _token: Token | None) -> web.StreamResponse:
         body = await asyncio.to_thread(self._exposition)
         return web.Response(body=body, headers={**_HEADERS, hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
+    async def _document(self, _request: web.BaseRequest, _token: Token | None) -> web.StreamResponse:
+        text = json.dumps(document(__version__))
+        return web.Response(text=text, content_type=JSON, headers=_HEADERS)
 
     async def _verb(self, name: str, request: web.BaseRequest, token: Token | None) -> web.StreamResponse:
         what = await asked(request, name, self._idle)
