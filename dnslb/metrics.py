@@ -56,6 +56,16 @@ class ResolversReading:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesReading:
+    """What has become of the events that a target of [[notify]] was to be told of."""
+
+    target: str
+    delivered: int
+    missed: int
+    failing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What is read elsewhere at the moment of a scrape.
 
@@ -73,6 +83,7 @@ class Reading:
     limited: Mapping[str, int] = field(default_factory=dict)
     closed: Mapping[str, int] = field(default_factory=dict)
     worker_generations: Sequence[int] = ()
+    notices: Sequence[NoticesReading] = ()
 
 
 class Metrics:
@@ -183,6 +194,15 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]
     yield _gauge("dnslb_pool_panic", "1 while health is ignored: too little is healthy.", ("pool",), panics)
     yield from _resolver_families(reading.resolvers)
+    yield from _notice_families(reading.notices)
+
+
+def _notice_families(notices: Sequence[NoticesReading]) -> Iterator[Metric]:
+    told = [((each.target, "delivered"), each.delivered) for each in notices]
+    told += [((each.target, "missed"), each.missed) for each in notices]
+    yield _counter("dnslb_notify", "Events that a target was told of, or will never be.", ("target", "result"), told)
+    failing = [((each.target,), float(each.failing)) for each in notices]
+    yield _gauge("dnslb_notify_failing", "1 while the target takes nothing.", ("target",), failing)
 
 
 def _resolver_families(reading: ResolversReading | None) -> Iterator[Metric]:

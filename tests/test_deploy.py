@@ -1,13 +1,22 @@
 """The snippets in deploy/ are fit to be copied: what can be said of them without a mail server at hand."""
 
+import asyncio
+import mailbox
+import os
 import re
+import subprocess
+import sys
 from configparser import ConfigParser
+from email import message_from_bytes, policy
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import SMTP
 
 from dnslb.probe.advice import ADVICE, HINTS
+from tests.notify.receiver import a_message, an_event
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 README = DEPLOY / "README.md"
@@ -96,3 +105,30 @@ def test_rsyslog_drops_the_same(line: str, dropped: bool) -> None:  # noqa: FBT0
     *ours, client = held
     assert len(ours) == len(PROBES)
     assert (any(ours) and any([*begun, client])) is dropped
+
+
+def mailed(server: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run the command that mails what has happened, with two events."""
+    message = a_message(an_event(1, text="mx1 is down: Zürich"), an_event(2))
+    words = [str(DEPLOY / "notify" / "mail.py"), server, "dnslb@example.org", "ann@example.org", "bob@example.org"]
+    return subprocess.run([sys.executable, *words], input=message.body(), capture_output=True, check=False)
+
+
+async def test_what_has_happened_can_be_mailed(tmp_path: Path) -> None:
+    """To all who are named, with the beginning of it in the subject."""
+    received = Mailbox(tmp_path / "mail")
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(received), "127.0.0.1", 0)
+    async with server:
+        done = await asyncio.to_thread(mailed, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert (done.returncode, done.stderr) == (0, b"")
+    (mail,) = mailbox.Maildir(tmp_path / "mail")
+    assert mail["X-RcptTo"] == "ann@example.org, bob@example.org"
+    parsed = message_from_bytes(mail.as_bytes(), policy=policy.default)
+    assert parsed["Subject"] == "ns1: inbound/mx1: mx1 is down: Zürich (and 1 more)"
+    assert parsed.get_content() == "ns1: inbound/mx1: mx1 is down: Zürich\nns1: inbound/mx1: text 2\n"
+
+
+def test_mail_that_cannot_be_sent_now_is_tried_again() -> None:
+    """The exit status says so, and standard error why."""
+    done = mailed("127.0.0.1:1")
+    assert (done.returncode, done.stderr) == (os.EX_TEMPFAIL, b"[Errno 111] Connection refused\n")

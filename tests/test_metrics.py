@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dnslb.metrics import MemberReading, Metrics, PoolReading, Reading, ResolversReading
+from dnslb.metrics import MemberReading, Metrics, NoticesReading, PoolReading, Reading, ResolversReading
 from dnslb.pool.health import ProbeResult, Verdict
 from dnslb.probe.verdict import EFFECTS
 
@@ -32,6 +32,7 @@ READING = Reading(
     limited={"dropped": 8, "truncated": 7},
     closed={"idle": 9},
     worker_generations=(4, 3),
+    notices=[NoticesReading("chat.example.org", 5, 6, failing=True), NoticesReading("hook", 7, 0, failing=False)],
 )
 
 
@@ -88,6 +89,8 @@ def test_every_promised_name_is_there_with_its_labels() -> None:
         ("dnslb_probe_lag_seconds", "gauge", frozenset()),
         ("dnslb_answer_change_seconds_bucket", "histogram", frozenset({"le"})),
         ("dnslb_worker_restarts_total", "counter", frozenset()),
+        ("dnslb_notify_total", "counter", frozenset({"target", "result"})),
+        ("dnslb_notify_failing", "gauge", frozenset({"target"})),
     }
 
 
@@ -113,6 +116,9 @@ def test_a_reading_is_taken_at_each_scrape() -> None:
     assert first[at("dnslb_pool_panic", pool="relay")] == 1
     assert first[at("dnslb_resolver_concentration")] == 0.4
     assert first[at("dnslb_resolver_effective")] == 5.5
+    assert first[at("dnslb_notify_total", target="chat.example.org", result="delivered")] == 5
+    assert first[at("dnslb_notify_total", target="chat.example.org", result="missed")] == 6
+    assert [first[at("dnslb_notify_failing", target=name)] for name in ("chat.example.org", "hook")] == [1, 0]
     second = samples(metrics)
     assert second[at("dnslb_generation")] == 5
     assert not [name for name, _ in second if name.startswith("dnslb_resolver")]

@@ -36,6 +36,7 @@ _TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "[pool.NAME]": (schema.PoolTable,),
     "[[pool.NAME.member]]": (schema.MemberTable,),
     "[view.NAME]": (schema.ViewTable,),
+    "[[notify]]": (schema.NotifyTable,),
     "[[service]]": (schema.ServiceTable, schema.SpfTable),
 }
 

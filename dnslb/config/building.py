@@ -16,6 +16,7 @@ from dnslb.config.schema import MemberTable, RateLimitTable, ServerTable, Servic
 from dnslb.config.settings import ServerSettings, Settings
 from dnslb.config.zones import ServedZone, zone_of
 from dnslb.control.http.tokens import Token
+from dnslb.notify import target as notify
 from dnslb.pool.member import Member, Policy, Pool
 from dnslb.probe.recipe import Recipe, Target
 from dnslb.wire.name import from_text, to_text
@@ -31,7 +32,11 @@ class Secrets:
 
 
 def settings_of(
-    draft: Draft, zones: Mapping[bytes, ServedZone], secrets: Secrets, warnings: tuple[str, ...]
+    draft: Draft,
+    zones: Mapping[bytes, ServedZone],
+    secrets: Secrets,
+    notices: tuple[notify.Target, ...],
+    warnings: tuple[str, ...],
 ) -> Settings:
     """Build the settings; only for a draft whose report has no problem."""
     return Settings(
@@ -47,6 +52,7 @@ def settings_of(
         terms=_terms(draft.server or ServerTable(), secrets.cookies),
         tokens=secrets.tokens,
         event_retention=(draft.server or ServerTable()).event_retention,
+        notices=notices,
         warnings=warnings,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from dnslb.config.building import Secrets, settings_of
 from dnslb.config.cookies import read_cookie_secrets
 from dnslb.config.crosscheck import crosscheck
+from dnslb.config.notices import read_notices
 from dnslb.config.passwords import read_passwords
 from dnslb.config.positions import Positions
 from dnslb.config.problem import ConfigError, Problem
@@ -58,11 +59,12 @@ def _load(path: Path) -> Settings:
     draft = read_draft(path, report)
     zones = read_zones(draft, report)
     secrets = Secrets(read_passwords(draft, report), read_cookie_secrets(draft, report), read_tokens(draft, report))
+    notices = read_notices(draft, report)
     crosscheck(draft, zones, report)
     check_targets(draft, zones, secrets.passwords, report)
     if report.problems:
         raise ConfigError(tuple(sorted(dict.fromkeys(report.problems), key=lambda found: _order(found, str(path)))))
-    return settings_of(draft, zones, secrets, tuple(report.warnings))
+    return settings_of(draft, zones, secrets, notices, tuple(report.warnings))
 
 
 def _order(problem: Problem, first: str) -> tuple[bool, str, int, str]:

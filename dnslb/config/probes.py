@@ -1,15 +1,14 @@
 """What must hold within a probe's table, and of the files that it names."""
 
-import stat
 from pathlib import Path
 
+from dnslb.config.anchors import fault_of_anchors
 from dnslb.config.positions import KeyPath
 from dnslb.config.reading import Draft
 from dnslb.config.recipes import sees_tls
 from dnslb.config.report import Report
 from dnslb.config.schema import ProbeTable
 from dnslb.probe.recipe import Kind, StartTls, Verify
-from dnslb.probe.tls import client_context
 
 FAMILIES = {4: "IPv4", 6: "IPv6"}
 _GREET_WAIT = 6.0
@@ -95,17 +94,7 @@ def _check_tls(probe: ProbeTable, path: KeyPath, report: Report) -> None:
 def _check_anchors(probe: ProbeTable, path: KeyPath, directory: Path, report: Report) -> None:
     if probe.ca_file is None:
         return
-    file = directory / probe.ca_file
-    try:
-        # Not a FIFO or a device: reading one might never end.
-        fault = "" if stat.S_ISREG(file.stat().st_mode) else f"{file} is not a file"
-        if not fault:
-            client_context(verify=True, ca_file=file)
-    except ValueError:
-        fault = f"{file} has no certificate, expected trust anchors in PEM format"
-    except OSError as error:
-        fault = f"cannot read {file}: {error.strerror}"
-    if fault:
+    if fault := fault_of_anchors(directory / probe.ca_file):
         report.error((*path, "ca_file"), fault)
 
 

@@ -18,6 +18,7 @@ from dnslb.config.report import Report
 from dnslb.config.schema import (
     AuthTable,
     MemberTable,
+    NotifyTable,
     PoolTable,
     ProbeTable,
     RateLimitTable,
@@ -28,7 +29,7 @@ from dnslb.config.schema import (
     ZoneTable,
 )
 
-_TABLES = ("server", "zone", "probe", "pool", "view", "service")
+_TABLES = ("server", "zone", "probe", "pool", "view", "service", "notify")
 _NESTED: dict[str, type[BaseModel]] = {"auth": AuthTable, "rate_limit": RateLimitTable}
 """The keys whose value is a table of a kind of its own."""
 AnyTable = TypeVar("AnyTable", bound=BaseModel)
@@ -49,7 +50,7 @@ class Draft:
     """What of the document is valid by itself.
 
     The keys of `zones` are the names as written; a broken one is None, since services still lie in it. Services of
-    type SPF are in `fragments`; `services` and `fragments` are keyed by the place in the file.
+    type SPF are in `fragments`; `services`, `fragments` and `notices` are keyed by the place in the file.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Draft:
     views: dict[str, ViewTable] = field(default_factory=dict)
     services: dict[int, ServiceTable] = field(default_factory=dict)
     fragments: dict[int, SpfTable] = field(default_factory=dict)
+    notices: dict[int, NotifyTable] = field(default_factory=dict)
 
 
 def read_draft(path: Path, report: Report) -> Draft:
@@ -78,6 +80,7 @@ def read_draft(path: Path, report: Report) -> Draft:
     draft.views = _named(ViewTable, "view", report)
     for index, element in _elements(raw.get("service", []), ("service",), report):
         _read_service(draft, index, element, report)
+    draft.notices = _listed(NotifyTable, raw.get("notify", []), ("notify",), report)
     return draft
 
 

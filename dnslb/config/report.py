@@ -11,6 +11,8 @@ from dnslb.config.problem import Problem
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MAX_VALUE = 80
+_UNQUOTED = ("url",)
+"""The end of a path whose value is never quoted: it may be a secret."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Report:
         value = self._at(path)
         if (
             value is None
+            or path[-1:] == _UNQUOTED
             or isinstance(value, dict)
             or (isinstance(value, list) and isinstance(next(iter(value), 0), dict))
         ):

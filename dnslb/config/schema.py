@@ -11,6 +11,7 @@ from dnslb.config import values
 from dnslb.config.settings import Endpoint
 from dnslb.pool.member import AllDown, Policy
 from dnslb.probe.recipe import Kind, StartTls, Verify
+from dnslb.store import EventKind
 
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(values.address)]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(values.network)]
@@ -31,6 +32,8 @@ Mailbox: TypeAlias = Annotated[str, PlainValidator(values.mailbox)]
 Keyword: TypeAlias = Annotated[str, PlainValidator(values.keyword)]
 TierMin: TypeAlias = Annotated[float, PlainValidator(values.tier_min)]
 Records: TypeAlias = Annotated[int | None, PlainValidator(values.records)]
+Url: TypeAlias = Annotated[str, PlainValidator(values.url)]
+Words: TypeAlias = Annotated[list[str], PlainValidator(values.words)]
 Seconds: TypeAlias = Annotated[int, PlainValidator(values.seconds)]
 TtlValue: TypeAlias = Annotated[Ttl, PlainValidator(values.ttl)]
 Companion: TypeAlias = Annotated[ServiceType, PlainValidator(values.companion)]
@@ -126,6 +129,22 @@ class PoolTable(Table):
     client_reuse: DurationOrNone = 300.0
     tier_min: TierMin = 1
     member: Any = Field(default=None, description="an array of tables, [[pool.NAME.member]]")
+
+
+class NotifyTable(Table):
+    """[[notify]]."""
+
+    url: Url = ""
+    command: Words = []
+    kinds: list[Annotated[EventKind, PlainValidator(values.one_of(EventKind))]] = Field(
+        default=[kind for kind in EventKind if kind not in {EventKind.START, EventKind.STOP, EventKind.PROBE}],
+        min_length=1,
+        description="a list of at least one kind of events",
+    )
+    pools: list[str] = Field(default=[], min_length=1, description="a list of at least one pool's name")
+    timeout: Duration = 10.0
+    bearer_file: FilePath | None = None
+    ca_file: FilePath | None = None
 
 
 class ViewTable(Table):

@@ -9,6 +9,7 @@ from dnslb.answer.service import Service
 from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.control.http.tokens import Token
+from dnslb.notify import target as notify
 from dnslb.pool.member import Pool
 from dnslb.probe.recipe import Target
 from dnslb.zone.zone import Zone
@@ -58,4 +59,5 @@ class Settings:
     terms: Terms
     tokens: tuple[Token, ...]
     event_retention: float
+    notices: tuple[notify.Target, ...]
     warnings: tuple[str, ...]

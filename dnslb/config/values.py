@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dnslb.answer.service import ServiceType, Ttl
 from dnslb.config.settings import Endpoint
@@ -28,6 +29,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
 _DOMAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*|{_QUOTED})@({_DOMAIN}(?:\.{_DOMAIN})*|\[[A-Za-z0-9:.-]+\])\Z")
+_URL = re.compile(r"https?://[!-~]{1,2000}\Z")
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _MAX_LOCAL, _MAX_DOMAIN = 64, 255
 
@@ -153,6 +155,25 @@ def network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(parsed.network, IPv6Network) and parsed.network.subnet_of(_IPV4_MAPPED):
         raise ValueError("an IPv4-mapped network: expected it as one of IPv4, which is what such clients come as")
     return parsed.network
+
+
+def url(value: object) -> str:
+    """Return a URL that something can be posted to."""
+    try:
+        if isinstance(value, str) and _URL.match(value):
+            parts = urlsplit(value)
+            if parts.hostname and parts.port != 0 and not parts.fragment:
+                return value
+    except ValueError:
+        pass
+    raise ValueError('expected a URL, "https://HOST/PATH" or "http://..."')
+
+
+def words(value: object) -> list[str]:
+    """Return a program and its arguments."""
+    if isinstance(value, list) and value and value[0] and all(isinstance(word, str) for word in value):
+        return value
+    raise ValueError("expected a list of words: the path of a program, and its arguments")
 
 
 def path(value: object) -> str:

@@ -7,6 +7,7 @@ cannot be done ends the start with one sentence that says what to do, and undoes
 import asyncio
 import faulthandler
 import signal
+import socket
 import sys
 import time
 from collections.abc import Coroutine, Iterable, Mapping
@@ -39,7 +40,9 @@ from dnslb.daemon.systemd import Systemd
 from dnslb.daemon.windows import Windows, unattended
 from dnslb.daemon.wishes import Wishes
 from dnslb.daemon.workers import Workers
-from dnslb.metrics import Metrics, Reading
+from dnslb.metrics import Metrics, NoticesReading, Reading
+from dnslb.notify.message import Sender
+from dnslb.notify.notices import Notices
 from dnslb.pool.admin import Admin
 from dnslb.pool.health import Health
 from dnslb.pool.member import Member
@@ -59,6 +62,8 @@ FIRST_ROUND_SECONDS = 3.0
 _SAVE_HEALTH_SECONDS = 30.0
 _PATIENCE_WITH_DISK_SECONDS = 1.0
 """How long a slow disk may hold up a member that comes back into the answers."""
+_PATIENCE_WITH_RECEIVERS_SECONDS = 2.0
+"""How long the stop waits for those who are told of events."""
 _NAMED = 20
 """How many members one log line names at most."""
 
@@ -117,6 +122,8 @@ class Controller:
         self._roster = _remembered(settings, remembered, time.time())
         store.retention = settings.event_retention
         self._journal = Journal(store)
+        self._notices = Notices(settings.notices, Sender(socket.gethostname(), __version__))
+        self._journal.listen(lambda event: self._notices.tell(event.as_json()))
         self._metrics = Metrics(self._reading)
         self._farewells = Farewells(boot=this_boot(), remembered=remembered.leavings)
         self._started = time.monotonic()
@@ -180,6 +187,8 @@ class Controller:
             self._systemd.tell("STOPPING=1")
             if self._opened is not None:
                 self._opened.end_left_behind()
+            # While the workers answer on: what waits for a slow receiver should wait for nobody who asks.
+            await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
         _log.info("stopped")
 
     # Start and stop
@@ -316,6 +325,8 @@ class Controller:
         self._save_health()
         self._journal.stopped()
         await self._journal.settle()
+        await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
+        await self._notices.end()
         await self._store.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -406,6 +417,10 @@ class Controller:
             found,
             worker_generations=generations,
             drops={**found.drops, **self._workers.lost()},
+            notices=[
+                NoticesReading(each.target.name, each.delivered, each.missed, failing=each.failing)
+                for each in self._notices.couriers
+            ],
             resolvers=concentration.resolvers_reading(self._workers.askers()),
         )
 
@@ -476,6 +491,7 @@ class Controller:
                 self._store.retention = settings.event_retention
                 if self._http is not None:
                     self._http.use(settings.tokens)
+                self._notices.replace(settings.notices)
                 self._roster = roster
 
             generation = self._publisher.generation

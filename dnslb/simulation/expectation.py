@@ -147,7 +147,8 @@ class _Deviations(NamedTuple):
     each: tuple[float, ...]
 
 
-@lru_cache(maxsize=4096)
+# Each keeps its ring, of ten kilobytes and more.
+@lru_cache(maxsize=1024)
 def _deviations(variants: _Variants, looked_at: tuple[int, ...], answers: int) -> _Deviations:
     """Return how far members are off in so many consecutive variants, as fractions of what these give."""
     picks = answers * len(variants[0])

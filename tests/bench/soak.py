@@ -38,6 +38,7 @@ RATE = 200
 FLOOD = 500
 _RESOLVERS, _STREAMS = 8, 2
 _IDLE, _SLOW = 16, 2
+_LISTENERS, _DEAF = 4, 2
 _DETECTED = 20.0
 """Seconds by which a death has been seen, though three probes in a row wait for their timeout."""
 _RETURNED = 20.0
@@ -56,13 +57,13 @@ def main(minutes: float = MINUTES) -> None:
     """Measure and print."""
     title(f"17. A soak of {minutes:g} minutes")
     say(
-        "`dnslb run` with two workers and four pools, two of their services' policies and TLS among them, while"
-        " members\ndie in five ways and come back, are drained, weighed, removed and replaced under new names, pools"
-        f" and services come\nand go, and files are reloaded, good and broken ones. {RATE} good queries a second over"
-        f" UDP (half of the resolvers with\ncookies) and TCP, each answer judged by what it must and must not hold"
-        f" at that time; {FLOOD} malformed packets a second;\n{_IDLE} idle, {_SLOW} slowly writing and {_SLOW} not"
-        " reading TCP clients; metrics and status are read. Memory is that of\nthe controller and of each worker;"
-        " Ctrl-C ends it sooner, with the figures of what there was."
+        "`dnslb run` with two workers and four pools, with TLS and without, by weight and by source. Members die in"
+        " five\nways and come back, are drained, weighed, removed and replaced under new names; pools and services come"
+        f" and go;\nfiles are reloaded, good and broken ones. {RATE} good queries a second over UDP (half of the"
+        " resolvers have cookies)\nand TCP, each answer judged by what it must and must not hold at that time."
+        f" {FLOOD} malformed packets a second; {_IDLE}\nidle, {_SLOW} slowly writing and {_SLOW} not reading TCP"
+        f" clients; a scraper of metrics and status; {_LISTENERS + _DEAF} who listen to the\nstream, {_DEAF} of them"
+        " without reading. Each row is of now: the controller, and each worker. Ctrl-C ends it sooner."
     )
     with Stage() as stage, machine.ordinary():
         asyncio.run(_soak(stage, minutes))
@@ -294,7 +295,11 @@ def _clients(ledger: crowd.Ledger, ports: Ports) -> list[Coroutine[None, None, N
         for client, network, many in comes
         for number in range(many)
     ]
-    return [*good, *others, crowd.again_and_again(partial(crowd.scraper, ledger, ports.http))]
+    over_http = [
+        *_LISTENERS * [partial(crowd.listener, ledger, ports.http)],
+        *_DEAF * [partial(crowd.deaf_listener, ports.http)],
+    ]
+    return [*good, *others, *map(crowd.again_and_again, over_http), crowd.scraper(ledger, ports.http)]
 
 
 def _flood(stage: Stage, port: int) -> subprocess.Popen[str]:
@@ -347,7 +352,8 @@ async def _first_of(*works: Coroutine[None, None, None]) -> None:
 def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int) -> None:
     say(
         f"{ledger.answered:,} answers judged, {sent:,} malformed packets, {ledger.cut} idle and slow clients cut off,"
-        f" {ledger.scraped} scrapes, {world.reloads} reloads, {world.changes} changes"
+        f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads,"
+        f" {world.changes} changes"
     )
     for example in ledger.examples:
         say(f"  wrong: {example}")
@@ -356,6 +362,7 @@ def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int)
         say(f"  logged: {line}")
     figure("wrong answers", ledger.wrong, 0, "")
     figure("queries lost", ledger.lost, 0, "")
+    figure("requests and listeners over HTTP that were cut off", ledger.dropped, 0, "")
     figure("faults that the daemon has logged", len(complaints), 0, "")
 
 

@@ -11,6 +11,8 @@ import trustme
 
 from dnslb.answer.service import Preference, Service, ServiceType, Ttl
 from dnslb.config import ConfigError, Endpoint, Problem, find, load
+from dnslb.notify.target import Command, Webhook
+from dnslb.notify.target import Target as Told
 from dnslb.pool.member import AllDown, Policy
 from dnslb.probe.recipe import Auth, Kind, Recipe, StartTls, Target, Verify
 from dnslb.wire.name import from_text
@@ -116,6 +118,9 @@ def test_every_key_that_is_documented_is_known(write: Write) -> None:
     trustme.CA().cert_pem.write_to_path("ca.pem")
     Path("probe.secret").write_text("secret\n")
     Path("probe.secret").chmod(0o600)
+    Path("page.sh").touch(mode=0o755)
+    Path("chat.secret").write_text("token\n")
+    Path("chat.secret").chmod(0o600)
     Path("cookies.secret").write_text(f"{bytes(16).hex()}\n")
     Path("cookies.secret").chmod(0o600)
     Path("tokens.secret").write_text(f"prometheus read {bytes(16).hex()}\n")
@@ -140,6 +145,14 @@ def test_every_key_that_is_documented_is_known(write: Write) -> None:
         auth=Auth("probe", "secret"),
         rcpt_to="postmaster@example.org",
     )
+    assert settings.notices[0] == Told(
+        "chat.example.org",
+        Webhook("https://chat.example.org/hooks/2b4d", "token", Path("ca.pem")),
+        frozenset({"state", "panic", "alert"}),
+        frozenset({"inbound"}),
+        10.0,
+    )
+    assert settings.notices[1].door == Command((str(Path("page.sh").absolute()), "--team", "mail"))
 
 
 def test_defaults(write: Write) -> None:

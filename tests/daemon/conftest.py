@@ -124,6 +124,7 @@ class Daemon:
             "member_port": members.port,
         }
         self.weights = {"mx1": 50, "mx2": 50}
+        self.more = ""
         self._processes: list[subprocess.Popen[bytes]] = []
         self._workers: set[int] = set()
         (directory / "lb.test.zone").write_text(ZONE)
@@ -132,7 +133,7 @@ class Daemon:
         """Write the configuration with these values in place of those before."""
         self.values |= values
         members = [MEMBER.format(name=name, address=ADDRESSES[name], weight=n) for name, n in self.weights.items()]
-        self.config.write_text(SERVER.format(**self.values) + "".join(members))
+        self.config.write_text(SERVER.format(**self.values) + "".join(members) + self.more)
 
     def launch(self, *before: str) -> subprocess.Popen[bytes]:
         """Start it, by the command `before` if there is one, and return at once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnslb.server import engine
-from tests.daemon.conftest import prepared
+from tests.daemon.conftest import prepared, until
 from tests.e2e import confined
 from tests.e2e.processes import is_free, missing, program
 
@@ -29,6 +29,11 @@ def printed(command: Sequence[str], *, status: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def read(path: Path) -> str:
+    """Return what is in a file, nothing if it is not there."""
+    return path.read_text() if path.exists() else ""
 
 
 def root_with_users(directory: Path) -> Path:
@@ -84,7 +89,7 @@ def test_the_daemon_works_as_confined_as_the_unit_says(tmp_path: Path) -> None:
     """With its system calls, address families and capabilities, and no memory that is both written and run.
 
     It takes a port that only root may, probes, answers by the same engine as without, steers, reloads, and complains of
-    nothing.
+    nothing. A command of [[notify]] works as confined as the daemon.
     """
     if os.geteuid() != 0 or find_library("seccomp") is None:
         missing("libseccomp, or root's rights")
@@ -97,7 +102,11 @@ def test_the_daemon_works_as_confined_as_the_unit_says(tmp_path: Path) -> None:
         assert daemon.call("version")["engine"] == engine.describe()
         assert daemon.call("status")["steering"] == "source"
         assert daemon.members_in_answer() == {"mx1", "mx2"}
+        daemon.more = '[[notify]]\ncommand = ["/bin/sh", "-c", "exec cat > told"]\nkinds = ["reload"]\n'.replace(
+            "told", str(tmp_path / "told")
+        )
         daemon.configure(ttl=60)
         assert daemon.call("reload")["changed"]
+        until(lambda: daemon.call("events")[-1]["text"] in read(tmp_path / "told"), "the command is told of the reload")
         assert daemon.stop() == 0
         assert not [line for line in daemon.log() if line["level"] != "info"]

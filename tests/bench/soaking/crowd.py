@@ -25,6 +25,7 @@ _LOST_SECONDS = 2.0
 _EXAMPLES = 10
 _QUESTIONS_OF_A_CONNECTION = 40
 _SCRAPE_SECONDS = 5.0
+_LONGEST_VISIT = 60.0
 _AT_ONCE = 100
 _BOUND = 1 << 12
 
@@ -38,6 +39,10 @@ class Ledger:
     lost: int = 0
     wrong: int = 0
     scraped: int = 0
+    heard: int = 0
+    """Lines of the stream over HTTP."""
+    dropped: int = 0
+    """Listeners that read, and requests, that the daemon has cut off or refused."""
     cut: int = 0
     """Connections of idle and slow clients that the daemon has ended."""
     examples: deque[str] = field(default_factory=lambda: deque(maxlen=_EXAMPLES))
@@ -208,14 +213,44 @@ async def slow_reader(ledger: Ledger, port: int, source: str) -> None:
 
 async def scraper(ledger: Ledger, http: int) -> None:
     """Read the metrics and the status, for ever, as a monitoring system does."""
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{http}") as session:
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{http}", raise_for_status=True) as session:
         while True:
             await asyncio.sleep(_SCRAPE_SECONDS)
             for path in ("/metrics", "/api/v1/status"):
-                async with session.get(path) as response:
-                    response.raise_for_status()
-                    await response.read()
-                    ledger.scraped += 1
+                try:
+                    async with session.get(path) as response:
+                        await response.read()
+                        ledger.scraped += 1
+                except aiohttp.ClientError:
+                    ledger.dropped += 1
+
+
+async def listener(ledger: Ledger, http: int) -> None:
+    """Listen to what changes, as the status page does, for a while."""
+    seconds = random.Random(time.monotonic()).uniform(1, _LONGEST_VISIT)  # noqa: S311 - never two the same
+    try:
+        async with (
+            aiohttp.ClientSession(f"http://127.0.0.1:{http}") as session,
+            session.get("/api/v1/stream", raise_for_status=True) as response,
+            asyncio.timeout(seconds),
+        ):
+            async for _ in response.content:
+                ledger.heard += 1
+    except TimeoutError:
+        pass  # it has heard enough
+    except aiohttp.ClientError:
+        ledger.dropped += 1
+
+
+async def deaf_listener(http: int) -> None:
+    """Ask for what changes, and never read it."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BOUND)
+        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", http))
+        await loop.sock_sendall(sock, b"GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await asyncio.sleep(_LONGEST_VISIT)
 
 
 async def again_and_again(client: Callable[[], Coroutine[None, None, None]]) -> None:
