@@ -23,7 +23,7 @@ from tests.bench.report import figure, say, title
 from tests.bench.soaking import crowd, samples
 from tests.bench.soaking.mail import FAILURES, WELL, MailServer, serving
 from tests.bench.soaking.oracle import Oracle
-from tests.bench.soaking.scene import Ports, Scene
+from tests.bench.soaking.scene import MEMBERS, Ports, Scene
 from tests.e2e.processes import free_port
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _MOST_UNSETTLED = 3
 """Of a calm pool, at a time: with more, the pool might panic, or its falls be held as suspect."""
 _SAMPLE_SECONDS = 5.0
 _CHANGE_SECONDS = 1.0
+_WEIGHT_SECONDS = 0.5
 _PATIENCE = 60.0
 """Seconds in which a command must be answered, on a machine that has much else to do."""
 _ROWS = 30
@@ -85,7 +86,7 @@ async def _soak(stage: Stage, minutes: float) -> None:
         processes |= {f"worker {number}": pid for number, pid in enumerate(workers_of(daemon), 1)}
         watch = samples.Watch(processes, scene.path.parent / "state")
         watching = _watch(watch, world, ledger, minutes)
-        await _first_of(watching, _interrupted(), world.live(), *_clients(ledger, ports))
+        await _first_of(watching, _interrupted(), world.live(), world.weigh(), *_clients(ledger, ports))
         samples.conclude(watch.samples)
         _conclude(daemon, world, ledger, sent=_end(flood))
     finally:
@@ -140,10 +141,18 @@ class World:
                 await self._reload()
             elif draw < 0.15:
                 self._tell(self._storm())
-            elif (picked := self._pick()) is not None:
+            elif (picked := self._pick(most=_MOST_UNSETTLED)) is not None:
                 pool, member = picked
-                stories = (self._flap, self._flap, self._drain, self._weigh)
+                stories = (self._flap, self._flap, self._drain)
                 self._tell(self._chance.choice(stories)(pool, member), member.name)
+
+    async def weigh(self) -> None:
+        """Change weights, for ever, so often that all that is remembered of them is soon full."""
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / _WEIGHT_SECONDS))
+            if (picked := self._pick()) is not None:
+                pool, member = picked
+                self._tell(self._weigh(pool, member), member.name)
 
     def _tell(self, story: Coroutine[Any, Any, None], hero: str = "") -> None:
         self.changes += 1
@@ -156,11 +165,11 @@ class World:
         if not task.cancelled() and task.exception() is not None:
             say(f"  a story broke: {task.exception()!r}")
 
-    def _pick(self) -> tuple[Pool, Member] | None:
-        """Draw a member that is surely in the answers and in no story, of a pool that can do without it."""
+    def _pick(self, *, most: int = MEMBERS) -> tuple[Pool, Member] | None:
+        """Draw a member that is surely in the answers and in no story, if fewer than `most` of its pool are not."""
         now = time.monotonic()
         pool = self._chance.choice([each for each in self._oracle.pools.values() if each.calm])
-        if pool is self._guest or pool.unsettled() >= _MOST_UNSETTLED:
+        if pool is self._guest or pool.unsettled() >= most:
             return None
         heroes = {story.get_name() for story in self._stories}
         free = [member for member in pool.now() if member.must_be_in(now) and member.name not in heroes]
@@ -196,7 +205,7 @@ class World:
         """Change a weight for a while, as an operator does."""
         weight = self._chance.randint(1, 500)
         await self._call("weight", pool=pool.name, member=member.name, weight=weight)
-        await asyncio.sleep(self._chance.uniform(1, 10))
+        await asyncio.sleep(self._chance.uniform(1, 5))
         await self._call("weight", pool=pool.name, member=member.name, weight=None)
 
     async def _storm(self) -> None:
@@ -217,7 +226,7 @@ class World:
 
     async def _replace_member(self) -> None:
         """Remove a member that is in the answers and configure another one."""
-        if (picked := self._pick()) is None:
+        if (picked := self._pick(most=_MOST_UNSETTLED)) is None:
             return
         pool, member = picked
         new = self._scene.add_member(pool)
