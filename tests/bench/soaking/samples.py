@@ -11,7 +11,7 @@ from tests.bench import machine
 from tests.bench.report import figure, say, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 GROWTH_LIMIT = 2.0
@@ -75,43 +75,47 @@ def _say_cells(cells: Sequence[str]) -> None:
     say("  " + "".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True)))
 
 
-_VALUES: dict[str, Callable[[Sample, str], float]] = {
-    "USS MB": lambda sample, name: sample.memory[name].uss,
-    "PSS MB": lambda sample, name: sample.memory[name].pss,
-    "RSS MB": lambda sample, name: sample.memory[name].rss,
-    "descriptors": lambda sample, name: sample.descriptors[name],
-    "threads": lambda sample, name: sample.threads[name],
-}
-"""What is compared of each process."""
-
-
 def conclude(samples: Sequence[Sample]) -> None:
-    """Print what grew from the first to the last fifth of the samples after the warm-up, by their medians."""
+    """Print what grew from the first to the last fifth of the samples after the warm-up.
+
+    By the medians; but by the least descriptors, for others come and go with connections and probes.
+    """
     warm = samples[int(_WARM_UP * len(samples)) :]
     if len(warm) < _FIFTH:
         say("\ntoo short to tell what grows")
         return
-    first, last = warm[: len(warm) // _FIFTH], warm[-(len(warm) // _FIFTH) :]
-    grown = {
-        f"{name}, {what}": _medians(first, last, lambda sample, name=name, value=value: value(sample, name))  # type: ignore[misc]  # loop variables
-        for name in first[0].memory
-        for what, value in _VALUES.items()
-    }
-    grown["state database, MB"] = _medians(first, last, lambda sample: sample.database)
-    grown["descriptors of all"] = _medians(first, last, lambda sample: sum(sample.descriptors.values()))
+    readings = [_readings(sample) for sample in warm]
+    fifth = len(warm) // _FIFTH
+    first, last = readings[:fifth], readings[-fifth:]
     minutes = (warm[-1].at - warm[0].at) / 60
-    say(
-        f"\nafter the warm-up, {minutes:.1f} minutes: medians of their first and last fifth ({len(first)} samples each)"
-    )
+    say(f"\nafter the warm-up, {minutes:.1f} minutes: medians of the first and the last fifth ({fifth} samples each),")
+    say("and the least numbers of descriptors in them")
+    grown = {what: (_typical(what, first), _typical(what, last)) for what in first[0]}
     rows = [(what, *map("{:.2f}".format, both), f"{_percent(*both):+.2f}") for what, both in grown.items()]
     table(("", "first", "last", "growth %"), rows)
     for what, both in grown.items():
-        if "USS" in what or what == "descriptors of all":
+        if "USS" in what or what == _ALL_DESCRIPTORS:
             figure(f"growth of {what}", _percent(*both), GROWTH_LIMIT, "%")
 
 
-def _medians(first: Sequence[Sample], last: Sequence[Sample], value: Callable[[Sample], float]) -> tuple[float, float]:
-    return median(map(value, first)), median(map(value, last))
+_ALL_DESCRIPTORS = "descriptors of all"
+
+
+def _readings(sample: Sample) -> dict[str, float]:
+    """Return all numbers of a sample by their names."""
+    readings: dict[str, float] = {}
+    for name, used in sample.memory.items():
+        readings |= {f"{name}, {kind.upper()} MB": getattr(used, kind) for kind in ("uss", "pss", "rss")}
+        readings[f"{name}, descriptors"] = sample.descriptors[name]
+        readings[f"{name}, threads"] = sample.threads[name]
+    readings["state database, MB"] = sample.database
+    readings[_ALL_DESCRIPTORS] = sum(sample.descriptors.values())
+    return readings
+
+
+def _typical(what: str, readings: Sequence[Mapping[str, float]]) -> float:
+    values = [each[what] for each in readings]
+    return min(values) if "descriptors" in what else median(values)
 
 
 def _percent(before: float, after: float) -> float:
