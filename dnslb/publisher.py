@@ -100,6 +100,7 @@ class Publisher:
             self._world, self._candidates = world, candidates
             # Those of zones that are gone too: they may come back, and must not begin anew then.
             self._serials = last | serials
+            self._last_good = {pool: names for pool, names in self._last_good.items() if pool in selections}
             before, self.selections = self.selections, selections
             self.generation += 1
             adopt()

@@ -456,6 +456,15 @@ async def test_when_all_are_down_the_last_good_ones_are_kept(stage: Stage) -> No
     assert stage.publisher.selections["inbound"].panic
 
 
+async def test_who_was_good_in_a_pool_that_is_gone_is_forgotten(stage: Stage) -> None:
+    """One that comes later under its name begins anew, and pools that never come back take no memory."""
+    await stage.serve(a_world(INBOUND, OUTBOUND))
+    assert stage.publisher.last_good("outbound") == {"mx3"}
+    await stage.serve(a_world(INBOUND))
+    assert not stage.publisher.last_good("outbound")
+    assert stage.publisher.last_good("inbound") == {"mx1", "mx2"}
+
+
 async def test_no_member_left_to_answer_with_is_an_empty_ring(stage: Stage) -> None:
     """`servfail` empties the answer of both families at once; it comes back with the first member."""
     await stage.serve(a_world(pool(MX1, all_down=AllDown.SERVFAIL)))
