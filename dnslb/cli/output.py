@@ -92,6 +92,8 @@ def _cell(text: str, width: int, column: Column) -> str:
 
 def plain(text: str) -> str:
     r"""Return a text with what is not printable as \x1b: a mail server's reply must not steer the terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from tests.bench import (
     affinity,
     answering,
+    cli,
     deliveries,
     draining,
     dying,
@@ -36,6 +37,7 @@ from tests.bench.report import say
 _BENCHMARKS = {
     "affinity": affinity.main,
     "answering": answering.main,
+    "cli": cli.main,
     "deliveries": deliveries.main,
     "draining": draining.main,
     "dying": dying.main,

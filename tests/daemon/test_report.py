@@ -1,7 +1,10 @@
 """What the status says of members whose weight, tier or group is not counted as configured."""
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
+
+import pytest
 
 from dnslb.answer.service import ServiceType
 from dnslb.daemon.report import View, pools_json, service_keys, services_json
@@ -47,6 +50,19 @@ def test_shares_of_a_source_hash_pool_are_those_of_networks() -> None:
     shares = [facts["share"] for facts in found["members"].values()]
     assert shares == list(map(float, source_shares(["mx1", "mx2"], [3, 1], 1)))
     assert (found["policy"], sum(shares), shares != [0.75, 0.25]) == ("source-hash", 1, True)
+
+
+def test_shares_of_a_pool_are_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again for each member: with thousands of them the loop, and whoever has asked, would wait."""
+    asked: list[str] = []
+
+    def counted(_view: View, name: str) -> dict[str, Fraction]:
+        asked.append(name)
+        return {}
+
+    monkeypatch.setattr("dnslb.daemon.report.pool_shares", counted)
+    _told(pool(*(member(f"mx{number}") for number in range(10)), name="inbound"))
+    assert asked == ["inbound"]
 
 
 def test_the_tier_that_is_shown_is_the_configured_one() -> None:

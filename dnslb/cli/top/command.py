@@ -1,9 +1,7 @@
 """The words `dnslb top`, and what goes on behind them."""
 
-from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
-from queue import Empty
 
 import click
 
@@ -19,15 +17,7 @@ from dnslb.cli.options import (
     reading_answers_of,
 )
 from dnslb.cli.output import emit_line
-from dnslb.cli.top.feed import Feed
-from dnslb.cli.top.keys import Leave, pressed
-from dnslb.cli.top.model import Model, noticed
-from dnslb.cli.top.picture import lines
 from dnslb.cli.top.snapshots import snapshots
-from dnslb.cli.top.terminal import Draw, Terminal, missing, suspend
-
-_PATIENCE = 1.0
-"""Seconds between pictures when nothing happens: ages and the clock go on."""
 
 
 @click.command
@@ -61,6 +51,8 @@ def _check(seconds: float | None, *, as_json: bool) -> None:
         return
     if seconds is not None:
         raise click.UsageError("--for is for --json: on a screen, q ends it")
+    from dnslb.cli.top.terminal import missing  # noqa: PLC0415 -- what only a screen needs is not for programs to wait for
+
     if lacking := missing():
         raise click.UsageError(f"top needs the whole screen of a terminal, and {lacking}; try `dnslb top --json`")
 
@@ -73,41 +65,6 @@ def _tell(daemon: Daemon, seconds: float | None) -> None:
 
 
 def _show(daemon: Daemon) -> None:
-    terminal = Terminal()
-    feed = Feed(daemon, terminal.wake)
-    model = feed.first()
-    feed.start()
-    # Ctrl-C is one way to end it.
-    with ExitStack() as stack, suppress(KeyboardInterrupt):
-        stack.callback(feed.end)
-        while True:
-            with terminal.taken() as draw:
-                model, leave = _watch(model, feed, terminal, draw)
-            if leave is Leave.QUIT:
-                return
-            suspend()
+    from dnslb.cli.top.screen import show  # noqa: PLC0415 -- as above
 
-
-def _watch(model: Model, feed: Feed, terminal: Terminal, draw: Draw) -> tuple[Model, Leave]:
-    """Draw and do what keys ask for, until one of them is to leave, or nobody can press any."""
-    while True:
-        model = _caught_up(model, feed)
-        draw(lines(model, *terminal.size, datetime.now(UTC)))
-        keys = terminal.keys(_PATIENCE)
-        if keys is None:
-            return model, Leave.QUIT
-        for key in keys:
-            model, action = pressed(model, key)
-            if isinstance(action, Leave):
-                return model, action
-            if action is not None:
-                feed.want(action)
-                model = noticed(model, f"{'/'.join(action.target)}: {action.state} ...")
-
-
-def _caught_up(model: Model, feed: Feed) -> Model:
-    """Return the model after all that was heard meanwhile."""
-    with suppress(Empty):
-        while True:
-            model = feed.changes.get_nowait()(model)
-    return model
+    show(daemon)

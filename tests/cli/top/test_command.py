@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from dnslb.cli.main import cli
-from dnslb.cli.top import command, terminal
+from dnslb.cli.top import terminal
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
@@ -24,7 +24,7 @@ def test_without_a_terminal_it_says_what_to_take_instead(dnslb: "Dnslb") -> None
 
 def test_without_a_daemon_the_status_is_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of every command: only a daemon that was there is waited for."""
-    monkeypatch.setattr(command, "missing", lambda: "")
+    monkeypatch.setattr(terminal, "missing", lambda: "")
     result = CliRunner().invoke(cli, ["top", "--control", str(tmp_path / "none.sock")])
     assert result.exit_code == 3
     assert "no dnslb runs here" in result.stderr
