@@ -71,7 +71,8 @@ class Reading:
 
     `queries` counts by (protocol, query type, response code), `drops` by reason, `limited` by action, `closed` TCP
     connections by reason, all since the start of the daemon. `generation` is the newest one, `worker_generations` those
-    that the workers answer from, in the order of their places. `pools` are by name. `resolvers` is None before the
+    that the workers answer from, in the order of their places. `state_failing` says that nothing can be kept on disk.
+    `pools` are by name. `resolvers` is None before the
     first query.
     """
 
@@ -84,6 +85,7 @@ class Reading:
     closed: Mapping[str, int] = field(default_factory=dict)
     worker_generations: Sequence[int] = ()
     notices: Sequence[NoticesReading] = ()
+    state_failing: bool = False
 
 
 class Metrics:
@@ -190,6 +192,8 @@ def _reading_families(reading: Reading) -> Iterator[Metric]:
     yield GaugeMetricFamily("dnslb_generation", "Number of the answers given out now.", value=reading.generation)
     places = [((str(place),), generation) for place, generation in enumerate(reading.worker_generations)]
     yield _gauge("dnslb_worker_generation", "Number of the answers that a worker gives out.", ("worker",), places)
+    failing = "1 while the state directory cannot be written to, and changes are refused."
+    yield GaugeMetricFamily("dnslb_state_failing", failing, value=float(reading.state_failing))
     yield from _member_families(reading.pools)
     panics = [((name,), float(pool.panic)) for name, pool in reading.pools.items()]
     yield _gauge("dnslb_pool_panic", "1 while health is ignored: too little is healthy.", ("pool",), panics)

@@ -93,7 +93,7 @@ class Publisher:
                 adopt()
                 return False
             last = {**(remembered or {}), **self._serials}
-            serials = {apex: resumed(_serial_in_file(world, apex), last.get(apex)) for apex in world.zones}
+            serials = {apex: resumed(serial_in_file(world, apex), last.get(apex)) for apex in world.zones}
             # In a thread: a large table takes a second, and probes and operators should not wait for it.
             compiling = partial(compile_all, world, Pools(selections, serials), self.generation + 1)
             snapshot = await asyncio.to_thread(compiling)
@@ -199,6 +199,7 @@ def compile_all(world: World, pools: Pools, generation: int) -> Snapshot:
         gc.enable()
 
 
-def _serial_in_file(world: World, apex: bytes) -> int:
+def serial_in_file(world: World, apex: bytes) -> int:
+    """Return the serial that a zone file gives its zone."""
     soa = world.zones[apex].nodes[apex][rrtype.SOA].rdata[0]
     return int.from_bytes(soa[-20:-16], "big")

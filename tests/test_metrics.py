@@ -82,6 +82,7 @@ def test_every_promised_name_is_there_with_its_labels() -> None:
         ("dnslb_member_share", "gauge", member),
         ("dnslb_member_weight", "gauge", member),
         ("dnslb_pool_panic", "gauge", frozenset({"pool"})),
+        ("dnslb_state_failing", "gauge", frozenset()),
         ("dnslb_resolver_concentration", "gauge", frozenset()),
         ("dnslb_resolver_effective", "gauge", frozenset()),
         ("dnslb_probe_total", "counter", member | {"verdict"}),

@@ -107,6 +107,7 @@ def _status(found: dict[str, Any]) -> list[str]:
     }
     return [
         head,
+        *_state_banners(found),
         *_banners(found["pools"]),
         *_windows(members),
         _pools(found["pools"]),
@@ -115,6 +116,11 @@ def _status(found: dict[str, Any]) -> list[str]:
         _workers(found),
         _resolvers(found["resolvers"]),
     ]
+
+
+def _state_banners(found: dict[str, Any]) -> list[str]:
+    reason = found.get("state_failing")
+    return [alarm(f"NOT KEPT: {plain(reason)}. Answers and probes go on, changes are refused.")] if reason else []
 
 
 def _resolvers(found: dict[str, Any]) -> str:

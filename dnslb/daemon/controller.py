@@ -49,17 +49,18 @@ from dnslb.pool.member import Member
 from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import Selection, select
 from dnslb.probe.scheduler import Scheduler
-from dnslb.publisher import Publication, Publisher
+from dnslb.publisher import Publication, Publisher, serial_in_file
 from dnslb.server.sockets import ListenError
 from dnslb.server.supervisor import Death
 from dnslb.store import Remembered, Store, StoreError
 from dnslb.wire import name
+from dnslb.zone.serial import unforgotten
 
 _log = structlog.get_logger()
 
 FIRST_ROUND_SECONDS = 3.0
 """How long the start waits for members to answer their first probe; slower ones are published as unprobed."""
-_SAVE_HEALTH_SECONDS = 30.0
+_SAVE_SECONDS = 30.0
 _PATIENCE_WITH_DISK_SECONDS = 1.0
 """How long a slow disk may hold up a member that comes back into the answers."""
 _PATIENCE_WITH_RECEIVERS_SECONDS = 2.0
@@ -96,7 +97,7 @@ def _serve(path: Path) -> None:
     limit = descriptors.raise_limit()
     settings = config.load(path)
     store = Store.open(settings.server.state)
-    asyncio.run(Controller(settings, store, store.load(), limit, systemd).run())
+    asyncio.run(Controller(settings, store, store.load() or Remembered(), limit, systemd).run())
 
 
 def _failed(status: int, sentences: Iterable[str]) -> int:
@@ -121,7 +122,8 @@ class Controller:
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._roster = _remembered(settings, remembered, time.time())
         store.retention = settings.event_retention
-        self._journal = Journal(store)
+        self._remembered_serials = remembered.serials
+        self._journal = Journal(store, self._known, self._take_up)
         self._notices = Notices(settings.notices, Sender(socket.gethostname(), __version__))
         self._journal.listen(lambda event: self._notices.tell(event.as_json()))
         self._metrics = Metrics(self._reading)
@@ -139,7 +141,6 @@ class Controller:
             admins=remembered.admins,
             windows=remembered.windows,
             roster=lambda: self._roster,
-            store=store,
             journal=self._journal,
             publisher=self._publisher,
             admin_changed=lambda pool: self._observer.admin_changed(pool),  # noqa: PLW0108 - it is made below
@@ -194,11 +195,12 @@ class Controller:
     # Start and stop
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        if self._store.set_aside is not None:
-            _log.warning("state_database_was_corrupt", set_aside=str(self._store.set_aside))
         for warning in (*self._settings.warnings, *self._shortage(self._settings)):
             _log.warning("configuration", text=warning)
         async with self._changing:
+            # So it is known whether the disk can be written to.
+            self._journal.changed()
+            await self._journal.settle()
             self._listen()
             await self._open_doors(stack)
             await self._start_answering(stack)
@@ -210,7 +212,7 @@ class Controller:
             self._journal.started(self._workers.listening, self._publisher.generation)
             self._systemd.tell("READY=1", f"STATUS=Answering on {', '.join(self._workers.listening)}")
         self._spawn(self._systemd.show_life())
-        self._spawn(self._save_health_regularly())
+        self._spawn(self._save_regularly())
         self._spawn(self._observer.tick())
         self._spawn(self._history.follow())
         self._spawn(self._windows.run())
@@ -250,15 +252,24 @@ class Controller:
         self._farewells.configure(self._settings.services)
         # What an earlier run knew may be near: not even the first answer should outlive it.
         self._observer.follow_clock()
-        await self._publisher.publish_world(world, self._roster.candidates, remembered=self._serials)
+        await self._publisher.publish_world(world, self._roster.candidates, remembered=self._last_serials(world))
         if not any(counters.generation for _, counters in self._workers.counters()):
             raise StartError("no worker process answers; the log above says why")
+
+    def _last_serials(self, world: World) -> Mapping[bytes, int]:
+        """Return the last serial of each zone, or one that is surely later where the disk may not know it."""
+        if not self._store.is_lost and not self._journal.failing:
+            return self._serials
+        now = time.time()
+        return self._serials | {
+            apex: unforgotten(serial_in_file(world, apex), self._serials.get(apex), now) for apex in world.zones
+        }
 
     async def _replace_left_behind(self) -> None:
         if self._workers.left_behind:
             await self._workers.replace_left_behind()
             self._farewells.predecessors_gone()
-            self._journal.leavings(self._farewells.leavings())
+            self._journal.changed()
 
     async def _stop_workers(self) -> None:
         await self._publisher.settle()
@@ -322,7 +333,6 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close_store(self) -> None:
-        self._save_health()
         self._journal.stopped()
         await self._journal.settle()
         await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
@@ -336,14 +346,25 @@ class Controller:
 
     # Probes
 
-    async def _save_health_regularly(self) -> None:
+    async def _save_regularly(self) -> None:
+        """Keep health from growing old on disk, and try a disk again that has failed."""
         while True:
-            await asyncio.sleep(_SAVE_HEALTH_SECONDS)
-            self._save_health()
+            await asyncio.sleep(_SAVE_SECONDS)
+            self._journal.changed()
 
-    def _save_health(self) -> None:
-        self._journal.health(self._roster.healths())
-        self._journal.leavings(self._farewells.leavings())
+    def _known(self) -> Remembered:
+        """Return what the next run has to know."""
+        return replace(
+            self._wishes.known(),
+            healths=self._roster.healths(),
+            serials=self._remembered_serials,
+            leavings=self._farewells.leavings(),
+        )
+
+    def _take_up(self, found: Remembered) -> None:
+        """Obey what people said before this run: until now it could not be read."""
+        self._remembered_serials = found.serials
+        self._wishes.take_up(found.admins, found.windows)
 
     # Publishing
 
@@ -371,14 +392,14 @@ class Controller:
         A disk that hangs holds nothing up for long: answers come first.
         """
         if self._farewells.coming(selections):
-            self._journal.leavings(self._farewells.leavings())
+            self._journal.changed()
             await self._journal.settle(_PATIENCE_WITH_DISK_SECONDS)
 
     def _on_published(self, publication: Publication) -> None:
         if publication.serials and publication.found_at is not None:
             self._metrics.answer_changed(asyncio.get_running_loop().time() - publication.found_at)
         self._farewells.published(publication)
-        self._journal.leavings(self._farewells.leavings())
+        self._journal.changed()
         self._journal.published(publication)
 
     # Workers
@@ -416,6 +437,7 @@ class Controller:
         return replace(
             found,
             worker_generations=generations,
+            state_failing=bool(self._journal.failing),
             drops={**found.drops, **self._workers.lost()},
             notices=[
                 NoticesReading(each.target.name, each.delivered, each.missed, failing=each.failing)
@@ -441,6 +463,7 @@ class Controller:
             "rcodes": self._rcodes(),
             "steering": workers.steering.by,
             "steering_reason": workers.steering.reason,
+            "state_failing": self._journal.failing or None,
             "pools": report.pools_json(view),
             "services": report.services_json(view),
             "resolvers": concentration.resolvers_json(workers.askers(), view, self._audience(), workers.walks),

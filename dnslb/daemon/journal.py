@@ -2,14 +2,16 @@
 
 Writing is waited for only where the next run could tell something wrong without it, and then not for long: a slow or
 full disk must not hold up answers. What comes while a write is under way goes with the next one, so that a thousand
-members that change at once are a few writes. All events come this way, those of operators too: who listens hears each
-of them, in the order of their ids.
+members that change at once are a few writes. What the next run needs is written whole each time: so a disk that has
+failed needs no more than one write that succeeds. All events come this way, those of operators too: who listens hears
+each of them, in the order of their ids.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -17,12 +19,11 @@ import structlog
 from dnslb import __version__
 from dnslb.daemon.roster import Key
 from dnslb.pool.health import Health, State, Verdict
-from dnslb.pool.leaving import Leavings
 from dnslb.pool.selection import QUESTIONS, Selection
 from dnslb.publisher import Publication
 from dnslb.server import engine
 from dnslb.server.supervisor import Death
-from dnslb.store import Event, EventKind, Store, StoreError
+from dnslb.store import Event, EventKind, Remembered, Store, StoreError
 from dnslb.wire import name
 from dnslb.zone.serial import ahead, is_newer
 
@@ -32,50 +33,59 @@ _log = structlog.get_logger()
 
 
 class Journal:
-    """What is to be written, and the one task that writes it."""
+    """What is to be written, and the one task that writes it.
 
-    def __init__(self, store: Store) -> None:
+    `known` returns what the next run is to remember, but for serials of zones that are answered from; `take_up` gets
+    what the last run left, if that could not be read at the start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        known: Callable[[], Remembered] = Remembered,
+        take_up: Callable[[Remembered], None] = lambda _found: None,
+    ) -> None:
         self._store = store
-        self._healths: dict[Key, Health] = {}
-        self._serials: dict[str, int] = {}
+        self._known = known
+        self._take_up = take_up
         self._current: dict[str, int] = {}
         self._reserved: dict[str, int] = {}
         """The serials that zones are at, and what is written of them."""
-        self._events: list[Event] = []
         self._listeners: list[Callable[[Event], None]] = []
-        self._leavings: Leavings | None = None
+        self._stale = False
+        """Whether more is known than is written."""
+        self._saving = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
-        self._failing = False
+        self._failing_since = 0.0
+        self.failing = ""
+        """Why nothing can be kept now."""
 
     def event(self, kind: EventKind, text: str, *, pool: str = "", member: str = "", **details: Any) -> None:  # noqa: ANN401 - JSON
         """Record one thing that happened."""
         who = str(details.pop("who", ""))
-        self._events.append(Event(time.time(), kind, text, pool=pool, member=member, who=who, details=details))
-        self._write_soon()
+        self._note(Event(time.time(), kind, text, pool=pool, member=member, who=who, details=details))
 
     async def keep(self, *events: Event) -> None:
         """Record things that happened, and return when they are written, or cannot be."""
-        self._events += events
-        self._write_soon()
+        for event in events:
+            self._note(event)
         await self.settle()
 
-    def listen(self, callback: Callable[[Event], None]) -> None:
-        """Have the callback hear each event from now on, in the loop, once the store has given it its id.
+    def _note(self, event: Event) -> None:
+        noted = self._store.note(event)
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            # Not called from here: what goes wrong in one of them is not the journal's trouble.
+            loop.call_soon(listener, noted)
+        self._write_soon()
 
-        An event that could not be stored is heard with id 0.
-        """
+    def listen(self, callback: Callable[[Event], None]) -> None:
+        """Have the callback hear each event from now on, with its id, in the loop, whether or not it can be written."""
         self._listeners.append(callback)
 
-    def _tell(self, events: Sequence[Event]) -> None:
-        loop = asyncio.get_running_loop()
-        for event in events:
-            for listener in self._listeners:
-                # Not called from here: what goes wrong in one of them is not the journal's trouble.
-                loop.call_soon(listener, event)
-
-    def health(self, changes: Mapping[Key, Health]) -> None:
-        """Record members' health."""
-        self._healths |= changes
+    def changed(self) -> None:
+        """Have what is known now on disk soon."""
+        self._stale = True
         self._write_soon()
 
     def serials(self, serials: Mapping[str, int]) -> None:
@@ -88,54 +98,77 @@ class Journal:
         for zone, serial in serials.items():
             reserved = self._reserved.get(zone)
             if reserved is None or not is_newer(reserved, ahead(serial, _AHEAD // 2)):
-                self._serials[zone] = self._reserved[zone] = ahead(serial, _AHEAD)
-                self._write_soon()
+                self._reserved[zone] = ahead(serial, _AHEAD)
+                self.changed()
 
-    def leavings(self, leavings: Leavings) -> None:
-        """Record who has left the answers, in place of what was recorded before."""
-        self._leavings = leavings
-        self._write_soon()
+    async def save(self, change: Callable[[Remembered], Remembered], adopt: Callable[[], None]) -> None:
+        """Have on disk what is known with a change made, and then adopt the change.
+
+        Raise StoreError if it cannot be, and nothing has changed; if it comes to the disk later, it is undone there.
+        """
+        async with self._saving:
+            try:
+                await self._store.save(change(self._all()))
+            except StoreError as error:
+                self._failed(error)
+                raise
+            adopt()
+
+    def _all(self) -> Remembered:
+        known = self._known()
+        return replace(known, serials={**known.serials, **self._reserved})
 
     def _write_soon(self) -> None:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
+        """Write what there is to be written. What cannot be is tried again with whatever comes next."""
         try:
-            while self._healths or self._serials or self._events or self._leavings:
-                leavings, self._leavings = self._leavings, None
-                healths, self._healths = self._healths, {}
-                serials, self._serials = self._serials, {}
-                events, self._events = self._events, []
-                await self._try(leavings, healths, serials, events)
+            while self._stale or self._store.has_unwritten:
+                await self._save()
+                await self._store.flush()
+                self._worked()
+                self._tell_findings()
+        except StoreError as error:
+            self._failed(error)
+            self._tell_findings()
         finally:
             self._writing = None
 
-    async def _try(
-        self,
-        leavings: Leavings | None,
-        healths: Mapping[Key, Health],
-        serials: Mapping[str, int],
-        events: list[Event],
-    ) -> None:
-        """Write, or report once that the store has begun to fail: what could not be written is given up."""
-        told: Sequence[Event] = events
-        try:
-            if leavings:
-                await self._store.save_leavings(leavings)
-            if healths:
-                await self._store.save_health(healths)
-            if serials:
-                await self._store.save_serials(serials)
-            if events:
-                told = await self._store.add_events(events)
-        except StoreError as error:
-            if not self._failing:
-                _log.error("state_not_saved", reason=str(error))
-            self._failing = True
-        else:
-            self._failing = False
-        self._tell(told)
+    async def _save(self) -> None:
+        if not self._stale:
+            return
+        async with self._saving:
+            if self._store.unread and (found := await self._store.load_late()):
+                self._take_up(found)
+            # What changes from here on is for the next time.
+            self._stale = False
+            await self._store.save(self._all())
+
+    def _failed(self, error: StoreError) -> None:
+        """Tell it when it begins, and see that the disk gets what is known, however that write has ended."""
+        self._stale = True
+        begins, self.failing = not self.failing, str(error)
+        self._store.call_when_free(self._write_soon)
+        if begins:
+            self._failing_since = time.monotonic()
+            _log.error("state_failing", reason=self.failing)
+            self.event(EventKind.ALERT, f"{self.failing}; answers and probes go on")
+
+    def _worked(self) -> None:
+        if not self.failing:
+            return
+        self.failing = ""
+        seconds = round(time.monotonic() - self._failing_since)
+        _log.info("state_kept_again", seconds=seconds)
+        self.event(EventKind.ALERT, f"the state is kept again, after {seconds} s: all that is known has been written")
+
+    def _tell_findings(self) -> None:
+        findings, self._store.findings[:] = list(self._store.findings), []
+        for text in findings:
+            _log.warning("state_found", text=text)
+            self.event(EventKind.ALERT, text)
 
     # What is told
 
@@ -146,7 +179,8 @@ class Journal:
 
     def stopped(self) -> None:
         """Tell that no query is answered any more, and that no more serials are given out."""
-        self._serials |= self._current
+        self._reserved |= self._current
+        self.changed()
         self.event(EventKind.STOP, f"dnslb {__version__} stopped")
 
     def member_suspected(self, key: Key, health: Health) -> None:
@@ -165,7 +199,7 @@ class Journal:
         text = f"{member} is {after.state} (was {before.state}): {after.reason or after.verdict}"
         facts = {"before": before.state, "after": after.state, "verdict": after.verdict}
         self.event(EventKind.STATE, text, pool=pool, member=member, **facts)
-        self.health({key: after})
+        self.changed()
 
     def member_alerted(self, key: Key, verdict: Verdict, reason: str) -> None:
         """Tell of what a person has to mend at a member, or at the probe that asks it."""

@@ -197,11 +197,7 @@ class Operations:
         self, since: float | None, pool: str | None, after: int | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return events, oldest first."""
-        try:
-            found = await self._store.events(since, pool, after, limit)
-        except StoreError as error:
-            raise Refused(Code.INTERNAL, str(error)) from error
-        return [event.as_json() for event in found]
+        return [event.as_json() for event in await self._store.events(since, pool, after, limit)]
 
     async def probe(self, pool: str, member: str, who: str) -> dict[str, Any]:
         """Probe a member now, in all its aspects; what is found counts like any probe."""

@@ -16,7 +16,7 @@ from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import back_in_answers
 from dnslb.pool.window import Window
 from dnslb.publisher import Publisher
-from dnslb.store import Event, Store
+from dnslb.store import Event, Remembered
 
 _log = structlog.get_logger()
 
@@ -33,7 +33,6 @@ class Wishes:
         admins: Mapping[Key, Admin],
         windows: Mapping[Key, Window],
         roster: Callable[[], Roster],
-        store: Store,
         journal: Journal,
         publisher: Publisher,
         admin_changed: Callable[[str], None] = lambda _pool: None,
@@ -41,7 +40,6 @@ class Wishes:
         self._admins = dict(admins)
         self._windows = dict(windows)
         self._roster = roster
-        self._store = store
         self._journal = journal
         self._publisher = publisher
         self._admin_changed = admin_changed
@@ -58,6 +56,10 @@ class Wishes:
         """Return all planned drains."""
         return list(self._windows.values())
 
+    def known(self) -> Remembered:
+        """Return what the next run has to know of all this."""
+        return Remembered(admins=dict(self._admins), windows=dict(self._windows))
+
     def adopt(self, roster: Roster) -> None:
         """Let the members of a new roster know when they are to leave."""
         for key, entry in roster.items():
@@ -71,13 +73,21 @@ class Wishes:
         """
         pool, member = key
         before = _wish_json(self.admin(key), self.window(key))
-        await self._store.save_admin(pool, member, admin, window)
-        self._adopt(key, admin, window)
+        await self._journal.save(
+            lambda known: _with(known, key, admin, window), lambda: self._adopt(key, admin, window)
+        )
         difference = {"before": before, "after": _wish_json(admin, window)}
         await self.tell(key, *(replace(event, details={**event.details, **difference}) for event in events))
         if self._roster().get(pool, member) is not None:
             self._publisher.touch(pool)
             await self._publisher.publish()
+
+    def take_up(self, admins: Mapping[Key, Admin], windows: Mapping[Key, Window]) -> None:
+        """Want what was remembered, which could not be read before, and publish it soon."""
+        for key in admins.keys() | windows.keys():
+            self._adopt(key, admins.get(key, Admin()), windows.get(key))
+        for pool in {pool for pool, _ in admins}:
+            self._publisher.touch(pool)
 
     def _adopt(self, key: Key, admin: Admin, window: Window | None) -> None:
         self._admins[key] = admin
@@ -106,6 +116,12 @@ class Wishes:
 def _wish_json(admin: Admin, window: Window | None) -> dict[str, Any]:
     """Return what is wanted of a member; a weight that is null is the configured one."""
     return {"admin": admin.state, "weight": admin.weight, "window": window and window_json(window)}
+
+
+def _with(known: Remembered, key: Key, admin: Admin, window: Window | None) -> Remembered:
+    """Return what is known with another word on one member."""
+    windows = {other: each for other, each in known.windows.items() if other != key}
+    return replace(known, admins={**known.admins, key: admin}, windows=windows | ({key: window} if window else {}))
 
 
 def _leaves_at(window: Window | None) -> float | None:

@@ -2,6 +2,8 @@
 
 _MODULUS = 1 << 32
 _HALF = 1 << 31
+_FIRST_DNSLB = 1_767_225_600
+"""Unix time: the beginning of 2026."""
 
 
 def is_newer(serial: int, than: int) -> bool:
@@ -17,6 +19,15 @@ def following(serial: int) -> int:
 def ahead(serial: int, by: int) -> int:
     """Return the serial that comes so many steps later."""
     return (serial + by) % _MODULUS
+
+
+def unforgotten(in_file: int, last: int | None, now: float) -> int:
+    """Return a serial that is later than all that were given out until Unix time `now`, where `last` may not be true.
+
+    It counts the seconds since there is a dnslb from the zone file's: changes are rarer than one a second.
+    """
+    surely = ahead(in_file, max(0, int(now) - _FIRST_DNSLB))
+    return surely if last is None or is_newer(surely, last) else last
 
 
 def resumed(in_file: int, last: int | None) -> int:

@@ -85,6 +85,13 @@ def test_panic_is_not_to_be_missed(dnslb: "Dnslb", daemon: "FakeDaemon") -> None
     assert told in dnslb("pool", "inbound").output
 
 
+def test_a_disk_that_fails_is_not_to_be_missed(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """With the reason, and what is true all the same."""
+    daemon.operator.now["state_failing"] = "the state cannot be kept in state: No space left on device"
+    told = "NOT KEPT: the state cannot be kept in state: No space left on device. Answers and probes go on, changes are"
+    assert told in dnslb("status").output
+
+
 def test_pool_says_why_each_member_is_published_or_not(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """Below each member stand the rule and what its last probe said."""
     members = daemon.operator.now["pools"]["inbound"]["members"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Self, cast
 
@@ -21,36 +22,50 @@ from dnslb.pool.window import Window
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
 from dnslb.publisher import Publisher
-from dnslb.store import Event, Store, StoreError
+from dnslb.store import Event, Remembered, Store, StoreError
 from tests.conftest import member, pool
 
 POOL = pool(member("mx1", weight=50), member("mx2", weight=50))
 
 
 class SlowStore:
-    """Stores nothing, and lets others have their turn before it says so."""
+    """Stores nothing, and lets others have their turn before it says so; a disk that `fails` is full."""
+
+    unread = None
 
     def __init__(self) -> None:
         self.admins: list[Admin] = []
         self.windows: list[Window | None] = []
         self.events: list[Event] = []
-        self.fails = ""
+        self.findings: list[str] = []
+        self.has_unwritten = False
+        self.fails = False
 
-    async def save_admin(self, _pool: str, _member: str, admin: Admin, window: Window | None) -> None:
-        """Take an operator's word."""
-        await asyncio.sleep(0)
-        if self.fails == "admin":
-            raise StoreError("the disk is full")
-        self.admins.append(admin)
-        self.windows.append(window)
+    async def save(self, known: Remembered) -> None:
+        """Take what operators have said since the last time."""
+        await self._ask_disk()
+        for key, admin in known.admins.items():
+            self.admins.append(admin)
+            self.windows.append(known.windows.get(key))
 
-    async def add_events(self, events: Iterable[Event]) -> list[Event]:
-        """Take events."""
+    def note(self, event: Event) -> Event:
+        """Take an event."""
+        self.has_unwritten = True
+        self.events.append(replace(event, id=len(self.events) + 1))
+        return self.events[-1]
+
+    async def flush(self) -> None:
+        """Write events."""
+        await self._ask_disk()
+        self.has_unwritten = False
+
+    async def _ask_disk(self) -> None:
         await asyncio.sleep(0)
-        if self.fails == "events":
+        if self.fails:
             raise StoreError("the disk is full")
-        self.events += events
-        return list(events)
+
+    def call_when_free(self, _callback: object) -> None:
+        """Never hang."""
 
 
 class Stage:
@@ -72,7 +87,6 @@ class Stage:
             admins={(of.name, name): admin for name, admin in said.items()},
             windows={window.key: window for window in windows},
             roster=lambda: self.roster,
-            store=cast("Store", self.store),
             journal=self.journal,
             publisher=self.publisher,
         )

@@ -1,49 +1,59 @@
 """Writing down what happens, which must never hold up what happens."""
 
 import asyncio
+import errno
+import os
+import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
+import pytest
 import structlog
 
 from dnslb.daemon.journal import Journal
+from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State, Verdict
 from dnslb.pool.selection import QUESTIONS, select
 from dnslb.publisher import Publication
-from dnslb.store import Event, EventKind, Store, StoreError
+from dnslb.store import Event, EventKind, Remembered, Store, StoreError
+from dnslb.store import store as store_module
+from dnslb.store.remembered import parsed
 from dnslb.zone.serial import following, is_newer
 from tests.conftest import candidate, pool
 
+DOWN = Remembered(healths={("inbound", "mx1"): Health(State.DOWN)})
+DRAINED = {("inbound", "mx1"): Admin(AdminState.DRAIN)}
 
-class FailingStore:
-    """A store on a disk that can be full."""
 
-    def __init__(self) -> None:
-        self.full = True
-        self.texts: list[str] = []
+def on_disk(store: Store) -> Remembered:
+    """Return what the next run would find."""
+    return parsed((store.directory / "state.json").read_bytes())
 
-    async def add_events(self, events: list[Event]) -> list[Event]:
-        """Take events, or not."""
-        if self.full:
-            raise StoreError("the disk is full")
-        self.texts += [event.text for event in events]
-        return events
+
+def no_room(*_: object) -> None:
+    """Fail as a full disk does."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def drained(known: Remembered) -> Remembered:
+    """Return what is known when mx1 has been drained."""
+    return replace(known, admins=DRAINED)
 
 
 async def test_all_that_is_told_is_in_the_store(tmp_path: Path) -> None:
-    """In the order in which it was told, when `settle` returns."""
+    """In the order in which it was told, when `settle` returns, together with what is known then."""
     store = Store.open(tmp_path)
-    journal = Journal(store)
+    journal = Journal(store, lambda: DOWN)
     for number in range(20):
         journal.event(EventKind.STATE, f"event {number}", pool="inbound", member="mx1", who="ann", number=number)
-    journal.health({("inbound", "mx1"): Health(State.DOWN)})
+    journal.changed()
     await journal.settle()
-
+    assert not store.has_unwritten
     events = await store.events()
     assert [event.text for event in events] == [f"event {number}" for number in range(20)]
     assert (events[3].who, events[3].details) == ("ann", {"number": 3})
-    remembered = store.load()
-    assert remembered.healths["inbound", "mx1"].state is State.DOWN
+    assert on_disk(store) == DOWN
     await store.close()
 
 
@@ -67,15 +77,6 @@ async def test_who_listens_hears_each_event_with_its_id(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_who_listens_hears_what_cannot_be_stored() -> None:
-    """With id 0: a full disk is no reason to page nobody."""
-    journal = Journal(cast("Store", FailingStore()))
-    heard: list[Event] = []
-    journal.listen(heard.append)
-    await journal.keep(Event(1.0, EventKind.STATE, "mx1 is down"))
-    assert [(event.id, event.text) for event in heard] == [(0, "mx1 is down")]
-
-
 async def test_a_fault_of_who_listens_is_not_the_journal_s(tmp_path: Path) -> None:
     """Others hear of the event, and it is written; the loop is told what went wrong."""
     complaints: list[object] = []
@@ -97,33 +98,151 @@ async def test_a_fault_of_who_listens_is_not_the_journal_s(tmp_path: Path) -> No
 
 
 async def test_a_serial_is_written_before_it_is_given_out(tmp_path: Path) -> None:
-    """A run that is killed at any moment leaves one that it has not reached; one that stops leaves the last."""
+    """A run that is killed at any moment leaves one that it has not reached; one that stops leaves the last.
+
+    Zones that are not answered from any more keep theirs.
+    """
     store = Store.open(tmp_path)
-    journal = Journal(store)
-    given_out = 2**32 - 200
+    journal = Journal(store, lambda: Remembered(serials={"gone.test": 7, "lb.test": 1}))
+    given_out, left = 2**32 - 200, None
     for _ in range(400):
         given_out = following(given_out)
-        left = store.load().serials.get("lb.test")
         assert left is None or is_newer(left, given_out)
         journal.serials({"lb.test": given_out})
         await journal.settle()
+        left = on_disk(store).serials["lb.test"]
     journal.stopped()
     await journal.settle()
-    assert store.load().serials == {"lb.test": given_out}
+    assert on_disk(store).serials == {"gone.test": 7, "lb.test": given_out}
     await store.close()
 
 
-async def test_a_store_that_fails_is_reported_when_it_begins_to() -> None:
-    """Once, not for each event, and again after it has worked in between; nothing is raised."""
-    store = FailingStore()
-    journal = Journal(cast("Store", store))
+async def test_a_disk_that_is_full_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one log line and one event, which is heard and can be asked for though it cannot be written; so is its end.
+
+    Then all is on disk that was told and came to be known meanwhile.
+    """
+    store = Store.open(tmp_path)
+    now_known = Remembered()
+    journal = Journal(store, lambda: now_known)
+    heard: list[Event] = []
+    journal.listen(heard.append)
+    reason = f"the state cannot be kept in {tmp_path}: No space left on device"
     with structlog.testing.capture_logs() as logs:
-        for full in (True, True, False, True):
-            store.full = full
-            journal.event(EventKind.STATE, "something")
-            await journal.settle()
-    assert [line["event"] for line in logs] == ["state_not_saved"] * 2
-    assert store.texts == ["something"]
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", no_room)
+            for number in range(3):
+                journal.changed()
+                await journal.keep(Event(1.0, EventKind.STATE, f"event {number}"))
+            assert journal.failing == reason
+            with pytest.raises(StoreError, match="No space left on device"):
+                await journal.save(drained, pytest.fail)
+            assert len(await store.events()) == 4
+        now_known = DOWN
+        journal.changed()
+        await journal.settle()
+    assert (journal.failing, store.has_unwritten) == ("", False)
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("state_failing", "error"),
+        ("state_kept_again", "info"),
+    ]
+    texts = ["event 0", f"{reason}; answers and probes go on", "event 1", "event 2"]
+    texts.append("the state is kept again, after 0 s: all that is known has been written")
+    assert [event.text for event in await store.events()] == texts
+    assert [event.text for event in heard] == texts
+    assert on_disk(store) == DOWN
+    await store.close()
+
+
+async def test_events_alone_may_fail(tmp_path: Path) -> None:
+    """Here a directory is in the place of their file. What people want is kept and done all the same."""
+    (tmp_path / "events.db").mkdir()
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    adopted: list[bool] = []
+    await journal.save(drained, lambda: adopted.append(True))
+    await journal.keep(Event(1.0, EventKind.ADMIN, "mx1 set to drain"))
+    assert (adopted, on_disk(store).admins) == ([True], DRAINED)
+    assert "Is a directory" in journal.failing
+    assert [event.kind for event in await store.events()] == [EventKind.ADMIN, EventKind.ALERT]
+    (tmp_path / "events.db").rmdir()
+    journal.changed()
+    await journal.settle()
+    assert (journal.failing, store.has_unwritten) == ("", False)
+    await store.close()
+
+
+async def test_a_change_that_comes_to_the_disk_late_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was refused when the disk had not answered for a while: memory and disk agree again as soon as it answers."""
+    store = Store.open(tmp_path)
+    journal = Journal(store, lambda: DOWN)
+    await store.save(DOWN)
+    await store.close()
+    monkeypatch.setattr(store_module, "PATIENCE", 0.05)
+    store = Store.open(tmp_path)
+    journal = Journal(store, lambda: DOWN)
+    answers, real = threading.Event(), Path.replace
+    undone = asyncio.Event()
+
+    def slow(self: Path, target: Path) -> Path:
+        answers.wait()
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", slow)
+    with pytest.raises(StoreError, match="does not answer"):
+        await journal.save(drained, pytest.fail)
+    await journal.settle()
+    journal.listen(lambda event: undone.set() if "kept again" in event.text else None)
+    answers.set()
+    await undone.wait()
+    await journal.settle()
+    assert on_disk(store) == DOWN
+    await store.close()
+
+
+async def test_what_could_not_be_read_is_taken_up_when_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was drained before is drained again, and nothing has been written over what says so."""
+    store = Store.open(tmp_path)
+    await store.save(Remembered(DRAINED))
+    await store.close()
+    now_known = Remembered()
+
+    def take_up(found: Remembered) -> None:
+        nonlocal now_known
+        now_known = found
+
+    store = Store.open(tmp_path)
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", no_room)
+        store.load()
+        journal = Journal(store, lambda: now_known, take_up)
+        journal.changed()
+        await journal.settle()
+        assert "No space left" in journal.failing
+    assert on_disk(store).admins == DRAINED
+    journal.changed()
+    await journal.settle()
+    assert (now_known.admins, on_disk(store).admins, journal.failing) == (DRAINED, DRAINED, "")
+    await store.close()
+
+
+async def test_what_was_found_wrong_is_told(tmp_path: Path) -> None:
+    """Once, as an alert."""
+    directory = tmp_path / "state"
+    store = Store.open(directory)
+    journal = Journal(store)
+    journal.changed()
+    await journal.settle()
+    shutil.rmtree(directory)
+    for _ in range(2):
+        journal.changed()
+        await journal.settle()
+    (alert,) = await store.events()
+    assert (alert.kind, alert.text) == (
+        EventKind.ALERT,
+        f"the state directory {directory} was removed, and is made anew",
+    )
+    await store.close()
 
 
 async def test_a_question_that_all_members_fail_is_told_once(tmp_path: Path) -> None:

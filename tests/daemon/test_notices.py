@@ -125,5 +125,6 @@ def test_a_reload_changes_how_long_events_are_kept(daemon: Daemon) -> None:
 async def _left_behind(directory: Path, event: Event) -> None:
     """Have an event in the store that an earlier run has left."""
     store = Store.open(directory)
-    await store.add_events([event])
+    store.note(event)
+    await store.flush()
     await store.close()

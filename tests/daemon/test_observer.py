@@ -22,29 +22,15 @@ from dnslb.pool.portion import WHOLE, Portion
 from dnslb.probe.recipe import Kind, Recipe, Target
 from dnslb.probe.transcript import Report
 from dnslb.probe.verdict import EFFECTS
-from dnslb.store import Event, EventKind, Store
+from dnslb.store import EventKind, Store
 from tests.conftest import member, pool
+from tests.daemon.stage import SlowStore
 
 if TYPE_CHECKING:
     from dnslb.publisher import Publisher
 
 RECIPE = Recipe("in", Kind.SMTP, 25, interval=10, timeout=5, rise=1, fall=1, ehlo="probe.test")
 START = 1_000_000.0
-
-
-class Events:
-    """A store that keeps events only."""
-
-    def __init__(self) -> None:
-        self.kept: list[Event] = []
-
-    async def add_events(self, events: list[Event]) -> list[Event]:
-        """Take events."""
-        self.kept += events
-        return events
-
-    async def save_health(self, _changes: object) -> None:
-        """Take health."""
 
 
 class Touched:
@@ -81,8 +67,8 @@ class Stage:
         self.removed = False
         self.now = START
         self.steps: tuple[int, ...] = ()
-        self.events = Events()
-        self.journal = Journal(cast("Store", self.events))
+        self.store = SlowStore()
+        self.journal = Journal(cast("Store", self.store))
         self.publisher = Touched()
         self.asked: list[tuple[str, ...]] = []
         """Whom the observer had asked, and of what."""
@@ -111,7 +97,7 @@ class Stage:
         """Return the texts of all events of a kind, once all tasks have ended."""
         await asyncio.gather(*self._tasks)
         await self.journal.settle()
-        return [event.text for event in self.events.kept if event.kind is kind]
+        return [event.text for event in self.store.events if event.kind is kind]
 
     def find(  # noqa: PLR0913 -- one keyword for each thing that a test may speak of
         self,

@@ -6,7 +6,6 @@ import re
 import resource
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +20,7 @@ import pytest
 
 from dnslb.control.protocol import Refused
 from dnslb.server import engine
+from dnslb.zone.serial import is_newer
 from tests.daemon.conftest import ADDRESSES, Daemon, runs, until
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -309,6 +309,7 @@ def test_metrics_have_the_names_that_dashboards_use(running: Daemon) -> None:
         "dnslb_probe_lag_seconds ",
         'dnslb_answer_change_seconds_bucket{le="+Inf"} 0.0',
         "dnslb_worker_restarts_total ",
+        "dnslb_state_failing 0.0",
     ):
         assert any(line.startswith(series) for line in text.splitlines()), series
 
@@ -413,19 +414,23 @@ def test_a_second_daemon_on_the_same_state_is_refused(running: Daemon) -> None:
     assert running.call("status")["workers"][0]["pid"] == first["workers"][0]["pid"]
 
 
-def test_a_corrupt_database_is_set_aside(daemon: Daemon) -> None:
-    """The daemon starts with a new one, keeps the old one under another name, and says so."""
-    daemon.state.mkdir(mode=0o700)
-    (daemon.state / "state.db").write_bytes(b"SQLite format 3\x00 and then rubbish" * 100)
+def test_state_that_is_corrupt_is_set_aside(daemon: Daemon) -> None:
+    """The daemon starts as new, keeps all of it under other names, and says so; no serial is given out again."""
     daemon.start()
-    aside = daemon.logged("state_database_was_corrupt")["set_aside"]
-    assert aside.startswith(str(daemon.state / "state.db.corrupt-"))
-    with open(aside, "rb") as kept:  # noqa: PTH123 - a name from the log
-        assert kept.read().startswith(b"SQLite format 3\x00 and then rubbish")
-    with sqlite3.connect(daemon.state / "state.db") as database:
-        assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    database.close()
+    serial = daemon.serial()
+    assert daemon.stop() == 0
+    for name in ("state.json", "state.copy.json", "events.db"):
+        (daemon.state / name).write_bytes(b"rubbish" * 100)
+    daemon.start()
+    told = [line["text"] for line in daemon.log() if line["event"] == "state_found"]
+    for name in ("state.json", "state.copy.json", "events.db"):
+        (aside,) = daemon.state.glob(f"{name}.corrupt-*")
+        assert aside.read_bytes() == b"rubbish" * 100
+        assert any(str(aside) in text for text in told)
+    assert {event["text"] for event in daemon.call("events") if event["kind"] == "alert"} == set(told)
     assert daemon.members_in_answer() == {"mx1", "mx2"}
+    assert daemon.call("status")["state_failing"] is None
+    assert is_newer(daemon.serial(), serial + 1000)
 
 
 def test_a_wrong_configuration_is_status_2(daemon: Daemon) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnslb.zone.serial import following, is_newer, resumed
+from dnslb.zone.serial import ahead, following, is_newer, resumed, unforgotten
 
 LAST = 2**32 - 1
 SERIALS = st.integers(0, LAST)
@@ -56,3 +56,22 @@ def test_the_file_decides_where_it_can(in_file: int) -> None:
     assert resumed(in_file, None) == in_file
     assert resumed(following(in_file), in_file) == following(in_file)
     assert resumed(in_file, in_file) == following(in_file)
+
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize("in_file", [100, 2_026_112_101, 2**32 - 5])
+def test_a_serial_that_was_forgotten_is_not_given_out_again(in_file: int) -> None:
+    """It is later than that of a run which changed something each second until a moment ago, and rises with time."""
+    worst = ahead(in_file, int(NOW) - 1_767_225_600 - 1)
+    first = unforgotten(in_file, None, NOW)
+    assert is_newer(first, worst)
+    assert is_newer(unforgotten(in_file, first, NOW + 1), first)
+    assert unforgotten(in_file, ahead(first, 7), NOW) == ahead(first, 7)
+
+
+def test_a_clock_that_is_wrong_takes_no_serial_back() -> None:
+    """One of before there was a dnslb says nothing."""
+    assert unforgotten(100, None, 0.0) == 100
+    assert unforgotten(100, 130, 0.0) == 130

@@ -125,6 +125,8 @@ def _banners(model: Model) -> list[Text]:
 
 
 def _alarms(model: Model) -> Iterator[str]:
+    if reason := model.status.get("state_failing"):
+        yield f" CHANGES ARE REFUSED: {_shown(reason)}"
     for name, facts in model.status["pools"].items():
         if facts["panic"]:
             why = (

@@ -122,14 +122,16 @@ def test_what_is_wrong_stands_above_all() -> None:
     status = a_status()
     status["pools"]["inbound"] |= {"panic": True, "healthy_weight": 10, "held_until": "2026-01-01T00:00:10Z"}
     model = begin(status, [], NOW - timedelta(seconds=5))
+    status["state_failing"] = "the state cannot be kept in state: No space left on device"
     lines = shown(replace(model, away="nobody listens"))
-    assert lines[2:5] == [
+    assert lines[2:6] == [
+        " CHANGES ARE REFUSED: the state cannot be kept in state: No space left on device",
         " PANIC in pool inbound: 10 of its weight of 100 is healthy; health is ignored",
         " Pool inbound: half or more fails at once; its answers are held for now",
         " No word since 00:59:55, still trying: nobody listens",
     ]
     status["pools"]["inbound"]["suspect"] = "auth_failed"
-    assert shown(model)[2] == " PANIC in pool inbound: all members fail alike (auth_failed); health is ignored"
+    assert shown(model)[3] == " PANIC in pool inbound: all members fail alike (auth_failed); health is ignored"
 
 
 def test_an_older_daemon_does_not_tell_rates() -> None:
