@@ -212,6 +212,46 @@ def test_a_public_address_without_tokens_is_refused(daemon: Daemon) -> None:
     assert 'expected a loopback address, or "tokens" beside it' in daemon.stderr()
 
 
+async def test_no_page_of_others_reads_or_changes_anything(watched: Daemon) -> None:
+    """Under another name (DNS rebinding), by a form (CSRF), by a script of another origin, and with wrong tokens."""
+    foreign, drain = {"Host": "evil.example"}, {**MX1, "state": "drain"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    origin = {"Origin": "http://evil.example"}
+    async with aiohttp.ClientSession(address(watched)) as client:
+
+        async def status_of(method: str, verb: str, **values: Any) -> int:  # noqa: ANN401 - as the client has it
+            async with client.request(method, f"/api/v1/{verb}", **values) as response:
+                return response.status
+
+        assert await status_of("GET", "status", headers=foreign) == 421
+        assert await status_of("GET", "stream", headers=foreign) == 421
+        assert await status_of("POST", "admin", json=drain, headers=foreign) == 401
+        assert await status_of("POST", "admin", data=json.dumps(drain), headers=form) == 401
+        assert await status_of("POST", "admin", data=json.dumps(drain), headers=form | bearer(WRITER)) == 415
+        assert await status_of("POST", "admin", json=drain, headers=origin | bearer(WRITER)) == 403
+        assert await status_of("POST", "admin", json=drain, headers=bearer(READER)) == 403
+        assert await status_of("POST", "admin", json=drain, headers=bearer(WRITER[:-1])) == 401
+        assert await status_of("OPTIONS", "admin", headers=origin) == 405
+        assert await status_of("GET", "admin", params=drain, headers=bearer(WRITER)) == 405
+    assert watched.member("mx1")["admin"] == "ready"
+
+
+async def test_on_all_addresses_a_token_opens_everything_but_the_page(daemon: Daemon) -> None:
+    """Which is there to type the token into."""
+    (daemon.directory / "tokens.secret").write_text(TOKENS)
+    daemon.configure(more='tokens = "tokens.secret"')
+    daemon.config.write_text(daemon.config.read_text().replace('http = "127.0.0.1', 'http = "0.0.0.0'))
+    daemon.begin(daemon.launch_as_written())
+    url = address(daemon).replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - it is protected there
+    paths = {"/": 200, "/metrics": 401, "/api/v1/status": 401, "/api/v1/stream": 401, "/api/v1/openapi.json": 401}
+    async with aiohttp.ClientSession(url) as client:
+        for path, expected in paths.items():
+            async with client.get(path) as response:
+                assert response.status == expected
+            async with client.get(path, headers=bearer(READER) | {"Host": "dnslb.example.org"}) as response:
+                assert response.status == 200
+
+
 async def test_a_daemon_stops_although_somebody_listens(daemon: Daemon) -> None:
     """At once, and the stream ends with it."""
     with_tokens(daemon, TOKENS)

@@ -42,6 +42,7 @@ _HEADERS = {
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
+    hdrs.SERVER: "dnslb",
     "X-Content-Type-Options": "nosniff",
 }
 _READING = ("GET", "HEAD")

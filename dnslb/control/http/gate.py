@@ -45,8 +45,8 @@ class Gate:
             raise _forbidden(_NONE)
         if token is None and (self.public or scope is Scope.WRITE):
             raise _unauthorized(f"a token of scope {scope} is needed: send Authorization: Bearer TOKEN", _REALM)
-        if token is None and not is_ours(request.headers.get(hdrs.HOST, ""), reached := _reached(request)):
-            raise _misdirected(reached)
+        if token is None and not is_ours(request.headers.get(hdrs.HOST, ""), (reached := _reached(request))[0]):
+            raise _misdirected(*reached)
         return token
 
     def _shown(self, request: web.BaseRequest) -> Token | None:
@@ -78,15 +78,16 @@ def _unauthorized(message: str, challenge: str) -> Denied:
     return Denied(HTTPStatus.UNAUTHORIZED, "unauthorized", message, {hdrs.WWW_AUTHENTICATE: challenge})
 
 
-def _misdirected(reached: str) -> Denied:
-    message = f"this is not that host: ask for http://{reached} instead, or show a token"
+def _misdirected(address: str, port: int) -> Denied:
+    host = f"[{address}]" if ":" in address else address
+    message = f"this is not that host: ask for http://{host}:{port} instead, or show a token"
     return Denied(HTTPStatus.MISDIRECTED_REQUEST, "misdirected", message)
 
 
-def _reached(request: web.BaseRequest) -> str:
-    """Return the address of ours that the connection reached, "" if it is gone already."""
+def _reached(request: web.BaseRequest) -> tuple[str, int]:
+    """Return the address and port of ours that the connection reached, nothing if it is gone already."""
     sockname = request.get_extra_info("sockname")
-    return str(sockname[0]) if sockname else ""
+    return (str(sockname[0]), int(sockname[1])) if sockname else ("", 0)
 
 
 def is_ours(host: str, reached: str) -> bool:

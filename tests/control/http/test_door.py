@@ -61,6 +61,7 @@ async def test_what_a_browser_may_do_with_it(client: aiohttp.ClientSession, path
         headers = response.headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Server"] == "dnslb"
     policy = dict(part.split(maxsplit=1) for part in headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == policy["style-src"] == "'self'"

@@ -39,6 +39,8 @@ async def test_a_foreign_name_is_refused(server: HttpServer, path: str) -> None:
     status, _, response = await asked(server, path, headers=host)
     assert status == 421
     assert "evil.example" not in str(response.headers)
+    async with aiohttp.ClientSession() as client, client.get(response.url, headers=host) as again:
+        assert f"http://127.0.0.1:{server.port} instead" in await again.text()
 
 
 async def test_who_shows_a_token_may_call_us_as_he_likes(server: HttpServer) -> None:

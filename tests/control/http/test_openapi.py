@@ -1,5 +1,6 @@
 """The OpenAPI document is one, says what the verbs take, and leaves out nothing that is answered."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -132,3 +133,10 @@ async def test_a_body_that_is_no_object_is_refused(client: aiohttp.ClientSession
     async with client.post("/api/v1/reload", data=data, headers=headers) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid")
     assert operator.calls == []
+
+
+async def test_a_body_is_not_unpacked(client: aiohttp.ClientSession) -> None:
+    """A small one that becomes a large one would be taken for the small one."""
+    headers = bearer(WRITER) | {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with client.post("/api/v1/reload", data=gzip.compress(b"{}"), headers=headers) as response:
+        assert response.status == 400
