@@ -211,12 +211,11 @@ class HttpServer:
             return web.Response(headers=headers)
         if len(self._stream) >= MAX_STREAMS:
             raise _too_many()
-        with self._stream.listening(token) as listener:
+        with self._stream.listening(token, int(heard) if _NUMBER.fullmatch(heard) else None) as listener:
             response = web.StreamResponse(headers=headers)
             try:
                 await response.prepare(request)
                 self._set_apart(request)
-                await self._stream.prime(listener, int(heard) if _NUMBER.fullmatch(heard) else None)
                 async for piece in listener.pieces():
                     async with asyncio.timeout(self._idle):
                         await response.write(piece)

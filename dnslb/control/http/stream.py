@@ -140,28 +140,35 @@ class Stream:
         return len(self._listeners)
 
     @contextmanager
-    def listening(self, token: Token | None) -> Iterator[Listener]:
-        """Have one more listener, as long as the context lasts."""
+    def listening(self, token: Token | None, heard: int | None = None) -> Iterator[Listener]:
+        """Have one more listener, as long as the context lasts.
+
+        It hears the status, what was before, and the events since the last one that it has `heard`; without such a one
+        the newest.
+        """
         listener = Listener(token, self._quiet, self._backlog)
         self._listeners.add(listener)
         self._joined.set()
         if self._producer is None:
             self._producer = asyncio.create_task(self._produce())
+        # Beside what is now: a disk that hangs keeps the events of before, and nobody from what is now.
+        priming = asyncio.create_task(self._prime(listener, heard))
         try:
             yield listener
         finally:
+            priming.cancel()
             self._listeners.discard(listener)
             if not self._listeners:
                 self._rest()
 
-    async def prime(self, listener: Listener, heard: int | None) -> None:
-        """Have a listener hear the status, what was before, and the events since the last one that it has `heard`.
-
-        Without such a one, these are the newest ones.
-        """
-        await listener.has_status.wait()
-        listener.hear(message("history", await asyncio.to_thread(json.dumps, self._history())))
-        listener.replay(await self._since(heard))
+    async def _prime(self, listener: Listener, heard: int | None) -> None:
+        try:
+            await listener.has_status.wait()
+            listener.hear(message("history", await asyncio.to_thread(json.dumps, self._history())))
+            listener.replay(await self._since(heard))
+        except Exception:  # noqa: BLE001 -- it comes again, the log gets the traceback, and the others listen on
+            _log.exception("stream_failed")
+            listener.end()
 
     async def _since(self, heard: int | None) -> list[Json]:
         try:

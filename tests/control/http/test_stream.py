@@ -133,6 +133,36 @@ async def test_a_store_that_fails_keeps_nobody_from_what_is_now(server: HttpServ
         assert await the_next(heard, "event") == ("event", "", event(0))
 
 
+async def test_a_disk_that_hangs_keeps_nobody_from_what_is_now(server: HttpServer, operator: Asked) -> None:
+    """The status comes and what changes in it, and the history; only events wait."""
+
+    async def hanging(*_args: object) -> list[dict[str, Any]]:
+        await asyncio.Event().wait()
+        return []
+
+    operator.now = {"long": list(range(100)), "pools": {}}
+    operator.events = hanging  # type: ignore[assignment, method-assign] # as the stream asks
+    async with listening(server) as heard:
+        await the_next(heard, "status")
+        await the_next(heard, "history")
+        operator.now["pools"] = {"a": 1}
+        assert (await the_next(heard, "patch"))[2] == [{"op": "add", "path": "/pools/a", "value": 1}]
+
+
+async def test_a_fault_in_what_was_before_ends_the_stream(opened: Opener) -> None:
+    """And is logged."""
+
+    def broken() -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    server = await opened(history=broken)
+    with capture_logs() as lines:
+        async with listening(server) as heard:
+            async for _ in heard:
+                pass
+    assert [line["event"] for line in lines] == ["stream_failed"]
+
+
 async def test_a_quiet_stream_shows_that_it_lives(opened: Opener) -> None:
     """Nothing changes, and yet something comes: proxies and clients keep the connection."""
     server = await opened(quiet=0.01)
@@ -228,9 +258,9 @@ async def test_who_does_not_take_what_waits_is_dropped(stream: Callable[..., Str
     """Not the others: what waits for one costs them nothing."""
     made = stream(backlog=1000)
     with made.listening(None) as slow, made.listening(None) as quick:
-        await made.prime(slow, None)
-        await made.prime(quick, None)
         taken = quick.pieces()
+        while b"event: history" not in await anext(taken):
+            pass
         for number in range(1, 101):
             made.tell(event(number))
             while f"the {number}th".encode() not in await anext(taken):
