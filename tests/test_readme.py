@@ -115,6 +115,38 @@ def test_the_first_configuration_stays_on_this_machine(tmp_path: Path) -> None:
     assert all(address.is_loopback for address in [*probed, *(where.host for where in settings.server.listen)])
 
 
+_BASE = """
+[server]
+listen = ["127.0.0.1:5300"]
+[zone."lb.example.org"]
+file = "lb.example.org.zone"
+"""
+_INBOUND = """
+[pool.inbound]
+probe = "inbound"
+[[service]]
+name = "mx.lb.example.org"
+type = "address"
+pool = "inbound"
+"""
+
+
+def _examples(title: str) -> list[str]:
+    """Return the pieces of a configuration that a section shows."""
+    return re.findall(r"^```toml\n(.*?)^```$", _section(title), re.DOTALL | re.MULTILINE)
+
+
+def test_what_both_uses_show_can_be_configured(tmp_path: Path) -> None:
+    """Each piece, with what it takes for granted, loads without an error or a warning."""
+    (verified,) = _examples("Use 1: mail from the world")
+    relay, companions, spf = _examples("Use 2: a relay host name for your applications")
+    without_service = relay.partition("[[service]]")[0]
+    (tmp_path / "lb.example.org.zone").write_text(_files()["lb.example.org.zone"], encoding="utf-8")
+    for text in (_INBOUND + verified, relay, without_service + companions, relay + spf):
+        (tmp_path / "dnslb.toml").write_text(_BASE + text, encoding="utf-8")
+        assert not config.load(tmp_path / "dnslb.toml").warnings
+
+
 def test_the_setup_that_is_shown_writes_what_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`dnslb setup` with the options of the README, on a machine that has the address."""
     (shown,) = re.findall(r"^dnslb (setup --yes .*?)^```$", _README, re.DOTALL | re.MULTILINE)

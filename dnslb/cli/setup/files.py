@@ -59,7 +59,7 @@ _RELAY_SERVICE = """
 name    = "relay.{zone}"
 type    = "address"
 pool    = "relay"
-records = 2     # 1 if applications try one address only (Java), or are in one subnet with the relays
+records = 2     # servers in each answer; 1 if applications are in one subnet with the relays (README, "Use 2")
 ttl     = 10    # seconds that others may keep an answer
 """
 _ZONE = """\
