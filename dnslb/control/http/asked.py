@@ -10,9 +10,9 @@ from aiohttp import web
 
 from dnslb.control.commands import arguments_of
 from dnslb.control.http.gate import Denied
+from dnslb.control.http.replies import JSON
 from dnslb.control.protocol import MAX_LINE, Code, Refused, Request, decode_object
 
-JSON = "application/json"
 _PARSED = {"integer", "number", "boolean", "array"}
 
 

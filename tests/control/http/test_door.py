@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from dnslb.control.http.door import MAX_CONNECTIONS, HttpError, HttpServer, bind
+from dnslb.control.http.connections import MAX_CONNECTIONS
+from dnslb.control.http.door import HttpError, HttpServer, bind
 from tests.control.http.conftest import WRITER, Asked, Opener, bearer
 
 

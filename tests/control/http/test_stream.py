@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from dnslb.control.http import door
+from dnslb.control.http.connections import MAX_CONNECTIONS
 from dnslb.control.http.door import HttpServer
 from dnslb.control.http.stream import Stream
 from dnslb.control.protocol import Code, Refused
@@ -225,7 +226,7 @@ async def test_streams_and_scrapes_do_not_keep_each_other_out(server: HttpServer
         streams = [await stack.enter_async_context(listening(server)) for _ in range(door.MAX_STREAMS)]
         for heard in streams:
             await the_next(heard, "history")
-        for _ in range(door.MAX_CONNECTIONS + 1):
+        for _ in range(MAX_CONNECTIONS + 1):
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             stack.callback(writer.close)
         async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{server.port}/metrics") as response:
