@@ -139,8 +139,8 @@ class World:
             draw = self._chance.random()
             if draw < 0.12:
                 await self._reload()
-            elif draw < 0.15:
-                self._tell(self._storm())
+            elif draw < 0.15 and "storm" not in self._heroes():
+                self._tell(self._storm(), "storm")
             elif (picked := self._pick(most=_MOST_UNSETTLED)) is not None:
                 pool, member = picked
                 stories = (self._flap, self._flap, self._drain)
@@ -154,7 +154,7 @@ class World:
                 pool, member = picked
                 self._tell(self._weigh(pool, member), member.name)
 
-    def _tell(self, story: Coroutine[Any, Any, None], hero: str = "") -> None:
+    def _tell(self, story: Coroutine[Any, Any, None], hero: str) -> None:
         self.changes += 1
         task = asyncio.create_task(story, name=hero)
         self._stories.add(task)
@@ -165,13 +165,17 @@ class World:
         if not task.cancelled() and task.exception() is not None:
             say(f"  a story broke: {task.exception()!r}")
 
+    def _heroes(self) -> set[str]:
+        """Return whom stories are about now."""
+        return {story.get_name() for story in self._stories}
+
     def _pick(self, *, most: int = MEMBERS) -> tuple[Pool, Member] | None:
         """Draw a member that is surely in the answers and in no story, if fewer than `most` of its pool are not."""
         now = time.monotonic()
         pool = self._chance.choice([each for each in self._oracle.pools.values() if each.calm])
         if pool is self._guest or pool.unsettled() >= most:
             return None
-        heroes = {story.get_name() for story in self._stories}
+        heroes = self._heroes()
         free = [member for member in pool.now() if member.must_be_in(now) and member.name not in heroes]
         return (pool, self._chance.choice(free)) if free else None
 

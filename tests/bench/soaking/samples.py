@@ -22,13 +22,13 @@ _FIFTH = 5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at all processes, by name; `database` in MB."""
+    """One look at all processes, by name; `state` is the size of what is kept on disk in MB."""
 
     at: float
     memory: Mapping[str, machine.Memory]
     descriptors: Mapping[str, int]
     threads: Mapping[str, int]
-    database: float
+    state: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,17 @@ class Watch:
             memory={name: machine.memory(pid) for name, pid in self.processes.items()},
             descriptors={name: machine.descriptors(pid) for name, pid in self.processes.items()},
             threads={name: machine.threads(pid) for name, pid in self.processes.items()},
-            database=sum(path.stat().st_size for path in self.state.glob("state.db*")) / 1e6,
+            state=sum(map(_size, self.state.iterdir())) / 1e6,
         )
         self.samples.append(sample)
         return sample
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # another file has just taken its place
 
 
 _HEADS = ("min", "USS MB", "descriptors", "threads", "state MB", "answers", "lost", "wrong", "reloads", "changes")
@@ -68,7 +75,7 @@ def say_row(seconds: float, sample: Sample, counts: Iterable[int]) -> None:
         " ".join(map(str, sample.descriptors.values())),
         " ".join(map(str, sample.threads.values())),
     )
-    _say_cells((f"{seconds / 60:.1f}", *of_processes, f"{sample.database:.2f}", *map(str, counts)))
+    _say_cells((f"{seconds / 60:.1f}", *of_processes, f"{sample.state:.2f}", *map(str, counts)))
 
 
 def _say_cells(cells: Sequence[str]) -> None:
@@ -108,7 +115,7 @@ def _readings(sample: Sample) -> dict[str, float]:
         readings |= {f"{name}, {kind.upper()} MB": getattr(used, kind) for kind in ("uss", "pss", "rss")}
         readings[f"{name}, descriptors"] = sample.descriptors[name]
         readings[f"{name}, threads"] = sample.threads[name]
-    readings["state database, MB"] = sample.database
+    readings["state directory, MB"] = sample.state
     readings[_ALL_DESCRIPTORS] = sum(sample.descriptors.values())
     return readings
 
