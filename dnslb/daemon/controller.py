@@ -456,6 +456,7 @@ class Controller:
             "generation": self._publisher.generation,
             "uptime_s": round(time.monotonic() - self._started, 3),
             "listen": workers.listening,
+            "http": self._http_address(),
             "workers": [
                 {"pid": pid, "generation": counters.generation, "queries": counters.queries()}
                 for pid, counters in workers.counters()
@@ -468,6 +469,10 @@ class Controller:
             "services": report.services_json(view),
             "resolvers": concentration.resolvers_json(workers.askers(), view, self._audience(), workers.walks),
         }
+
+    def _http_address(self) -> str:
+        host = self._settings.server.http
+        return "" if host is None or self._http is None else str(Endpoint(host.host, self._http.port))
 
     def _rcodes(self) -> dict[str, int]:
         return report.rcodes_json([counters.by_protocol() for _, counters in self._workers.counters()])

@@ -30,7 +30,7 @@ file = "lb.test.zone"
 [probe.quick]
 kind = "smtp"
 port = {members}
-interval = "500ms"
+interval = "{interval}"
 timeout = "5s"
 rise = 1
 fall = 2
@@ -120,9 +120,10 @@ class Daemon:
         listen: Sequence[str] = ("127.0.0.1",),
         http: str = "",
         server: str = "",
+        interval: str = "500ms",
     ) -> None:
         self._stage, self._members, self._probe, self._keys, self._http = stage, members, probe, keys, http
-        self._server = server
+        self._server, self._interval = server, interval
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -133,7 +134,14 @@ class Daemon:
     def configure(self, weights: Mapping[str, int] | None = None) -> None:
         """Write the configuration file, with these weights."""
         listen, port = json.dumps(self._listen), self._members.port
-        server = SERVER.format(listen=listen, http=self._http, members=port, probe=self._probe, server=self._server)
+        server = SERVER.format(
+            listen=listen,
+            http=self._http,
+            members=port,
+            probe=self._probe,
+            server=self._server,
+            interval=self._interval,
+        )
         self.config.write_text(server + pool(self._members, weights, self._keys) + SERVICES)
 
     def start(self) -> Process:

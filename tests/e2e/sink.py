@@ -1,6 +1,7 @@
 """A mail server that takes every message and writes a line for each: what a pool member is in these tests.
 
-Run as `python sink.py ADDRESS PORT FILE`. A message is on record in FILE before its sender is told that it was taken.
+Run as `python sink.py ADDRESS[,ADDRESS...] PORT FILE`. A message is on record in FILE before its sender is told
+that it was taken.
 """
 
 import asyncio
@@ -34,16 +35,16 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     writer.close()
 
 
-async def _serve(address: str, port: int, record: Path) -> None:
+async def _serve(addresses: list[str], port: int, record: Path) -> None:
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await _converse(reader, writer, record)
         except ConnectionError:
             writer.close()
 
-    server = await asyncio.start_server(session, address, port, reuse_address=True, backlog=256)
+    server = await asyncio.start_server(session, addresses, port, reuse_address=True, backlog=256)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))
+    asyncio.run(_serve(sys.argv[1].split(","), int(sys.argv[2]), Path(sys.argv[3])))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dnslb
 from dnslb.pool.health import State, Verdict
+from tests.e2e.processes import free_port, listens, until
 from tests.e2e.site import Site, row
 
 if TYPE_CHECKING:
     from tests.e2e.browser import Page
     from tests.e2e.members import Members
+    from tests.e2e.processes import Stage
 
 FILES = Path(dnslb.__file__).parent / "control" / "page"
 VENDORED = {
@@ -73,6 +76,8 @@ async def test_it_says_what_the_status_says(page: Page, site: Site) -> None:
     await page.shows("#link", "live")
     await page.shows("#event-list li", "mx4")
     assert await page.run("document.title") == "dnslb"
+    files = await page.run("performance.getEntriesByType('resource').map(one => one.name.split('/page/')[1])")
+    assert {file.name for file in FILES.iterdir()} - set(files) == {"index.html", "uPlot.LICENSE.txt"}
 
 
 async def test_it_follows_a_member_that_dies_and_comes_back(page: Page, site: Site, members: Members) -> None:
@@ -220,6 +225,92 @@ async def test_messages_of_the_stream_come_in_any_pieces(page: Page, site: Site)
     assert [json.loads(one) for one in told] == [
         [{"event": "a", "id": "7", "data": '{"x": "é: 1"}'}, {"event": "b", "id": "", "data": "2"}]
     ]
+
+
+async def test_each_alarm_has_its_banner(page: Page, site: Site) -> None:
+    """What no test can have happen in a moment: held probes, a suspect question, a disk that fails, planned drains."""
+    await site.show(page)
+    status = site.status()
+    pool = status["pools"]["mail"]
+    pool |= {"panic": True, "suspect": "auth_failed", "panic_reason": "all members reject the probe's login"}
+    pool["held_until"] = "2026-01-01T00:00:30Z"
+    status["state_failing"] = "the disk is full"
+    window: dict[str, object] = {
+        "begin": "2026-01-01T01:00:00Z",
+        "end": "2026-01-01T03:00:00Z",
+        "state": "announced",
+        "held": "",
+    }
+    window |= {"reason": "kernel", "who": "alice", "forced": False}
+    pool["members"]["mx1"]["window"] = window
+    pool["members"]["mx2"]["window"] = window | {"held": "1 of 4 members"}
+    pool["members"]["mx3"]["window"] = window | {"state": "running"}
+    told = await page.run(f"""import("/page/banners.js").then(({{showBanners}}) => {{
+        showBanners({json.dumps(status)}, null, Date.parse("2026-01-01T00:00:00Z"));
+        return [...document.querySelectorAll("#banners p")].map(one => one.textContent);
+    }})""")
+    wanted = (
+        "State cannot be written. the disk is full.",
+        "PANIC in pool mail. Health is ignored: all members reject the probe's login.",
+        "Probes of pool mail are held. Half of it or more fails at once",
+        "mail/mx1 drains at ",
+        "mail/mx2 should drain since ",
+        "mail/mx3 is in its window until ",
+    )
+    assert [one for one, begin in zip(told, wanted, strict=True) if not one.startswith(begin)] == []
+    assert told[3].endswith(" for 2h (alice: kernel), in 1h.")
+    assert told[4].endswith(" and does not: it would leave 1 of 4 members.")
+
+
+async def test_charts_remember_more_than_a_daemon_that_was_just_started(page: Page, site: Site) -> None:
+    """What it tells of the past comes after what the page has seen; nothing is older than ten minutes."""
+    await site.show(page)
+    told = await page.run("""import("/page/history.js").then(({History}) => {
+        const history = new History();
+        const begin = (rates, latencies, now) => {
+            history.begin({interval_s: 2, rcodes: {NOERROR: rates}, latency_ms: {"mail/mx1": latencies}}, now);
+            return [history.times, history.rates.get("NOERROR"), history.latency.get("mail/mx1")];
+        };
+        return [begin([1, 2, 3], [9, 8], 100), begin([7], [], 106), begin(Array(300).fill(5), [6], 710)];
+    })""")
+    assert told[0] == [[96, 98, 100], [1, 2, 3], [None, 9, 8]]
+    assert told[1] == [[96, 98, 100, 106], [1, 2, 3, 7], [None, 9, 8, None]]
+    assert [len(values) for values in told[2]] == [300, 300, 300]
+    assert (told[2][0][0], told[2][1][0], told[2][2][-1]) == (112, 5, 6)
+
+
+class _Crowd:
+    """A thousand members, all of which are one sink."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.addresses = {f"mx{number}": f"127.1.{number // 250}.{number % 250 + 1}" for number in range(1000)}
+        some = list(self.addresses.values())
+        self.port = free_port(some[0], some[-1])
+        sink = str(Path(__file__).with_name("sink.py"))
+        stage.start("sink", [sys.executable, sink, ",".join(some), str(self.port), str(stage.path / "messages")])
+        until(lambda: listens(some[-1], self.port), "the sink listens")
+
+
+async def test_a_thousand_members_are_no_burden(page: Page, stage: Stage) -> None:
+    """All are there; the filter finds one; and a change touches its row and those on the screen, not a thousand."""
+    site = Site(stage, _Crowd(stage), interval="60s", weights={"mx998": 0, "mx999": 0})
+    await site.show(page)
+    assert await page.run("document.querySelectorAll('[data-member]').length") == 1000
+    await page.shows(".pool-head", "998 of 1000 in answers")
+    await page.run("""
+        window.touched = new Set();
+        new MutationObserver(changes => changes.forEach(({target}) => {
+            const row = (target.closest ? target : target.parentElement).closest("[data-member]");
+            if (row) touched.add(row.dataset.member);
+        })).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+    """)
+    assert site.cli("drain", "mail/mx999").returncode == 0
+    await page.shows('[data-member="mail/mx999"] .admin', "drain")
+    assert "mail/mx999" in await page.run("[...touched]")
+    assert await page.run("touched.size") < 100
+    await page.tab_to("#filter")
+    await page.type("mx77")
+    assert (await page.text("#filtered")).startswith("11 of 1000 members")
 
 
 async def test_vendored_files_are_what_they_were() -> None:

@@ -52,7 +52,7 @@ async def test_a_weight_is_changed(page: Page, site: Site) -> None:
     await page.type("3")
     await page.shows("#preview tr", "mx217 %38 %")
     await page.press("Enter")
-    await page.shows(row("mx2", ".weight"), "3 of 1")
+    await page.shows(row("mx2", ".weight"), "3 (set)")
     assert site.member("mx2")["effective_weight"] == 3
     await ask_for_change(page, "mx2")
     await page.run("document.querySelector('[value=weight]').click()")

@@ -33,6 +33,8 @@ class Daemon:
         self._process: asyncio.subprocess.Process | None = None
         self.dns = ("", 0)
         """Where it answers, once started."""
+        self.http = ""
+        """Where its status page is, once started."""
 
     async def start(self) -> None:
         """Start it and wait until it answers DNS. DaemonError if it does not."""
@@ -54,7 +56,9 @@ class Daemon:
     async def _answering(self) -> tuple[str, int]:
         while self._process and self._process.returncode is None:
             with contextlib.suppress(DaemonUnreachable, Refused):
-                if listening := _listening(await self.status()):
+                status = await self.status()
+                if (listening := _listening(status)) and status["http"]:
+                    self.http = status["http"]
                     return listening
             await asyncio.sleep(_BETWEEN_LOOKS)
         raise self._failure("the daemon did not start")

@@ -67,7 +67,7 @@ class Performance:
     def _parts(self, daemon: Daemon, stage: Stage, config: Path) -> Iterator[Coroutine[Any, Any, object]]:
         yield self.stopped.wait()
         yield daemon.ended()
-        yield self.audience.watch(stage, scene.hints(self.program, str(config.parent), stage.dns))
+        yield self.audience.watch(stage, scene.hints(self.program, str(config.parent), stage.dns, daemon.http))
         yield observe(stage, daemon.status)
         yield ask_forever(stage, scene.RELAY, lookup.A)
         yield ask_forever(stage, scene.MAIL, lookup.MX)

@@ -36,7 +36,7 @@ listen  = ["127.0.0.1:0"]
 workers = 2
 state   = "state"
 control = "{control}"
-http    = ""
+http    = "127.0.0.1:0"
 
 [zone."{zone}"]
 file = "{zone_file}"
@@ -104,14 +104,15 @@ def write_files(directory: Path, port: int) -> Path:
     return path
 
 
-def hints(program: str, directory: str, dns: tuple[str, int]) -> tuple[str, ...]:
-    """Return the commands to try in another terminal, one after the other."""
+def hints(program: str, directory: str, dns: tuple[str, int], http: str) -> tuple[str, ...]:
+    """Return the commands to try in another terminal, one after the other, and where the status page is."""
     dig = f"dig @{dns[0]} -p {dns[1]} +short"
     return (
         f"{dig} {RELAY}",
         f"{dig} {MAIL} MX",
         f"cd {directory} && {program} status",
         f"{program} drain {POOL}/{CAST[1].name}",
+        f"in a browser: http://{http}/",
     )
 
 

@@ -8,7 +8,7 @@ const MOST = 8; // lines about members; more would push the pools off the screen
 const shown = new Map();
 const announced = new Set();
 
-/** Show the banners of a status; `lost` says since when (ms) there is no word from the daemon, and why, or is null. */
+/** Show the banners of a status; `lost` says since when (ms) there is no word from the daemon and why, or is null. */
 export function showBanners(status, lost, now) {
   const found = [...banners(status, lost, now)];
   keep(
@@ -46,7 +46,8 @@ function* banners(status, lost, now) {
   yield* memberBanners(status, now);
 }
 
-function lostBanner({ since, why }, now) {
+function lostBanner({ since, why, denied }, now) {
+  if (denied) return { key: "denied", grade: "bad", head: "Nothing to see without a token.", text: `The daemon says: ${why}.` };
   const data = since ? `Data of ${brief(since, now)}, trying again` : "Trying again";
   return { key: "lost", grade: "bad", head: "No connection to the daemon.", text: `${data}: ${why}.` };
 }
@@ -65,7 +66,7 @@ function* poolBanners(name, pool, now) {
 
 function panicWords(pool) {
   if (pool.suspect) {
-    return `All its members fail in the same way (${pool.suspect}), so the question is suspect and not they: all of them stay in the answers.`;
+    return `Health is ignored: ${pool.panic_reason}. All members stay in the answers.`;
   }
   const healthy = `Only ${pool.healthy_weight} of its weight of ${pool.total_weight} is healthy.`;
   const rest = Object.values(pool.members).some((member) => member.published)

@@ -88,7 +88,7 @@ class Chart {
     const paint = paints();
     const made = () => ({
       legend: { markers: { dash: (_plot, place) => BORDERS[(place - 1) % BORDERS.length] } },
-      scales: { x: { range: (plot) => [plot.data[0].at(-1) - 600, plot.data[0].at(-1)] } },
+      scales: { x: { range: (plot) => span(plot.data[0]) } },
       axes: [axis(paint, { values: (_plot, splits) => splits.map((at) => clock(new Date(at * 1000)).slice(0, 5)) })],
       series: [
         { label: "at", value: (_plot, at) => (at === null ? "–" : clock(new Date(at * 1000))) },
@@ -107,17 +107,18 @@ class Chart {
     const [paint, names] = [paints(), items.map(({ member }) => member)];
     const places = names.map((_name, place) => place);
     const made = () => ({
+      legend: { live: false },
       scales: { x: { time: false, range: () => [-0.5, names.length - 0.5] } },
       axes: [axis(paint, { splits: () => places, values: () => names.map(short), grid: { show: false } })],
       series: [
-        { label: "member", value: (_plot, place) => names[place] ?? "–" },
+        { label: "member" },
         {
           label: "wanted", fill: paint("--wanted"), stroke: paint("--muted"), width: 1, points: { show: false },
-          paths: uPlot.paths.bars({ size: [0.4, 22], align: -1 }), value: this.#value,
+          paths: uPlot.paths.bars({ size: [0.4, 22], align: -1 }),
         },
         {
           label: "served", fill: paint("--line-1"), stroke: paint("--line-1"), width: 1, points: { show: false },
-          paths: uPlot.paths.bars({ size: [0.4, 22], align: 1 }), value: this.#value,
+          paths: uPlot.paths.bars({ size: [0.4, 22], align: 1 }),
         },
       ],
     });
@@ -146,15 +147,18 @@ class Chart {
       width: this.width, height: HEIGHT, padding: [8, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { ...scales, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [...axes, axis(paint, { size: 54, values: (_plot, splits) => splits.map((value) => this.#words(value)) })],
+      axes: [...axes, axis(paint, { size: 60, values: (_plot, splits) => splits.map((value) => this.#words(value)) })],
       ...rest,
     };
   }
 }
 
+/** From the first sample to the last, at least a minute and at most ten. */
+const span = (times) => [Math.max(times.at(-1) - 600, Math.min(times[0], times.at(-1) - 60)), times.at(-1)];
+
 /** Where nobody points at, the legend has the newest values. */
 function newest(plot) {
-  if (plot.cursor.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 }, false);
+  if (plot.legend.live && plot.cursor.left < 0) plot.setLegend({ idx: plot.data[0].length - 1 }, false);
 }
 
 const short = (name) => (name.length > 8 ? `${name.slice(0, 7)}…` : name);

@@ -12,16 +12,20 @@ export class History {
   latency = new Map();
   #counted = null;
 
-  /** Take what the daemon remembers, in place of what is here. `now` is Unix time in seconds. */
+  /**
+   * Take what the daemon remembers, in place of what is here since then; one that has just been started remembers less.
+   * `now` is Unix time in seconds.
+   */
   begin({ interval_s, rcodes, latency_ms }, now) {
-    const series = [...Object.values(rcodes), ...Object.values(latency_ms)];
-    const length = Math.max(0, ...series.map((values) => values.length));
-    const filled = (values) => [...Array(length - values.length).fill(null), ...values];
+    const length = Math.max(0, ...[rcodes, latency_ms].flatMap(Object.values).map((values) => values.length));
+    const times = Array.from({ length }, (_, place) => now - (length - 1 - place) * interval_s);
+    const kept = length ? this.times.filter((time) => time < times[0]).length : this.times.length;
     this.interval = interval_s;
-    this.times = Array.from({ length }, (_, place) => now - (length - 1 - place) * interval_s);
-    this.rates = new Map(Object.entries(rcodes).map(([key, values]) => [key, filled(values)]));
-    this.latency = new Map(Object.entries(latency_ms).map(([key, values]) => [key, filled(values)]));
+    this.times = [...this.times.slice(0, kept), ...times];
+    this.rates = joined(this.rates, rcodes, kept, length);
+    this.latency = joined(this.latency, latency_ms, kept, length);
     this.#counted = null;
+    this.#forget();
   }
 
   /** Add a sample of the status; null for a status while there is no daemon. */
@@ -29,9 +33,13 @@ export class History {
     this.times.push(now);
     add(this.rates, status ? this.#rates(status) : [], this.times.length);
     add(this.latency, status ? latencies(status) : [], this.times.length);
-    const most = (MINUTES * 60) / this.interval;
-    if (this.times.length <= most) return;
-    for (const values of [this.times, ...this.rates.values(), ...this.latency.values()]) values.shift();
+    this.#forget();
+  }
+
+  #forget() {
+    const old = this.times.length - (MINUTES * 60) / this.interval;
+    if (old <= 0) return;
+    for (const values of [this.times, ...this.rates.values(), ...this.latency.values()]) values.splice(0, old);
   }
 
   /** The rates since the last sample, by the daemon's own clock: a patch that comes late changes nothing. */
@@ -53,6 +61,17 @@ function* latencies({ pools }) {
   for (const [pool, { members }] of Object.entries(pools)) {
     for (const [name, member] of Object.entries(members)) yield [`${pool}/${name}`, member.latency_ms];
   }
+}
+
+/** Return the series with `kept` old values and then `length` new ones each, null where there are none. */
+function joined(old, fresh, kept, length) {
+  const nothing = (count) => Array(count).fill(null);
+  const series = new Map();
+  for (const key of new Set([...old.keys(), ...Object.keys(fresh)])) {
+    const [before, values] = [old.get(key)?.slice(0, kept) ?? nothing(kept), fresh[key] ?? []];
+    series.set(key, [...before, ...nothing(length - values.length), ...values]);
+  }
+  return series;
 }
 
 /** Add a value to each series, null to those that have none now; a new one has no past. Who has no value left is dropped. */

@@ -50,9 +50,7 @@ function hear(event, data) {
 }
 
 function link(state, why) {
-  if (state === "live") lost = null;
-  else lost ??= { since: heard ? heard + skew : 0, why };
-  if (lost) lost.why = why;
+  lost = state === "live" ? null : { since: lost?.since ?? (heard && heard + skew), why, denied: state === "denied" };
   const words = { live: "live", lost: "trying again", denied: "locked" };
   setText(byId("link"), words[state]);
   setAttribute(byId("link"), "class", `link ${state}`);

@@ -203,6 +203,7 @@ class Row {
     this.published.classList.toggle("out", !member.published);
     setText(this.cause, cause(member));
     setText(this.weight, weightWords(member));
+    setAttribute(this.weight, "title", `${member.effective_weight} counts now, ${member.weight} is configured`);
     this.#bar(member);
     setText(this.latency, milliseconds(member.latency_ms));
     setText(this.addresses, member.addresses.join(" "));
@@ -241,8 +242,9 @@ class Row {
   }
 }
 
-function weightWords({ weight, effective_weight }) {
-  return effective_weight === weight ? `${weight}` : `${effective_weight} of ${weight}`;
+function weightWords({ weight, admin_weight, effective_weight }) {
+  const full = admin_weight ?? weight;
+  return `${effective_weight === full ? "" : `${effective_weight} of `}${full}${admin_weight === null ? "" : " (set)"}`;
 }
 
 function notes(member, now) {

@@ -79,7 +79,7 @@ function resolvers(found) {
   const number = found.prefixes_at_least;
   const [largest] = found.largest;
   return (
-    `${found.uncounted_at_most ? "At least " : ""}${number} network${number === 1 ? "" : "s"} ask, ` +
+    `${found.uncounted_at_most ? "At least " : ""}${number} ${number === 1 ? "network asks" : "networks ask"}, ` +
     `the largest with ${percent(largest.share)} of the queries (${largest.prefix}).`
   );
 }

@@ -26,7 +26,9 @@ def test_only_loopback_and_free_ports(tmp_path: Path) -> None:
     """The demo can be seen from this machine only, and takes no port that another program may want."""
     settings = config.load(scene.write_files(tmp_path, 2525))
     assert all(endpoint.host.is_loopback and endpoint.port == 0 for endpoint in settings.server.listen)
-    assert settings.server.http is None
+    http = settings.server.http
+    assert http is not None
+    assert (http.host.is_loopback, http.port) == (True, 0)
     assert settings.server.control == tmp_path / scene.CONTROL_SOCKET
 
 
@@ -46,10 +48,11 @@ def test_answers_are_recognised() -> None:
 
 def test_hints_name_the_real_port_and_the_settings() -> None:
     """The commands can be copied as they stand."""
-    hints = scene.hints("/opt/dnslb/bin/dnslb", "/tmp/x", ("127.0.0.1", 40123))  # noqa: S108 - no file
+    hints = scene.hints("/opt/dnslb/bin/dnslb", "/tmp/x", ("127.0.0.1", 40123), "127.0.0.1:40124")  # noqa: S108 - no file
     assert hints == (
         "dig @127.0.0.1 -p 40123 +short relay.demo.test",
         "dig @127.0.0.1 -p 40123 +short mail.demo.test MX",
         "cd /tmp/x && /opt/dnslb/bin/dnslb status",
         "/opt/dnslb/bin/dnslb drain inbound/mx2",
+        "in a browser: http://127.0.0.1:40124/",
     )
