@@ -21,7 +21,9 @@ _POLL = 1.0
 @click.option("--follow", "-f", is_flag=True, help="Go on with new events as they come, until Ctrl-C.")
 @click.option("--since", type=SpanType(), metavar="1h", help="Only events of the last hour (30s, 10m, 1h, 2d).")
 @click.option("--pool", metavar="POOL", shell_complete=known.pools, help="Only events of this pool.")
-@click.option("--limit", type=click.IntRange(1, _MOST), help="The newest N only.  [default: 50; with --since all]")
+@click.option(
+    "--limit", type=click.IntRange(1, _MOST), metavar="N", help="The newest N only.  [default: 50; with --since all]"
+)
 @talks_to_daemon
 def events(  # noqa: PLR0913 -- one for each option
     daemon: Daemon, *, follow: bool, since: float | None, pool: str | None, limit: int | None, as_json: bool

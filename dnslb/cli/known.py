@@ -51,6 +51,11 @@ def services(ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
     return _beginning(incomplete, ((name, "") for name in dict.fromkeys(_known(ctx).services)))
 
 
+def named(ctx: click.Context, member: str) -> list[str]:
+    """Return the members of this name in all pools, as POOL/MEMBER."""
+    return [f"{pool}/{member}" for pool, of in _known(ctx).pools.items() if member in of]
+
+
 def _beginning(incomplete: str, words: Iterator[tuple[str, str]]) -> list[CompletionItem]:
     return [CompletionItem(word, help=said or None) for word, said in words if word.startswith(incomplete)]
 

@@ -37,8 +37,14 @@ class TargetType(click.ParamType[Target]):
         # A member's name is a DNS label and has no slash.
         pool, _slash, member = str(value).rpartition("/")
         if not pool or not member:
-            self.fail(f"{value!r} is not POOL/MEMBER: write for example inbound/mx1", param, ctx)
+            self.fail(f"{value!r} is not POOL/MEMBER: write {_meant(str(value), ctx)}", param, ctx)
         return Target(pool, member)
+
+
+def _meant(word: str, ctx: click.Context | None) -> str:
+    """Return what somebody may have meant who left out the pool."""
+    found = known.named(ctx, word) if ctx else []
+    return " or ".join(found) or "for example inbound/mx1"
 
 
 class _WeightType(click.ParamType[int | None]):

@@ -92,12 +92,14 @@ config_option = click.option(
     "config",
     metavar="FILE",
     type=click.Path(path_type=Path),
+    is_eager=True,  # before an argument that asks the daemon what may be meant
     help="The configuration.  [default: ./dnslb.toml, then /etc/dnslb/dnslb.toml]",
 )
 control_option = click.option(
     "--control",
     metavar="PATH",
     type=click.Path(path_type=Path),
+    is_eager=True,
     help="The daemon's control socket.  [default: that of the configuration]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -149,16 +151,28 @@ def reading_answers_of(daemon: Daemon) -> Iterator[None]:
 def find_config(explicit: Path | None) -> Path:
     """Return the file named by -c, or the first of the default ones. Exit with status 2 if there is none."""
     if explicit is not None:
-        if not explicit.is_file():
+        if not _is_file(explicit):
             raise Misconfigured(f"there is no configuration file {explicit}")
         return explicit
     for path in DEFAULT_PATHS:
-        if path.is_file():
+        if _is_file(path):
             return path
     raise Misconfigured(
         f"no configuration found: looked for {' and '.join(str(path) for path in DEFAULT_PATHS)};"
         " name yours with -c FILE, or have `dnslb setup` write one"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError as error:
+        raise Misconfigured(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    way = " (try sudo)" if isinstance(error, PermissionError) else ""
+    return f"{path} cannot be read: {error.strerror}{way}"
 
 
 def control_of(config: Path) -> Path:
@@ -167,7 +181,7 @@ def control_of(config: Path) -> Path:
         with config.open("rb") as file:
             return _control(config.parent, tomllib.load(file).get("server", {}))
     except OSError as error:
-        raise Misconfigured(f"{config} cannot be read: {error.strerror}") from error
+        raise Misconfigured(_unreadable(config, error)) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise Misconfigured(
             f"{config} does not say where the control socket is ({error}); see `dnslb check`, or name it with --control"

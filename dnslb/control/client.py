@@ -59,11 +59,13 @@ def _connect(connection: socket.socket, path: Path) -> None:
         connection.connect(str(path))
     except (FileNotFoundError, NotADirectoryError):
         raise DaemonUnreachable(
-            f"no dnslb runs here: there is no socket {path}; start it with `dnslb run`, or name another configuration"
-            " with -c or another socket with --control"
+            f"no dnslb runs here: there is no socket {path}; start it with `dnslb run` or `systemctl start dnslb`, or"
+            " name another configuration with -c or another socket with --control"
         ) from None
     except ConnectionRefusedError:
-        raise DaemonUnreachable(f"no dnslb runs here: nobody listens on {path}; start it with `dnslb run`") from None
+        raise DaemonUnreachable(
+            f"no dnslb runs here: nobody listens on {path}; start it with `dnslb run` or `systemctl start dnslb`"
+        ) from None
     except PermissionError:
         raise DaemonUnreachable(
             f"you may not use {path}: only root and the user that runs dnslb may (try sudo)"

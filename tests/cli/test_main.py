@@ -93,6 +93,23 @@ def test_a_configuration_that_is_not_there_is_said_so(command: str, empty: Path)
     assert (result.exit_code, result.stderr) == (2, "Error: there is no configuration file mine.toml\n")
 
 
+@pytest.mark.parametrize("words", [("-c", "etc/dnslb.toml"), ()])
+def test_a_configuration_behind_a_closed_door_is_said_so(
+    words: tuple[str, ...], empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may not look into /etc/dnslb: a sentence with the way out, named or not."""
+    closed = empty / "etc"
+
+    def denied(path: Path, **_kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("dnslb.cli.options.DEFAULT_PATHS", (closed / "dnslb.toml",))
+    monkeypatch.setattr(Path, "stat", denied)
+    result = run("status", *words)
+    assert result.exit_code == 2
+    assert result.stderr.endswith("etc/dnslb.toml cannot be read: Permission denied (try sudo)\n")
+
+
 def test_the_places_are_those_of_the_configuration() -> None:
     """The commands look where the daemon looks."""
     assert loading.DEFAULT_PATHS == DEFAULT_PATHS

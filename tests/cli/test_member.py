@@ -145,7 +145,17 @@ def test_a_wrong_member_is_told_the_right_ones(dnslb: "Dnslb", daemon: "FakeDaem
     assert daemon.operator.asked == []
 
 
-@pytest.mark.parametrize("word", ["mx1", "inbound/", "/mx1", ""])
+def test_a_member_without_its_pool_is_said_with_it(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """Of each pool that has one of that name; nothing is changed."""
+    assert "'mx1' is not POOL/MEMBER: write inbound/mx1\n" in dnslb("drain", "mx1").stderr
+    daemon.operator.now["pools"]["relay"] = daemon.operator.now["pools"]["inbound"]
+    result = dnslb("drain", "mx1")
+    assert result.exit_code == 2
+    assert "'mx1' is not POOL/MEMBER: write inbound/mx1 or relay/mx1\n" in result.stderr
+    assert daemon.operator.asked == []
+
+
+@pytest.mark.parametrize("word", ["mx9", "inbound/", "/mx1", ""])
 def test_what_is_no_member_is_a_usage_error(dnslb: "Dnslb", word: str) -> None:
     """Exit status 2, with an example of how to write it."""
     result = dnslb("drain", word)

@@ -160,7 +160,7 @@ def test_a_wrong_member_is_told_the_right_ones(dnslb: "Dnslb") -> None:
     ("words", "told"),
     [
         ([], "A plan needs a change, for example --drain inbound/mx1."),
-        (["--drain", "mx1"], "is not POOL/MEMBER: write for example inbound/mx1"),
+        (["--drain", "mx1"], "is not POOL/MEMBER: write inbound/mx1"),
         (["--weight", "i/a"], "is not POOL/MEMBER=N, N from 0 to 65535 or 'default': write inbound/mx1=30"),
         (["--weight", "i/a=65536"], "is not POOL/MEMBER=N"),
         (["--weight", "a=1"], "is not POOL/MEMBER: write"),

@@ -140,11 +140,17 @@ def endpoint_of(address: Address) -> Endpoint:
 
 def path(text: str) -> Path:
     """Return the path of a configuration file that can be written."""
-    found = Path(text)
+    try:
+        return _writable(Path(text))
+    except PermissionError as error:
+        raise ValueError(f"you may not look into {Path(text).parent} (try sudo)") from error
+
+
+def _writable(found: Path) -> Path:
     if found.is_dir():
         found /= "dnslb.toml"
     if found.suffix != ".toml":
-        raise ValueError(f"expected the name of a file that ends in .toml, or a directory: {text}")
+        raise ValueError(f"expected the name of a file that ends in .toml, or a directory: {found}")
     there = next(parent for parent in found.absolute().parents if parent.exists())
     if not os.access(there, os.W_OK):
         raise ValueError(f"you may not write into {there} (try sudo)")

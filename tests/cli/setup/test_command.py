@@ -293,6 +293,18 @@ def test_for_the_service_it_names_the_directories_of_the_unit(monkeypatch: pytes
     assert "   systemctl enable --now dnslb" in result.stdout.splitlines()
 
 
+def test_a_directory_behind_a_closed_door_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody has answered in vain."""
+
+    def denied(path: Path, **_kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    result = run(*MAIL, *TWO, "-c", "etc/dnslb.toml")
+    assert result.exit_code == 2
+    assert "-c: you may not look into etc (try sudo)" in result.stderr
+
+
 def test_what_cannot_be_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch, empty: Path) -> None:
     """A full disk, for example: neither of the two files is there then, and no part of one."""
 
