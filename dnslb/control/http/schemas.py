@@ -9,6 +9,7 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NUMBER: Schema = {"type": "number"}
 _FLAG: Schema = {"type": "boolean"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 _NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
@@ -67,6 +68,7 @@ _STATUS = _object(
     uptime_s=_NUMBER,
     workers={"type": "array", "items": _object(pid=_COUNT, generation=_COUNT, queries=_COUNT)},
     rcodes=_objects_of(_COUNT),
+    state_failing=_TEXT_OR_NULL,
     pools=_objects_of(_POOL),
     services=_objects_of(_SERVICE),
 )

@@ -6,6 +6,7 @@ one that does not read is dropped, so that it costs nobody else anything.
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -121,6 +122,7 @@ class Stream:
         pace: float = PACE,
         quiet: float = QUIET,
         backlog: int = BACKLOG,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._status = status
         self._events = events
@@ -128,6 +130,7 @@ class Stream:
         self._pace = pace
         self._quiet = quiet
         self._backlog = backlog
+        self._clock = clock
         self._listeners: set[Listener] = set()
         self._joined = asyncio.Event()
         self._producer: asyncio.Task[None] | None = None
@@ -196,17 +199,16 @@ class Stream:
         self._producer = self._last = None
 
     async def _produce(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while True:
                 self._joined.clear()
-                begun = loop.time()
+                begun = self._clock()
                 await self._one_round()
-                spent = loop.time() - begun
+                spent = self._clock() - begun
                 await asyncio.sleep(_SHARE * spent)
                 with suppress(TimeoutError):
                     # Who comes need not wait for the next round.
-                    async with asyncio.timeout_at(begun + self._pace):
+                    async with asyncio.timeout(self._pace - (_SHARE + 1) * spent):
                         await self._joined.wait()
         except Exception:  # noqa: BLE001 -- listeners come again, the log gets the traceback, and the daemon goes on
             _log.exception("stream_failed")

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -132,6 +132,21 @@ async def test_a_body_that_is_no_object_is_refused(client: aiohttp.ClientSession
     data = body.encode(errors="surrogateescape")
     async with client.post("/api/v1/reload", data=data, headers=headers) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid")
+    assert operator.calls == []
+
+
+async def test_a_body_that_does_not_say_how_long_it_is_has_a_bound(
+    client: aiohttp.ClientSession, operator: Asked
+) -> None:
+    """It comes in pieces, and is refused at the one that is too much."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 10_000
+
+    headers = bearer(WRITER) | {"Content-Type": "application/json"}
+    async with client.post("/api/v1/reload", data=endless(), headers=headers) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (413, "too_large")
     assert operator.calls == []
 
 

@@ -269,6 +269,21 @@ async def test_who_does_not_take_what_waits_is_dropped(stream: Callable[..., Str
         assert [piece async for piece in slow.pieces()] == []
 
 
+async def test_a_tenth_of_the_time_at_most(stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took long is not done again before nine times as long, whoever comes meanwhile."""
+    slept: asyncio.Queue[float] = asyncio.Queue()
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.put_nowait(seconds)
+        await real(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    made = stream(pace=0.0, clock=iter((0.0, 2.0, 10.0, 10.5, 20.0, 20.0, *[30.0] * 1000)).__next__)
+    with made.listening(None):
+        assert [await slept.get() for _ in range(3)] == [18.0, 4.5, 0.0]
+
+
 async def test_who_does_not_read_is_closed(opened: Opener, operator: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the kernel takes no more for it, it has as long as for anything else; then its place is free."""
     monkeypatch.setattr(door, "MAX_STREAMS", 1)
