@@ -41,6 +41,10 @@ _AT_ONCE = 16
 _ENOUGH = 1 << 16
 """Octets of answers after which a connection waits for its client to take them."""
 _LONGEST = 2 + MAX_QUERY
+_ROUNDS_TO_READ = 4
+"""Through the event loop, until what had come is read: of a connection that it has just accepted too."""
+_TIME_TO_ASK = 1.0
+"""For so long has a client just connected: its question may be on the way."""
 _AT_A_TIME = 1 << 14
 """Octets read of a connection before they are answered, some 400 questions: what it holds beside half a message."""
 
@@ -134,7 +138,12 @@ class Connections:
         self._sweep_later()
 
     async def close(self, seconds: float) -> None:
-        """Close all when what they were answered is written, or after some seconds anyhow."""
+        """Close all when what they were answered is written, or after some seconds anyhow.
+
+        What has come and is not read yet is read first.
+        """
+        for _ in range(_ROUNDS_TO_READ):
+            await asyncio.sleep(0)
         for connection in list(self._open):
             connection.finish()
         for _ in range(int(seconds / 0.01)):
@@ -167,6 +176,8 @@ class Connection(asyncio.BufferedProtocol):
         self._ending = False
         self.is_frozen = False
         """Whether the garbage collector looks at it no more."""
+        self._since = monotonic()
+        self._has_asked = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -249,6 +260,7 @@ class Connection(asyncio.BufferedProtocol):
         if end > _LONGEST:
             self._connections.counters[tally.dropped(Drop.LONG)] += 1
             return None
+        self._has_asked = True
         query = bytes(self._buffer[2:end])
         del self._buffer[:end]
         self._connections.current.askers.note(self._address, 1)
@@ -283,8 +295,10 @@ class Connection(asyncio.BufferedProtocol):
         self._connections.stranded += self.is_frozen
 
     def finish(self) -> None:
-        """Close when all that has been asked is answered and written."""
+        """Close when all that has been asked is answered and written; who has just connected has a question still."""
         self._ending = True
+        if not self._has_asked and monotonic() - self._since < _TIME_TO_ASK:
+            return
         if self._transport is not None:
             self._transport.pause_reading()
         self._connections.answer_soon(self)
@@ -307,10 +321,30 @@ class Connection(asyncio.BufferedProtocol):
             self._connections.touch(self, Standing.STALLED if self._paused else asks)
 
 
-async def listen(sock: socket.socket, connections: Connections) -> asyncio.Server:
+class Listener:
+    """Accepts connections on a listening socket, which others may have too. Made by listen(), ended by close()."""
+
+    def __init__(self, sock: socket.socket, server: asyncio.Server, connections: Connections) -> None:
+        self._sock, self._server, self._connections = sock, server, connections
+
+    async def close(self) -> None:
+        """Accept who waits now and nobody else: if the socket is ours alone, they would be reset with it."""
+        loop = asyncio.get_running_loop()
+        with self._sock.dup() as waiting:
+            self._server.close()
+            for _ in range(BACKLOG):
+                try:
+                    accepted, _address = waiting.accept()
+                except OSError:
+                    return  # nobody waits, or there is no descriptor for it
+                accepted.setblocking(False)  # noqa: FBT003 - the library's signature
+                await loop.connect_accepted_socket(lambda: Connection(self._connections), accepted)
+
+
+async def listen(sock: socket.socket, connections: Connections) -> Listener:
     """Accept connections on a listening socket."""
     loop = asyncio.get_running_loop()
     # To asyncio the backlog is also how many it accepts at once.
     server = await loop.create_server(lambda: Connection(connections), sock=sock, backlog=_ACCEPTED_AT_ONCE)
     sock.listen(BACKLOG)
-    return server
+    return Listener(sock, server, connections)

@@ -90,7 +90,7 @@ async def _serve(options: argparse.Namespace, counters: Counters, reports: Repor
     # Once is enough: to the whole group and to each worker by the controller, it may come twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for listener in listeners:
-        listener.close()
+        await listener.close()
     for server in servers:
         loop.remove_reader(server.sock)
         server.drain()

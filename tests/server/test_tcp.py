@@ -48,9 +48,8 @@ async def dial(connections: tcp.Connections, request: pytest.FixtureRequest) -> 
     yield connect
     for writer in writers:
         writer.transport.abort()
-    server.close()
+    await server.close()
     await connections.close(5)
-    await server.wait_closed()
 
 
 async def message(reader: asyncio.StreamReader) -> bytes:
@@ -622,6 +621,50 @@ async def test_closing_all_lets_answers_out_first(dial: Dial, connections: tcp.C
     assert count(connections) == 0
     assert await rest(idle) == b""
     assert len(await rest(reader)) == 19 * len(framed(first))
+
+
+async def test_who_waits_to_be_accepted_is_answered_before_the_end(connections: tcp.Connections) -> None:
+    """To close a socket with connections that nobody has accepted would reset them; who asks a bit later is too."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    listener = await tcp.listen(sock, connections)
+    with socket.create_connection(sock.getsockname()) as client, socket.create_connection(sock.getsockname()) as slow:
+        client.sendall(framed(query(1)))
+        await listener.close()
+        closing = asyncio.create_task(connections.close(5))
+        await asyncio.sleep(0)
+        slow.sendall(framed(query(2)))
+        await closing
+        for each, identity in ((client, 1), (slow, 2)):
+            each.settimeout(20)
+            assert identity_of(each.recv(2000)[2:]) == identity
+            assert each.recv(2000) == b""
+
+
+async def test_a_question_that_was_not_read_yet_is_answered_before_the_end(
+    dial: Dial, connections: tcp.Connections
+) -> None:
+    """It had come when the connection was closed."""
+    reader, writer = await dial()
+    writer.write(framed(query(1)))
+    assert identity_of(await message(reader)) == 1
+    writer.write(framed(query(2)))
+    await connections.close(5)
+    assert identity_of(await message(reader)) == 2
+    assert await rest(reader) == b""
+
+
+async def test_closing_all_does_not_wait_for_who_has_nothing_to_ask(
+    dial: Dial, connections: tcp.Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither after an answer, nor after it had its time."""
+    reader, writer = await dial()
+    writer.write(framed(query(1)))
+    assert identity_of(await message(reader)) == 1
+    idle, _ = await dial()
+    await until(lambda: count(connections) == 2, "both are accepted")
+    monkeypatch.setattr(tcp, "_TIME_TO_ASK", 0.0)
+    await connections.close(3600)
+    assert [await rest(each) for each in (reader, idle)] == [b"", b""]
 
 
 async def test_closing_all_does_not_wait_for_who_does_not_read(dial: Dial, connections: tcp.Connections) -> None:
