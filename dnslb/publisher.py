@@ -36,14 +36,18 @@ class Publisher:
     """Holds what is published now.
 
     `distribute` brings a message to all workers and returns when they answer from it; then `on_published` is called.
-    `prepare` is awaited before, with the selections of the pools that are answered from in a new way.
+    `prepare` is awaited before, with the selections of the pools that are answered from in a new way, and the serials
+    of the zones in which that is seen. `generation` and `last_good` are what the daemon before ended with, if it said.
     """
 
     def __init__(
         self,
         distribute: Callable[[Snapshot | Change], Awaitable[None]],
         on_published: Callable[[Publication], None],
-        prepare: Callable[[Mapping[str, Selection]], Awaitable[None]] | None = None,
+        prepare: Callable[[Mapping[str, Selection], Mapping[bytes, int]], Awaitable[None]] | None = None,
+        *,
+        generation: int = 0,
+        last_good: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._distribute = distribute
         self._prepare = prepare
@@ -51,12 +55,17 @@ class Publisher:
         self._world: World | None = None
         self._candidates: Candidates = lambda _pool: ()
         self._serials: dict[bytes, int] = {}
-        self._last_good: dict[str, frozenset[str]] = {}
+        self._last_good: dict[str, frozenset[str]] = dict(last_good or {})
         self._touched: dict[str, float | None] = {}
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
-        self.generation = 0
+        self.generation = generation
         self.selections: dict[str, Selection] = {}
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a world."""
+        return self._world is not None
 
     @property
     def world(self) -> World:
@@ -104,14 +113,16 @@ class Publisher:
             before, self.selections = self.selections, selections
             self.generation += 1
             adopt()
-            await self._send(snapshot, selections)
+            await self._send(snapshot, selections, serials)
             pools = {pool: (before.get(pool), selection) for pool, selection in selections.items()}
             self._on_published(Publication(self.generation, serials, pools, None))
             return True
 
-    async def _send(self, message: Snapshot | Change, selections: Mapping[str, Selection]) -> None:
+    async def _send(
+        self, message: Snapshot | Change, selections: Mapping[str, Selection], serials: Mapping[bytes, int]
+    ) -> None:
         if self._prepare is not None:
-            await self._prepare(selections)
+            await self._prepare(selections, serials)
         await self._distribute(message)
 
     def touch(self, pool: str, *, found_at: float | None = None) -> None:
@@ -142,7 +153,7 @@ class Publisher:
             if reaching:
                 self._serials |= serials
                 self.generation = change.generation
-                await self._send(change, {pool: changed[pool][1] for pool in reaching})
+                await self._send(change, {pool: changed[pool][1] for pool in reaching}, serials)
             if changed:
                 found = [at for pool in changed if (at := touched[pool]) is not None]
                 self._on_published(Publication(self.generation, serials, changed, min(found, default=None)))

@@ -32,7 +32,7 @@ def call(path: Path, verb: str, args: Mapping[str, Any] | None = None, timeout: 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             _limit(connection, deadline)
-            _connect(connection, path)
+            connect(connection, path)
             connection.sendall(encode_request(Request(verb, args or {}, person=_person(verb))))
             line = _line(connection, deadline)
         except TimeoutError:
@@ -42,7 +42,7 @@ def call(path: Path, verb: str, args: Mapping[str, Any] | None = None, timeout: 
             ) from None
         except OSError as error:
             raise DaemonUnreachable(f"the daemon at {path} went away: {error.strerror or error}") from error
-    return _result(path, line)
+    return result(path, line)
 
 
 def _person(verb: str) -> str:
@@ -51,7 +51,8 @@ def _person(verb: str) -> str:
     return name if len(name) <= MAX_PERSON and name.isprintable() else ""
 
 
-def _connect(connection: socket.socket, path: Path) -> None:
+def connect(connection: socket.socket, path: Path) -> None:
+    """Connect to the daemon at the socket. Raise DaemonUnreachable if there is none."""
     length = len(os.fsencode(path))
     if length > MAX_PATH:
         raise DaemonUnreachable(f"{path} has {length} octets, and the path of a socket at most {MAX_PATH}")
@@ -91,7 +92,8 @@ def _line(connection: socket.socket, deadline: float) -> bytes:
     return b"".join(pieces)
 
 
-def _result(path: Path, line: bytes) -> Any:  # noqa: ANN401 -- JSON
+def result(path: Path, line: bytes) -> Any:  # noqa: ANN401 -- JSON
+    """Return the result that a response line carries. Raise Refused, or DaemonUnreachable if it is no response."""
     if not line.endswith(b"\n"):
         raise DaemonUnreachable(f"the daemon at {path} closed the connection without an answer; its log may say why")
     try:

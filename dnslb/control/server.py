@@ -6,14 +6,15 @@ import os
 import pwd
 import socket
 import stat
-import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from dnslb.control import protocol
+from dnslb.control import handover, protocol
 from dnslb.control.commands import Operator, execute
-from dnslb.control.protocol import MAX_LINE, MAX_PATH, Code, Refused
+from dnslb.control.handover import Successor
+from dnslb.control.protocol import MAX_LINE, MAX_PATH, Code, Refused, Request
 
 IDLE = 60.0
 """Seconds in which a client must complete a request line, and take a response."""
@@ -21,33 +22,51 @@ MAX_CONNECTIONS = 64
 GRACE = 2.0
 """Seconds that a request in flight has to finish when the server closes."""
 _OWNER_ONLY = 0o177
-_UCRED = struct.Struct("3i")
 
 _log = structlog.get_logger()
+
+Succeed = Callable[[Successor], None]
+"""Takes the connection of who wants to take our place; raises Refused if it may not."""
 
 
 class ControlError(Exception):
     """The control socket cannot be made; the text says why, and what to do."""
 
 
-class ControlServer:
-    """Listens on a Unix socket and hands each request to the operator. Made by start(), ended by close()."""
+def _nobody_succeeds(_successor: Successor) -> None:
+    raise Refused(Code.REFUSED, "this daemon is not replaced while it runs: stop it, and start another one")
 
-    def __init__(self, path: Path, operator: Operator, *, idle: float = IDLE) -> None:
+
+class ControlServer:
+    """Listens on a Unix socket and hands each request to the operator. Made by start(), ended by close() or pause()."""
+
+    def __init__(self, path: Path, listener: socket.socket, operator: Operator, succeed: Succeed, idle: float) -> None:
         self.path = path
+        self.listener = listener
         self._operator = operator
+        self._succeed = succeed
         self._idle = idle
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._server: asyncio.Server | None = None
-        self._inode: tuple[int, int] | None = None
+        self._inode = _inode(self.path)
 
     @classmethod
-    async def start(cls, path: Path, operator: Operator, *, idle: float = IDLE) -> "ControlServer":
-        """Make the socket and listen. Raise ControlError if that cannot be."""
-        self = cls(path, operator, idle=idle)
-        listener = bind(path)
-        self._inode = _inode(path)
-        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=MAX_LINE)
+    async def start(
+        cls,
+        path: Path,
+        operator: Operator,
+        *,
+        listener: socket.socket | None = None,
+        succeed: Succeed = _nobody_succeeds,
+        idle: float = IDLE,
+    ) -> "ControlServer":
+        """Make the socket and listen, or go on with the `listener` of the daemon before. Raise ControlError.
+
+        `succeed` takes over the connection of who wants to take our place, or raises Refused.
+        """
+        self = cls(path, listener or bind(path), operator, succeed, idle)
+        # Of its own, to be closed when no more requests are wanted: who connects to ours waits for the next daemon.
+        self._server = await asyncio.start_server(self._connected, sock=self.listener.dup(), limit=MAX_LINE)
         return self
 
     @property
@@ -57,11 +76,16 @@ class ControlServer:
 
     async def close(self) -> None:
         """Remove the socket, finish the requests in flight (at most 2 seconds) and close all connections."""
-        if self._server is not None:
-            self._server.close()
+        self.listener.close()
         # Another daemon may have put its own socket there; that one stays.
         if self._inode is not None and _inode(self.path) == self._inode:
             self.path.unlink(missing_ok=True)
+        await self.pause()
+
+    async def pause(self) -> None:
+        """Take no more requests, and finish those in flight as close() does; who connects from now on waits."""
+        if self._server is not None:
+            self._server.close()
         for task, connection in self._connections.items():
             if connection.close_soon():
                 task.cancel()
@@ -73,7 +97,7 @@ class ControlServer:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A task of our own making: asyncio's for a coroutine callback reports its cancellation as an error.
-        connection = _Connection(reader, writer, self._operator, self._idle)
+        connection = _Connection(reader, writer, self._operator, self._succeed, self._idle)
         full = len(self._connections) >= MAX_CONNECTIONS
         task = asyncio.get_running_loop().create_task(connection.turn_away() if full else connection.serve())
         self._connections[task] = connection
@@ -84,13 +108,19 @@ class _Connection:
     """One client: its requests one after the other until it ends, stalls or breaks the rules."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, operator: Operator, idle: float
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        operator: Operator,
+        succeed: Succeed,
+        idle: float,
     ) -> None:
         self._reader = reader
         self._writer = writer
         # drain() then waits until the kernel has it all, not only until little is left.
         writer.transport.set_write_buffer_limits(high=0)
         self._operator = operator
+        self._succeed = succeed
         self._idle = idle
         self._busy = False
         self._closing = False
@@ -128,15 +158,44 @@ class _Connection:
             await self._send(protocol.encode_error(None, _too_large()))
             return False
         if line.strip():
-            await self._answer(line)
+            return await self._answer(line)
         return True
 
-    async def _answer(self, line: bytes) -> None:
+    async def _answer(self, line: bytes) -> bool:
+        """Answer a request; return whether the connection is ours still."""
         self._busy = True
         try:
-            await self._send(await _response(self._operator, line, _user(self._writer)))
+            response = await self._response(line)
+            if response:
+                await self._send(response)
         finally:
             self._busy = False
+        return bool(response)
+
+    async def _response(self, line: bytes) -> bytes:
+        """Return the response line for a request line, whatever happens; "" if somebody else will answer it."""
+        request_id, who = protocol.request_id(line), _user(self._writer)
+        try:
+            request = protocol.decode_request(line)
+            if request.verb == handover.VERB:
+                self._hand_over(request)
+                return b""
+            return protocol.encode_result(
+                request_id, await execute(self._operator, request, _signed(who, request.person))
+            )
+        except Refused as refused:
+            return protocol.encode_error(request_id, refused)
+        except Exception:  # noqa: BLE001 -- the operator gets an answer, the log the traceback, and the daemon goes on
+            _log.exception("control request failed", who=who, line=line[:200].decode("utf-8", "replace"))
+            return protocol.encode_error(request_id, _internal())
+
+    def _hand_over(self, request: Request) -> None:
+        connection: socket.socket = self._writer.get_extra_info("socket").dup()
+        try:
+            self._succeed(Successor(connection, request))
+        except Refused:
+            connection.close()
+            raise
 
     async def _send(self, line: bytes) -> None:
         self._writer.write(line)
@@ -222,19 +281,6 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return None
 
 
-async def _response(operator: Operator, line: bytes, user: str) -> bytes:
-    """Return the response line for a request line of a user's process, whatever happens."""
-    request_id = protocol.request_id(line)
-    try:
-        request = protocol.decode_request(line)
-        return protocol.encode_result(request_id, await execute(operator, request, _signed(user, request.person)))
-    except Refused as refused:
-        return protocol.encode_error(request_id, refused)
-    except Exception:  # noqa: BLE001 -- the operator gets an answer, the log the traceback, and the daemon goes on
-        _log.exception("control request failed", who=user, line=line[:200].decode("utf-8", "replace"))
-        return protocol.encode_error(request_id, _internal())
-
-
 def _signed(user: str, person: str) -> str:
     """Return who is behind a request: the user, and the person for whom a process of that user says it asks."""
     return f"{user} ({person})" if person not in {"", user} else user
@@ -250,9 +296,7 @@ def _internal() -> Refused:
 
 def _user(writer: asyncio.StreamWriter) -> str:
     """Return the name of the user whose process is at the other end, as the kernel knows it."""
-    connection: socket.socket = writer.get_extra_info("socket")
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _pid, uid, _gid = _UCRED.unpack(credentials)
+    _pid, uid, _gid = handover.credentials(writer.get_extra_info("socket"))
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -25,9 +25,11 @@ from dnslb.answer.terms import Terms
 from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
+from dnslb.control.handover import Successor
 from dnslb.control.http.door import HttpError, HttpServer, bind
+from dnslb.control.protocol import Code, Refused
 from dnslb.control.server import ControlError, ControlServer
-from dnslb.daemon import concentration, cookies, descriptors, memory, report
+from dnslb.daemon import concentration, cookies, descriptors, memory, report, succession
 from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells, this_boot
 from dnslb.daemon.history import History
@@ -36,7 +38,8 @@ from dnslb.daemon.lingering import Lingering
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
-from dnslb.daemon.systemd import Systemd
+from dnslb.daemon.succession import Estate, ReplaceError
+from dnslb.daemon.systemd import Systemd, lent_sockets
 from dnslb.daemon.windows import Windows, unattended
 from dnslb.daemon.wishes import Wishes
 from dnslb.daemon.workers import Workers
@@ -50,7 +53,7 @@ from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import Selection, select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher, serial_in_file
-from dnslb.server.sockets import ListenError
+from dnslb.server.sockets import Group, ListenError
 from dnslb.server.supervisor import Death
 from dnslb.store import Remembered, Store, StoreError
 from dnslb.wire import name
@@ -65,6 +68,9 @@ _PATIENCE_WITH_DISK_SECONDS = 1.0
 """How long a slow disk may hold up a member that comes back into the answers."""
 _PATIENCE_WITH_RECEIVERS_SECONDS = 2.0
 """How long the stop waits for those who are told of events."""
+_REOPEN_SECONDS = 0.1
+_PATIENCE_WITH_SUCCESSOR_SECONDS = 10.0
+"""How long who takes our place may take to stop, if we are to stop."""
 _NAMED = 20
 """How many members one log line names at most."""
 
@@ -77,27 +83,96 @@ class StartError(Exception):
     """The start has failed; the text says why."""
 
 
-def run(path: Path) -> int:
-    """Run until SIGTERM or SIGINT; return the exit status of the command."""
+def run(path: Path, *, replace: bool = False) -> int:
+    """Run until SIGTERM or SIGINT, or until another one has taken our place; return the exit status of the command.
+
+    With `replace` take the place of the one that runs.
+    """
     logs.configure(sys.stderr)
     faulthandler.enable()  # the service manager's watchdog sends SIGABRT: the log then shows what hung
     try:
-        _serve(path)
+        _serve(path, replace=replace)
     except ConfigError as error:
         return _failed(EXIT_CONFIG, map(str, error.problems))
-    except (StoreError, ListenError, ControlError, HttpError, StartError) as error:
+    except (StoreError, ListenError, ControlError, HttpError, ReplaceError, StartError) as error:
         return _failed(EXIT_FAILED, [f"dnslb: {error}"])
     finally:
         logs.flush()  # a traceback, if there is one, comes behind what led to it
     return EXIT_DONE
 
 
-def _serve(path: Path) -> None:
-    systemd = Systemd.taken()
+def _serve(path: Path, *, replace: bool) -> None:
+    systemd, lent = Systemd.taken(), tuple(lent_sockets())
     limit = descriptors.raise_limit()
     settings = config.load(path)
+    estate = (succession.taken(settings.server) if replace else None) or Estate()
+    estate = _with_manager(estate, lent, systemd)
     store = Store.open(settings.server.state)
-    asyncio.run(Controller(settings, store, store.load() or Remembered(), limit, systemd).run())
+    asyncio.run(_reign(settings, store, limit, estate))
+
+
+def _with_manager(estate: Estate, lent: tuple[Group, ...], systemd: Systemd) -> Estate:
+    """Add what the service manager has given to this process itself."""
+    known = systemd if systemd.address else estate.systemd
+    return replace(estate, groups=(*lent, *estate.groups), systemd=known)
+
+
+async def _reign(settings: Settings, store: Store, limit: int, estate: Estate) -> None:
+    """Have a controller serve until we are to stop, or another daemon answers in our place.
+
+    If that one comes to nothing, we go on with a controller that takes over from our own workers.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(Complaints())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    while successor := await (controller := Controller(settings, store, limit, estate)).run(stop):
+        settings, estate = controller.settings, controller.estate
+        if await _is_replaced(successor, estate, stop):
+            _log.info("replaced", by=successor.pid)
+            return
+        if stop.is_set() or (reopened := await _reopened(settings.server.state, stop)) is None:
+            break
+        store = reopened
+    if estate.is_own:
+        await succession.end_all(estate, settings.server.state)
+
+
+async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event) -> bool:
+    """Hand over and return True when our workers have gone; False if the other one has, or we are to stop."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # it has just read everything
+    await successor.give(estate.given())
+    waits = (successor.answers(), stop.wait(), estate.systemd.show_life())
+    answering, stopping, living = map(asyncio.create_task, waits)
+    await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not answering.done():
+        succession.stop(successor)
+        await asyncio.wait({answering}, timeout=_PATIENCE_WITH_SUCCESSOR_SECONDS)
+    answers = bool(answering.done() and answering.result())
+    for task in (answering, stopping, living):
+        task.cancel()
+    if answers:
+        estate.systemd.tell(f"MAINPID={successor.pid}")
+        await succession.end_workers(estate)
+    else:
+        _log.error("not_replaced", reason="the other process has ended before it answered", pid=successor.pid)
+    successor.close()
+    return answers
+
+
+async def _reopened(directory: Path, stop: asyncio.Event) -> Store | None:
+    """Open the state that the other process had, as soon as it has let it go; None if we are to stop."""
+    told = False
+    while not stop.is_set():
+        try:
+            return Store.open(directory)
+        except StoreError as error:
+            if not told:
+                _log.error("state_not_taken_back_yet", reason=str(error))
+            told = True
+        await asyncio.sleep(_REOPEN_SECONDS)
+    return None
 
 
 def _failed(status: int, sentences: Iterable[str]) -> int:
@@ -109,10 +184,10 @@ def _failed(status: int, sentences: Iterable[str]) -> int:
 class Controller:
     """One running daemon."""
 
-    def __init__(
-        self, settings: Settings, store: Store, remembered: Remembered, descriptor_limit: int, systemd: Systemd
-    ) -> None:
-        self._systemd = systemd
+    def __init__(self, settings: Settings, store: Store, descriptor_limit: int, estate: Estate) -> None:
+        remembered = store.load() or Remembered()
+        self._systemd = estate.systemd
+        self._before = estate
         self._settings = settings
         self._steps = steps_of(settings.services)
         self._descriptor_limit = descriptor_limit
@@ -129,14 +204,25 @@ class Controller:
         self._metrics = Metrics(self._reading)
         self._farewells = Farewells(boot=this_boot(), remembered=remembered.leavings)
         self._started = time.monotonic()
-        self._stop = asyncio.Event()
+        self._successor: Successor | None = None
+        self._asked = asyncio.Event()
+        """Set when there is a successor."""
+        self._handing_over = False
+        self._replacing: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         """Held by whoever changes what is configured or wanted: the start, a reload, an operator's word."""
         self._opened: Workers | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._control: ControlServer | None = None
         self._http: HttpServer | None = None
-        self._publisher = Publisher(self._distribute, self._on_published, self._remember_who_comes)
+        self._http_listener: socket.socket | None = None
+        self._publisher = Publisher(
+            self._distribute,
+            self._on_published,
+            self._remember_first,
+            generation=estate.generation,
+            last_good=estate.last_good,
+        )
         self._wishes = Wishes(
             admins=remembered.admins,
             windows=remembered.windows,
@@ -166,31 +252,88 @@ class Controller:
         self._history = History(lambda: self._roster, self._rcodes)
         self._scheduler = Scheduler(self._observer.take, concurrency=descriptors.for_probes(descriptor_limit))
 
-    async def run(self) -> None:
-        """Start, serve until told to stop, and stop; an error of the start is raised when all is undone."""
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(Complaints())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+    async def run(self, stop: asyncio.Event) -> Successor | None:
+        """Start, serve until `stop` is set or another daemon asks for our place, and end; return that other one.
+
+        Then our workers answer on, and `estate` is to be handed over. An error of the start is raised when all is
+        undone.
+        """
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close_store)
             stack.push_async_callback(self._end_tasks)
             starting = asyncio.create_task(self._start(stack))
-            stopping = asyncio.create_task(self._stop.wait())
+            stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
-                await stopping
+                await self._wait_for_the_end(stopping)
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            _log.info("stopping")
-            self._systemd.tell("STOPPING=1")
-            if self._opened is not None:
-                self._opened.end_left_behind()
-            # While the workers answer on: what waits for a slow receiver should wait for nobody who asks.
-            await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
-        _log.info("stopped")
+            if stop.is_set():
+                self._stop_all()
+                # While the workers answer on: what waits for a slow receiver should wait for nobody who asks.
+                await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
+        if not self._handing_over:
+            _log.info("stopped")
+            return None
+        return self._successor
+
+    async def _wait_for_the_end(self, stopping: asyncio.Task[Any]) -> None:
+        """Wait until we are to stop, or until somebody has asked for our place and nothing is under way any more."""
+        asked = asyncio.create_task(self._come_to_rest())
+        await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        stopping.cancel()
+        await asyncio.gather(asked, stopping, return_exceptions=True)
+
+    async def _come_to_rest(self) -> None:
+        await self._asked.wait()
+        if self._replacing is not None:
+            await asyncio.wait({self._replacing})
+        async with self._changing:
+            self._handing_over = True
+
+    def _stop_all(self) -> None:
+        self._handing_over = False
+        _log.info("stopping")
+        self._systemd.tell("STOPPING=1")
+        if self._successor is not None:
+            succession.stop(self._successor)
+            self._successor.close()
+        if self._opened is not None:
+            self._opened.end_left_behind()
+
+    def _succeed(self, successor: Successor) -> None:
+        """Begin to hand over to a process that asks for our place. Raise Refused if it may not have it."""
+        reason = succession.why_not(successor, self._settings.server.state, self._systemd)
+        if self._successor is not None:
+            reason = f"process {self._successor.pid} is replacing it already"
+        if reason:
+            raise Refused(Code.REFUSED, reason)
+        _log.info("handing_over", to=successor.pid)
+        self._successor = successor
+        self._asked.set()
+
+    @property
+    def settings(self) -> Settings:
+        """What is configured now."""
+        return self._settings
+
+    @property
+    def estate(self) -> Estate:
+        """What the next controller gets from this one, when it hands over."""
+        assert self._control is not None  # noqa: S101 - by it somebody has asked
+        return Estate(
+            groups=tuple(self._workers.groups),
+            control=self._control.listener,
+            http=self._http_listener,
+            generation=self._publisher.generation,
+            last_good={pool: self._publisher.last_good(pool) for pool in self._settings.pools},
+            systemd=self._systemd,
+            end=self._workers.stop,
+            is_own=True,
+        )
 
     # Start and stop
 
@@ -205,7 +348,7 @@ class Controller:
             await self._open_doors(stack)
             await self._start_answering(stack)
             # Not before: until now they are the ones who answer.
-            self._spawn(self._replace_left_behind())
+            self._replacing = self._spawn(self._replace_others())
             # The serial is on disk before anybody relies on the start: a killed controller's successor must not repeat
             # it. A reload that waits for the start is told of behind it.
             await self._journal.settle()
@@ -225,13 +368,14 @@ class Controller:
         return descriptors.shortage(self._descriptor_limit, len(settings.targets), listeners)
 
     def _listen(self) -> None:
-        workers = self._opened = Workers(self._settings.server, self._on_worker_death)
+        before = self._before
+        workers = self._opened = Workers(self._settings.server, self._on_worker_death, before.groups, before.end)
         number = self._settings.server.workers
         _log.info("listening", addresses=workers.listening, workers=number, descriptors=self._descriptor_limit)
         _log.info("steering", on=workers.steering.by_source, reason=workers.steering.reason)
         for warning in workers.warnings:
             _log.warning("listening", text=warning)
-        if workers.left_behind:
+        if workers.others_answer:
             self._farewells.follow()
 
     @property
@@ -265,15 +409,16 @@ class Controller:
             apex: unforgotten(serial_in_file(world, apex), self._serials.get(apex), now) for apex in world.zones
         }
 
-    async def _replace_left_behind(self) -> None:
-        if self._workers.left_behind:
-            await self._workers.replace_left_behind()
+    async def _replace_others(self) -> None:
+        if self._workers.others_answer:
+            await self._workers.replace_others()
             self._farewells.predecessors_gone()
             self._journal.changed()
 
     async def _stop_workers(self) -> None:
         await self._publisher.settle()
-        await self._workers.stop()
+        if not self._handing_over:
+            await self._workers.stop()
 
     async def _probe_first(self, stack: AsyncExitStack) -> None:
         """Probe all members; wait for those of which nothing is known, so that the first answer is already right.
@@ -307,11 +452,14 @@ class Controller:
             changing=self._changing,
         )
         stack.push_async_callback(self._close_doors)
-        self._control = await ControlServer.start(server.control, operations)
+        self._control = await ControlServer.start(
+            server.control, operations, listener=self._before.control, succeed=self._succeed
+        )
         if server.http is not None:
-            listener = bind(str(server.http.host), server.http.port)
+            self._http_listener = self._listening_for_http(server.http)
             door = self._http = HttpServer(
-                listener,
+                # With a descriptor of its own, which it closes: who connects to ours then waits for the next daemon.
+                self._http_listener.dup(),
                 operations,
                 exposition=self._metrics.exposition,
                 history=self._history.as_json,
@@ -321,11 +469,29 @@ class Controller:
             self._journal.listen(lambda event: door.tell(event.as_json()))
             _log.info("http", address=str(Endpoint(server.http.host, door.port)))
 
+    def _listening_for_http(self, wanted: Endpoint) -> socket.socket:
+        """Return the socket of the daemon before, if it is at the address that is wanted, or a new one."""
+        known = self._before.http
+        if known is not None:
+            host, port = known.getsockname()[:2]
+            if host == str(wanted.host) and wanted.port in {0, port}:
+                return known
+            known.close()
+        return bind(str(wanted.host), wanted.port)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether another daemon goes on with what we have: the next, or the one before if it was not replaced."""
+        unneeded = self._opened is not None and self._opened.predecessor_lives and not self._before.is_own
+        return self._handing_over or unneeded
+
     async def _close_doors(self) -> None:
+        if self._http_listener is not None and not self._goes_on:
+            self._http_listener.close()
         if self._http is not None:
             await self._http.stop()
         if self._control is not None:
-            await self._control.close()
+            await (self._control.pause() if self._goes_on else self._control.close())
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -333,16 +499,17 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close_store(self) -> None:
-        self._journal.stopped()
+        self._journal.stopped(self._successor.pid if self._successor and self._handing_over else None)
         await self._journal.settle()
         await self._notices.hurry(_PATIENCE_WITH_RECEIVERS_SECONDS)
         await self._notices.end()
         await self._store.close()
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # Probes
 
@@ -386,13 +553,17 @@ class Controller:
     async def _distribute(self, message: Snapshot | Change) -> None:
         await self._workers.distribute(message)
 
-    async def _remember_who_comes(self, selections: Mapping[str, Selection]) -> None:
-        """Have it on disk before anybody is given out who was not: whoever kills us must not make the next run wrong.
+    async def _remember_first(self, selections: Mapping[str, Selection], serials: Mapping[bytes, int]) -> None:
+        """Have it on disk before a serial is given out, or anybody who was not.
 
-        A disk that hangs holds nothing up for long: answers come first.
+        Whoever kills us must not make the next run wrong. A disk that hangs holds nothing up for long: answers come
+        first.
         """
+        unknown = self._journal.serials({name.to_text(apex): serial for apex, serial in serials.items()})
         if self._farewells.coming(selections):
             self._journal.changed()
+            unknown = True
+        if unknown:
             await self._journal.settle(_PATIENCE_WITH_DISK_SECONDS)
 
     def _on_published(self, publication: Publication) -> None:
@@ -447,7 +618,7 @@ class Controller:
         )
 
     def _audience(self) -> Audience:
-        return self._publisher.world.audience if self._publisher.generation else Audience()
+        return self._publisher.world.audience if self._publisher.has_begun else Audience()
 
     def _status(self) -> dict[str, Any]:
         view, workers = self._view(), self._workers

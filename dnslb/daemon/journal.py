@@ -88,18 +88,23 @@ class Journal:
         self._stale = True
         self._write_soon()
 
-    def serials(self, serials: Mapping[str, int]) -> None:
-        """Record the serials that zones are at, by name as text.
+    def serials(self, serials: Mapping[str, int]) -> bool:
+        """Record the serials that zones are at, by name as text; return whether anything is written for it.
 
         What is written is ahead of them, long before they get there: so no serial is given out twice, although a killed
         run had not written its last ones.
         """
         self._current |= serials
-        for zone, serial in serials.items():
-            reserved = self._reserved.get(zone)
-            if reserved is None or not is_newer(reserved, ahead(serial, _AHEAD // 2)):
-                self._reserved[zone] = ahead(serial, _AHEAD)
-                self.changed()
+        near = [zone for zone, serial in serials.items() if self._is_near(zone, serial)]
+        for zone in near:
+            self._reserved[zone] = ahead(serials[zone], _AHEAD)
+            self.changed()
+        return bool(near)
+
+    def _is_near(self, zone: str, serial: int) -> bool:
+        """Say whether more serials have to be written before a zone gets to the last one that is."""
+        reserved = self._reserved.get(zone)
+        return reserved is None or not is_newer(reserved, ahead(serial, _AHEAD // 2))
 
     async def save(self, change: Callable[[Remembered], Remembered], adopt: Callable[[], None]) -> None:
         """Have on disk what is known with a change made, and then adopt the change.
@@ -177,11 +182,12 @@ class Journal:
         _log.info("ready", listen=listen, generation=generation, pid=os.getpid(), engine=engine.describe())
         self.event(EventKind.START, f"dnslb {__version__} started", generation=generation)
 
-    def stopped(self) -> None:
-        """Tell that no query is answered any more, and that no more serials are given out."""
+    def stopped(self, successor: int | None = None) -> None:
+        """Tell that we give out no more serials, because nobody asks any more or because a process takes our place."""
         self._reserved |= self._current
         self.changed()
-        self.event(EventKind.STOP, f"dnslb {__version__} stopped")
+        how = "stopped" if successor is None else f"hands over to process {successor}"
+        self.event(EventKind.STOP, f"dnslb {__version__} {how}")
 
     def member_suspected(self, key: Key, health: Health) -> None:
         """Tell that an up member has begun to fail, and is being asked again to be sure."""

@@ -68,7 +68,7 @@ class Observer:
         metrics: Metrics,
         ask: Callable[[Iterable[Key], frozenset[Aspect] | None], None],
         alone: Callable[[Target], AbstractAsyncContextManager[None]],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._roster = roster

@@ -210,7 +210,7 @@ class Operations:
 
     async def explain(self, name: bytes, rtype: int | None, client: Client | None) -> dict[str, Any]:
         """Tell why a name is answered as it is, from what the answers are compiled from."""
-        if not self._publisher.generation:
+        if not self._publisher.has_begun:
             raise Refused(Code.REFUSED, "the daemon is still probing for its first answers: ask again in a moment")
         view, question = self._view(), Question(name, rtype, client)
         generation = self._publisher.generation

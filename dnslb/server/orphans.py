@@ -19,25 +19,26 @@ _STARTTIME = 19
 """Field 22 of /proc/PID/stat, counted from behind the command name."""
 
 
-def write(directory: Path, pids: Iterable[int]) -> None:
-    """Write down the running workers, in place of those written before."""
-    known = {str(pid): started for pid in pids if (started := _started(pid)) is not None}
+def write(directory: Path, places: Iterable[Iterable[int]]) -> None:
+    """Write down the running workers in place of those written before: for each place in a group, who reads there."""
+    known = [{str(pid): began for pid in place if (began := _started(pid)) is not None} for place in places]
     fresh = directory / f"{_FILE}.new"
     # What lies there, a link to another file perhaps, is removed and not written through.
     fresh.unlink(missing_ok=True)
     with fresh.open("x", encoding="ascii") as file:
-        file.write(json.dumps(known))
+        file.write(json.dumps([place for place in known if place]))
     fresh.replace(directory / _FILE)
 
 
-def find(directory: Path) -> list[int]:
-    """Return the workers of an earlier controller that still run."""
+def find(directory: Path) -> list[list[int]]:
+    """Return the workers of an earlier controller that still run, by the socket that they read from."""
     try:
         known = json.loads((directory / _FILE).read_text(encoding="ascii"))
-        return [int(pid) for pid, started in known.items() if started and _started(int(pid)) == started]
-    except (OSError, ValueError, AttributeError, RecursionError):
+        found = [[int(pid) for pid, began in place.items() if began and _started(int(pid)) == began] for place in known]
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         # No file, or not ours: then the ports tell, and a clear error says that they are taken.
         return []
+    return [place for place in found if place]
 
 
 def end(pids: Iterable[int]) -> None:

@@ -1,14 +1,15 @@
 """The sockets that queries arrive at: one UDP and one TCP socket for each address and worker, in one reuseport group.
 
 The controller opens them and keeps them open, so that what arrives while a worker is being replaced waits in its
-socket and is not lost.
+socket and is not lost. So it hands them to the next controller too, and takes those of the service manager.
 """
 
 import errno
 import socket
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from dnslb.server.batch import ask_for_destination
@@ -27,6 +28,7 @@ _SO_MEMINFO, _MEMINFO_WORDS, _MEMINFO_WORD = 55, 9, 4
 """Nine words of 32 bits on a socket's memory, the last how many datagrams found no room (linux/sock_diag.h)."""
 BACKLOG = 256
 """TCP connections that may wait to be accepted."""
+_KINDS = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 _ATTEMPTS = 16
 _PRIVILEGED = 1024
 
@@ -37,50 +39,84 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSockets:
-    """What one worker serves, in the order of the addresses."""
+    """What one worker serves."""
 
     udp: tuple[socket.socket, ...]
     tcp: tuple[socket.socket, ...]
 
 
-def open_all(addresses: Sequence[Address], workers: int, *, shared: bool) -> tuple[list[Address], list[WorkerSockets]]:
-    """Return the addresses with their real ports (0 has become a free one) and each worker's sockets.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The sockets of one address, those of each kind in the order in which they joined their reuseport group.
 
-    Unless they are `shared` with workers that an earlier controller left behind, nobody else may have them: joining
+    If they are `lent`, the service manager has made them: as many as it wants, and nobody else can add any.
+    """
+
+    host: IPv4Address | IPv6Address
+    port: int
+    udp: tuple[socket.socket, ...]
+    tcp: tuple[socket.socket, ...]
+    lent: bool = False
+
+    def close(self) -> None:
+        """Close our descriptors; who else has the sockets keeps them."""
+        for sock in (*self.udp, *self.tcp):
+            sock.close()
+
+
+def open_all(
+    addresses: Sequence[Address], workers: int, *, shared: bool, inherited: Iterable[Group] = ()
+) -> list[Group]:
+    """Return the sockets of each address, with real ports (0 has become a free one), one of each kind for a worker.
+
+    Those that are `inherited` are used where the address is the same; port 0 is that of any of the same host. Unless
+    the others are `shared` with workers that an earlier controller left behind, nobody else may have them: joining
     another program's reuseport group would silently take half of its queries. Raise ListenError.
     """
-    bound: list[Address] = []
-    columns: list[list[tuple[socket.socket, socket.socket]]] = []
-    try:
+    at_hand = list(inherited)
+    groups: list[Group] = []
+    with ExitStack() as opened:
         for host, port in addresses:
-            real, pairs = _open_group(host, port, workers, shared=shared)
-            bound.append((host, real))
-            columns.append(pairs)
-    except ListenError:
-        _close(pair for pairs in columns for pair in pairs)
-        raise
-    rows = [
+            known = next((each for each in at_hand if each.host == host and port in {0, each.port}), None)
+            if known is None:
+                groups.append(_open_group(host, port, workers, shared=shared))
+                opened.callback(groups[-1].close)
+            else:
+                at_hand.remove(known)
+                groups.append(_fitted(known, workers, opened))
+        opened.pop_all()
+    return groups
+
+
+def divide(groups: Iterable[Group], workers: int) -> list[WorkerSockets]:
+    """Return what each worker serves. Where there are fewer sockets than workers, several serve one."""
+    known = list(groups)
+    return [
         WorkerSockets(
-            udp=tuple(pairs[worker][0] for pairs in columns), tcp=tuple(pairs[worker][1] for pairs in columns)
+            udp=tuple(sock for group in known for sock in _share(group.udp, worker, workers)),
+            tcp=tuple(sock for group in known for sock in _share(group.tcp, worker, workers)),
         )
         for worker in range(workers)
     ]
-    return bound, rows
 
 
-def lost_datagrams(rows: Iterable[WorkerSockets]) -> int:
+def _share(sockets: Sequence[socket.socket], worker: int, workers: int) -> Sequence[socket.socket]:
+    return sockets[worker::workers] or sockets[worker % len(sockets) :][:1]
+
+
+def lost_datagrams(groups: Iterable[Group | WorkerSockets]) -> int:
     """Return how many datagrams the kernel has dropped since the sockets were opened, for their buffers were full.
 
     It never falls, for the sockets outlive their workers. Raise OSError if the kernel does not tell.
     """
     size = _MEMINFO_WORDS * _MEMINFO_WORD
-    told = [sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, size) for row in rows for sock in row.udp]
+    told = [sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, size) for group in groups for sock in group.udp]
     return sum(int.from_bytes(words[-_MEMINFO_WORD:], sys.byteorder) for words in told)
 
 
-def buffer_shortage(rows: Iterable[WorkerSockets]) -> tuple[str, ...]:
+def buffer_shortage(groups: Iterable[Group | WorkerSockets]) -> tuple[str, ...]:
     """Return a warning if the kernel gives smaller receive buffers than those asked for."""
-    given = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for row in rows for sock in row.udp)
+    given = min(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for group in groups for sock in group.udp)
     if given >= 2 * _RECEIVE_BUFFER:
         return ()
     hold, wanted = given // _QUERY_COST, 2 * _RECEIVE_BUFFER // _QUERY_COST
@@ -92,25 +128,44 @@ def buffer_shortage(rows: Iterable[WorkerSockets]) -> tuple[str, ...]:
     return (text,)
 
 
-def _open_group(
-    host: IPv4Address | IPv6Address, port: int, workers: int, *, shared: bool
-) -> tuple[int, list[tuple[socket.socket, socket.socket]]]:
-    """Open a pair for each worker on one port; with port 0, one that is free for UDP and TCP alike."""
+def _open_group(host: IPv4Address | IPv6Address, port: int, workers: int, *, shared: bool) -> Group:
+    """Open both kinds for each worker on one port; with port 0, one that is free for UDP and TCP alike."""
     for attempt in range(_ATTEMPTS):
-        pairs: list[tuple[socket.socket, socket.socket]] = []
-        try:
-            real = port or _draw_port(host)
-            if not (port and shared):
-                _check_free(host, real)
-            for _ in range(workers):
-                pairs.append(_open_pair(host, real))  # noqa: PERF401 - those opened before an error must be closed
-        except OSError as error:
-            _close(pairs)
-            if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
-                raise ListenError(_explain(host, port, error)) from error
-            continue
-        return real, pairs
+        with ExitStack() as opened:
+            try:
+                real = port or _draw_port(host)
+                if not (port and shared):
+                    _check_free(host, real)
+                udp, tcp = (_open_some(host, real, kind, workers, opened) for kind in _KINDS)
+            except OSError as error:
+                if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                    raise ListenError(_explain(host, port, error)) from error
+                continue
+            opened.pop_all()
+            return Group(host, real, udp, tcp)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _fitted(known: Group, workers: int, opened: ExitStack) -> Group:
+    """Return a group with a socket of each kind for each worker; what is lent is taken as it is."""
+
+    def fitted(kind: socket.SocketKind, socks: tuple[socket.socket, ...]) -> tuple[socket.socket, ...]:
+        if known.lent and socks:
+            return socks
+        return socks[:workers] + _open_some(known.host, known.port, kind, workers - len(socks), opened)
+
+    try:
+        udp, tcp = (fitted(kind, socks) for kind, socks in zip(_KINDS, (known.udp, known.tcp), strict=True))
+    except OSError as error:
+        raise ListenError(_explain(known.host, known.port, error)) from error
+    return replace(known, udp=udp, tcp=tcp)
+
+
+def _open_some(
+    host: IPv4Address | IPv6Address, port: int, kind: socket.SocketKind, number: int, opened: ExitStack
+) -> tuple[socket.socket, ...]:
+    """Open so many sockets, which `opened` closes if all comes to nothing."""
+    return tuple(opened.enter_context(_open(host, port, kind)) for _ in range(number))
 
 
 def _draw_port(host: IPv4Address | IPv6Address) -> int:
@@ -121,18 +176,9 @@ def _draw_port(host: IPv4Address | IPv6Address) -> int:
         return port
 
 
-def _open_pair(host: IPv4Address | IPv6Address, port: int) -> tuple[socket.socket, socket.socket]:
-    udp = _open(host, port, socket.SOCK_DGRAM)
-    try:
-        return udp, _open(host, port, socket.SOCK_STREAM)
-    except OSError:
-        udp.close()
-        raise
-
-
 def _check_free(host: IPv4Address | IPv6Address, port: int) -> None:
     """Raise OSError if anybody has the port, in a reuseport group or not."""
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    for kind in _KINDS:
         with _new(host, kind) as sock:
             if kind == socket.SOCK_STREAM:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,12 +224,6 @@ def _new(host: IPv4Address | IPv6Address, kind: socket.SocketKind) -> socket.soc
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return sock
-
-
-def _close(pairs: Iterable[tuple[socket.socket, socket.socket]]) -> None:
-    for udp, tcp in pairs:
-        udp.close()
-        tcp.close()
 
 
 def _explain(host: IPv4Address | IPv6Address, port: int, error: OSError) -> str:

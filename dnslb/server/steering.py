@@ -11,10 +11,9 @@ packet is lost by a wrong program.
 import ctypes
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from dnslb.server.sockets import WorkerSockets
+from typing import TypeVar
 
 _SO_ATTACH_REUSEPORT_CBPF = 51
 """Not in Python's socket module (include/uapi/asm-generic/socket.h)."""
@@ -38,6 +37,10 @@ _RETURN_A = 0x16
 
 Instruction = tuple[int, int]
 """An operation and its constant. There are no jumps."""
+
+_T = TypeVar("_T")
+Span = tuple[socket.socket, int, int]
+"""A socket for the group that it is in, the first of the places there that are asked, and how many are."""
 
 _FINISH: tuple[Instruction, ...] = (
     (_TAX, 0), (_RSH, 16), (_XOR_X, 0), (_MUL, 0x7FEB352D),
@@ -67,29 +70,30 @@ class Steering:
 
 
 ONE_WORKER = Steering(KERNEL, "there is one worker")
+SHARED_SOCKETS = Steering(KERNEL, "the service manager has made fewer sockets than there are workers")
 
 
-def steer(groups: WorkerSockets, first: int, number: int) -> Steering:
-    """Let each source keep one of the `number` places from `first` on, in all groups that a worker's sockets are in.
+def steer(spans: Iterable[Span]) -> Steering:
+    """Let each source keep one of some places in a group, in each of the groups.
 
-    A program that they have already is replaced. Where the kernel has no such thing, or allows none, nothing changes,
+    A program that a group has already is replaced. Where the kernel has no such thing, or allows none, nothing changes,
     and what it said is returned.
     """
     try:
-        for sock in (*groups.udp, *groups.tcp):
+        for sock, first, number in spans:
             _attach(sock, program(sock.family, first, number))
     except OSError as error:
         return Steering(KERNEL, f"the kernel takes no program for the sockets: {error.strerror}")
     return Steering(SOURCE)
 
 
-def in_places(rows: Sequence[WorkerSockets], others: int) -> list[WorkerSockets]:
-    """Return the sockets that joined groups behind so many others in the order in which they stand when these are gone.
+def in_places(sockets: Sequence[_T], others: int) -> tuple[_T, ...]:
+    """Return what joined a group behind so many others in the order in which it stands when these are gone.
 
     That is if the others go one by one, the last one first: into the place of each moves the last one of all.
     """
-    begin = -others % len(rows)
-    return [*rows[begin:], *rows[:begin]]
+    begin = -others % len(sockets)
+    return (*sockets[begin:], *sockets[:begin])
 
 
 def program(family: int, first: int, number: int) -> tuple[Instruction, ...]:

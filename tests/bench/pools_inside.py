@@ -80,7 +80,8 @@ async def _flip(world: World, flips: int) -> list[float]:
     async def distribute(message: Snapshot | Change) -> None:
         await (supervisor.start(message) if message.generation == 1 else supervisor.distribute(message))  # type: ignore[arg-type]  # the first is a Snapshot
 
-    _, rows = sockets.open_all([(IPv4Address("127.0.0.1"), 0)], WORKERS, shared=False)
+    groups = sockets.open_all([(IPv4Address("127.0.0.1"), 0)], WORKERS, shared=False)
+    rows = sockets.divide(groups, WORKERS)
     supervisor = Supervisor(rows, lambda _death: None, lambda: None)
     publisher, roster = Publisher(distribute, published), Roster(world)
     await publisher.publish_world(world, roster.candidates)

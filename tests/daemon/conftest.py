@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 SERVER = """
 [server]
-listen = ["127.0.0.1:{port}"]
+listen = ["127.0.0.1:{port}"{listen_too}]
 workers = {workers}
 state = "state"
 control = "state/control.sock"
@@ -114,6 +114,7 @@ class Daemon:
         self.port = 0
         self.values: dict[str, object] = {
             "port": 0,
+            "listen_too": "",
             "http": 0,
             "more": "",
             "workers": 1,
@@ -135,14 +136,15 @@ class Daemon:
         members = [MEMBER.format(name=name, address=ADDRESSES[name], weight=n) for name, n in self.weights.items()]
         self.config.write_text(SERVER.format(**self.values) + "".join(members) + self.more)
 
-    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+    def launch(self, *before: str, replace: bool = False) -> subprocess.Popen[bytes]:
         """Start it, by the command `before` if there is one, and return at once."""
         self.configure(port=self.port)
-        return self.launch_as_written(*before)
+        return self.launch_as_written(*before, replace=replace)
 
-    def launch_as_written(self, *before: str) -> subprocess.Popen[bytes]:
+    def launch_as_written(self, *before: str, replace: bool = False) -> subprocess.Popen[bytes]:
         """Do the same with the configuration as it stands in the file."""
-        command = [*before, sys.executable, "-m", "dnslb", "run", "-c", str(self.config)]
+        command = [*before, sys.executable, "-m", "dnslb", "run", "-c", str(self.config), *["--replace"] * replace]
+        self._stderr = self.directory / f"stderr{len(self._processes)}"
         with self._stderr.open("wb") as stderr:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
         self._processes.append(process)

@@ -47,7 +47,7 @@ def whose(daemon: Daemon, source: str) -> set[int]:
 def is_settled(daemon: Daemon, old: list[int]) -> bool:
     """Say whether workers that were left behind are forgotten."""
     known = json.loads((daemon.state / "workers.json").read_text())
-    return not any(str(pid) in known for pid in old)
+    return not any(str(pid) in place for place in known for pid in old)
 
 
 @contextmanager

@@ -79,8 +79,9 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     """Give a worker that answers, and end it after the test."""
-    bound, rows = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
-    served = Served(rows, (str(bound[0][0]), bound[0][1]))
+    groups = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
+    rows = sockets.divide(groups, 1)
+    served = Served(rows, ("127.0.0.1", groups[0].port))
     try:
         await served.supervisor.start(SNAPSHOT)
         yield served

@@ -31,8 +31,7 @@ async def _transports(connections: tcp.Connections, number: int) -> list[weakref
         for writer in writers:
             writer.transport.abort()
         await until(lambda: not connections._open, "all are gone")  # noqa: SLF001 - as above
-        server.close()
-        await server.wait_closed()
+        await server.close()
     return of_each  # type: ignore[return-value]  # there is one while it is open
 
 

@@ -23,8 +23,8 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def known(directory: Path) -> dict[str, str]:
     """Return what is written down."""
-    found: dict[str, str] = json.loads((directory / "workers.json").read_text())
-    return found
+    found: list[dict[str, str]] = json.loads((directory / "workers.json").read_text())
+    return {pid: began for place in found for pid, began in place.items()}
 
 
 def stop(pid: int) -> None:
@@ -35,24 +35,24 @@ def stop(pid: int) -> None:
 
 def test_running_workers_are_found_again(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """What was written down and still runs is found; what was written before is replaced."""
-    orphans.write(tmp_path, [os.getpid()])
-    orphans.write(tmp_path, [sleeper.pid])
-    assert orphans.find(tmp_path) == [sleeper.pid]
+    orphans.write(tmp_path, [[os.getpid()]])
+    orphans.write(tmp_path, [[sleeper.pid]])
+    assert orphans.find(tmp_path) == [[sleeper.pid]]
     assert [path.name for path in tmp_path.iterdir()] == ["workers.json"]
 
 
 def test_a_process_id_that_is_used_again_is_not_believed(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """The same id with another start time is somebody else."""
-    orphans.write(tmp_path, [sleeper.pid])
+    orphans.write(tmp_path, [[sleeper.pid]])
     written = known(tmp_path)
-    assert orphans.find(tmp_path) == [sleeper.pid]
-    (tmp_path / "workers.json").write_text(json.dumps({pid: str(int(at) + 1) for pid, at in written.items()}))
+    assert orphans.find(tmp_path) == [[sleeper.pid]]
+    (tmp_path / "workers.json").write_text(json.dumps([{pid: str(int(at) + 1) for pid, at in written.items()}]))
     assert orphans.find(tmp_path) == []
 
 
 def test_one_that_has_ended_is_not_found(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """Neither as a zombie, whose parent has not looked yet, nor when it is gone."""
-    orphans.write(tmp_path, [sleeper.pid])
+    orphans.write(tmp_path, [[sleeper.pid]])
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     assert orphans.find(tmp_path) == []
@@ -64,7 +64,7 @@ def test_who_has_ended_is_not_written_down(tmp_path: Path, sleeper: subprocess.P
     """Its start time is not known any more."""
     sleeper.kill()
     sleeper.wait()
-    orphans.write(tmp_path, [sleeper.pid, os.getpid()])
+    orphans.write(tmp_path, [[sleeper.pid], [os.getpid()]])
     assert list(known(tmp_path)) == [str(os.getpid())]
 
 
@@ -74,19 +74,20 @@ def test_who_has_ended_is_not_written_down(tmp_path: Path, sleeper: subprocess.P
         b"",
         b"{",
         b"[1]",
+        b'{"1": "1"}',
         b"7",
-        b'{"x": "1"}',
+        b'[{"x": "1"}]',
         b"\xff\xfe",
-        b'{"-1": null}',
-        b'{"0": null}',
-        b'{"4194999": null}',
-        b'{"1": {}}',
-        b'{"1": 0}',
+        b'[{"-1": null}]',
+        b'[{"0": null}]',
+        b'[{"4194999": null}]',
+        b'[{"1": {}}]',
+        b'[{"1": 0}]',
         b"null",
-        b'{"0": "1"}',
-        b'{"-1": "1"}',
-        b'{"99999999999999999999": "1"}',
-        b'{"' + b"9" * 5000 + b'": "1"}',
+        b'[{"0": "1"}]',
+        b'[{"-1": "1"}]',
+        b'[{"99999999999999999999": "1"}]',
+        b'[{"' + b"9" * 5000 + b'": "1"}]',
         b"[" * 100_000,
     ],
 )
@@ -101,17 +102,17 @@ def test_a_link_in_place_of_the_new_file_is_not_followed(tmp_path: Path, sleeper
     other = tmp_path / "other"
     other.write_text("precious")
     (tmp_path / "workers.json.new").symlink_to(other)
-    orphans.write(tmp_path, [sleeper.pid])
+    orphans.write(tmp_path, [[sleeper.pid]])
     assert other.read_text() == "precious"
-    assert orphans.find(tmp_path) == [sleeper.pid]
+    assert orphans.find(tmp_path) == [[sleeper.pid]]
     assert not (tmp_path / "workers.json").is_symlink()
 
 
 def test_what_a_killed_controller_was_writing_is_replaced(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """Half a new file is in nobody's way."""
     (tmp_path / "workers.json.new").write_text("{")
-    orphans.write(tmp_path, [sleeper.pid])
-    assert orphans.find(tmp_path) == [sleeper.pid]
+    orphans.write(tmp_path, [[sleeper.pid]])
+    assert orphans.find(tmp_path) == [[sleeper.pid]]
 
 
 def test_no_file_names_nobody(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ LOOPBACK = ip_address("127.0.0.1")
 @contextmanager
 def opened(*addresses: Address, workers: int = 1, shared: bool = False) -> Iterator[list[WorkerSockets]]:
     """Give each worker's sockets, closed afterwards."""
-    _bound, rows = sockets.open_all(addresses, workers, shared=shared)
+    rows = sockets.divide(sockets.open_all(addresses, workers, shared=shared), workers)
     try:
         yield rows
     finally:
@@ -52,7 +52,8 @@ def free_port() -> int:
 def test_port_0_becomes_one_port_for_all() -> None:
     """UDP and TCP of every worker share it, on each address one, and the addresses returned name it."""
     addresses = [(LOOPBACK, 0), (ip_address("::1"), 0)]
-    bound, rows = sockets.open_all(addresses, 3, shared=False)
+    groups = sockets.open_all(addresses, 3, shared=False)
+    bound, rows = [(group.host, group.port) for group in groups], sockets.divide(groups, 3)
     try:
         assert [host for host, _ in bound] == [host for host, _ in addresses]
         assert all(port for _, port in bound)

@@ -14,7 +14,7 @@ import pytest
 
 from dnslb.server import sockets, steering
 from dnslb.server.sockets import Address, WorkerSockets
-from dnslb.server.steering import KERNEL, SOURCE, Steering, steer
+from dnslb.server.steering import KERNEL, SOURCE, Steering
 from dnslb.server.supervisor import Death, Supervisor
 from tests.server.conftest import framed, generation_of, query, snapshot, until
 
@@ -27,6 +27,11 @@ _IPV6_FREEBIND = 78
 Asked = Callable[[socket.socket, str, tuple[str, int]], None]
 Heard = Mapping[str, Counter[int]]
 """By source, how many packets came to each worker's socket."""
+
+
+def steer(row: WorkerSockets, first: int, number: int) -> Steering:
+    """Have the same places asked in all groups that a worker's sockets are in."""
+    return steering.steer((sock, first, number) for sock in (*row.udp, *row.tcp))
 
 
 def v4_sources(number: int) -> list[str]:
@@ -46,7 +51,7 @@ def v6_sources(number: int) -> list[str]:
 @contextmanager
 def opened(*addresses: Address, workers: int, shared: bool = False) -> Iterator[list[WorkerSockets]]:
     """Give each worker's sockets, closed afterwards."""
-    _, rows = sockets.open_all(addresses, workers, shared=shared)
+    rows = sockets.divide(sockets.open_all(addresses, workers, shared=shared), workers)
     try:
         yield rows
     finally:
@@ -250,8 +255,9 @@ class Workers:
     """Four real workers on a loopback port, and resolvers that ask them from addresses of their own."""
 
     def __init__(self) -> None:
-        bound, self._rows = sockets.open_all([(LOOPBACK, 0)], 4, shared=False)
-        self._address = (str(bound[0][0]), bound[0][1])
+        groups = sockets.open_all([(LOOPBACK, 0)], 4, shared=False)
+        self._rows = sockets.divide(groups, 4)
+        self._address = (str(LOOPBACK), groups[0].port)
         self.deaths: list[Death] = []
         self.supervisor = Supervisor(self._rows, self.deaths.append, lambda: None)
         self.steering = steer(self._rows[0], 0, 4)

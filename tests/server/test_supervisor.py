@@ -77,8 +77,9 @@ class Stage:
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     """Give two places for workers; whatever is in them ends with the test."""
-    bound, rows = sockets.open_all([(ip_address("127.0.0.1"), 0)], 2, shared=False)
-    made = Stage(rows, (str(bound[0][0]), bound[0][1]))
+    groups = sockets.open_all([(ip_address("127.0.0.1"), 0)], 2, shared=False)
+    rows = sockets.divide(groups, 2)
+    made = Stage(rows, ("127.0.0.1", groups[0].port))
     pids: set[int] = set()
     try:
         yield made

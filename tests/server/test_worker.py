@@ -35,7 +35,8 @@ def worker(
 
     It writes its reports to a descriptor, or to ours. It is started with `more` words.
     """
-    bound, rows = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
+    groups = sockets.open_all([(ip_address("127.0.0.1"), 0)], 1, shared=False)
+    rows = sockets.divide(groups, 1)
     counters = Counters.create()
     ours, theirs = socket.socketpair()
     numbers = [rows[0].udp[0].fileno(), rows[0].tcp[0].fileno(), theirs.fileno(), counters.fd]
@@ -47,7 +48,7 @@ def worker(
         with subprocess.Popen(command, pass_fds=numbers, stderr=stderr) as process:
             theirs.close()
             try:
-                yield process, ours, (str(bound[0][0]), bound[0][1])
+                yield process, ours, ("127.0.0.1", groups[0].port)
             finally:
                 process.kill()
                 os.close(counters.fd)
