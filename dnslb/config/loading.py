@@ -37,7 +37,8 @@ def find(explicit: Path | None) -> Path:
         if os.path.lexists(path):
             return path
     places = " or ".join(str(path) for path in DEFAULT_PATHS)
-    raise ConfigError((Problem(str(DEFAULT_PATHS[0]), None, "", "", f"no configuration in {places}; name it with -c"),))
+    message = f"no configuration in {places}; name it with -c, or have `dnslb setup` write one"
+    raise ConfigError((Problem(str(DEFAULT_PATHS[0]), None, "", "", message),))
 
 
 def load(path: Path) -> Settings:

@@ -46,7 +46,13 @@ class _How:
 @click.option("--relay", multiple=True, metavar="[NAME=]HOST|ADDRESS,...", help="A relay.  [default: each --member]")
 @click.option("--relay-port", metavar="PORT", help="The relays' port.  [default: 587]")
 @click.option("--probe/--no-probe", default=None, help="Look at all servers before; stop if one is not well.")
-@click.option("-c", "config", metavar="FILE", help="Where to write.  [default: dnslb.toml; the zone file beside it]")
+@click.option(
+    "-c",
+    "config",
+    metavar="FILE",
+    type=click.Path(),
+    help="Where to write.  [default: dnslb.toml; the zone file beside it]",
+)
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing: what no option says is as usual.")
 @json_option

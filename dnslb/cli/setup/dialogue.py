@@ -29,8 +29,8 @@ What is dnslb to do?
 _ZONE = """
 dnslb gets a zone of its own, below your domain: it answers for all names in it."""
 _NAME_SERVERS = """
-Two name servers answer for the zone: this machine, and a second one with the same
-files. NAME=ADDRESS gives one a name of its own; several addresses have commas."""
+Two name servers answer for the zone: this machine, and a second one that has the
+same files. Their addresses, with commas; NAME=ADDRESS if ns1 is not its name."""
 _NAT = """
 {address} is no address of this machine: it is behind a router that forwards
 port 53 (UDP and TCP) to it, then."""
