@@ -368,8 +368,8 @@ def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int)
         f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads,"
         f" {world.changes} changes"
     )
-    for example in ledger.examples:
-        say(f"  wrong: {example}")
+    for example, when in ledger.examples.items():
+        say(f"  wrong, {when}: {example}")
     complaints = _complaints(daemon)
     for line in complaints[:10]:
         say(f"  logged: {line}")

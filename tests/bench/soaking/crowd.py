@@ -6,7 +6,6 @@ import asyncio
 import random
 import socket
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,7 +44,8 @@ class Ledger:
     """Listeners that read, and requests, that the daemon has cut off or refused."""
     cut: int = 0
     """Connections of idle and slow clients that the daemon has ended."""
-    examples: deque[str] = field(default_factory=lambda: deque(maxlen=_EXAMPLES))
+    examples: dict[str, str] = field(default_factory=dict)
+    """The first of each kind of wrong answers, with its time."""
     began: float = field(default_factory=time.monotonic)
 
     def judge(self, question: Question, query: dns.message.QueryMessage, octets: bytes, asked: float) -> None:
@@ -64,8 +64,9 @@ class Ledger:
     def blame(self, question: Question, fault: str) -> None:
         """Count a wrong answer."""
         self.wrong += 1
-        after = time.monotonic() - self.began
-        self.examples.append(f"after {after:.1f} s, {question.name} {question.rdtype}: {fault}")
+        if len(self.examples) < _EXAMPLES:
+            after = time.monotonic() - self.began
+            self.examples.setdefault(f"{question.name} {question.rdtype}: {fault}", f"after {after:.1f} s")
 
 
 class Resolver(asyncio.DatagramProtocol):
