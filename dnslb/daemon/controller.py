@@ -700,6 +700,7 @@ class Controller:
                 self._metrics.forget(pool, member)
             self._observer.forget_removed()
             self._farewells.forget_removed(roster.keys())
+            self._wishes.forget_removed(roster.keys())
             self._journal.reloaded(
                 who,
                 self._publisher.generation,

@@ -3,7 +3,7 @@
 Members that are not configured now have their wishes too: a later configuration may bring them back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,9 @@ from dnslb.pool.health import back_in_answers
 from dnslb.pool.window import Window
 from dnslb.publisher import Publisher
 from dnslb.store import Event, Remembered
+
+MOST_REMOVED = 1000
+"""Of so many members that are configured no more it is known what people wanted of them."""
 
 _log = structlog.get_logger()
 
@@ -64,6 +67,20 @@ class Wishes:
         """Let the members of a new roster know when they are to leave."""
         for key, entry in roster.items():
             entry.standing.leaves_at = _leaves_at(self.window(key))
+
+    def forget_removed(self, configured: Container[Key]) -> None:
+        """Forget what was wanted of members that are configured no more.
+
+        Of those that are to have mail as configured there is nothing to remember. Of the others the latest are kept:
+        one that was drained, removed, and is configured again is drained.
+        """
+        gone = {key: admin for key, admin in self._admins.items() if key not in configured}
+        telling = [
+            key for key, admin in gone.items() if admin.state is not AdminState.READY or admin.weight is not None
+        ]
+        kept = sorted(telling, key=lambda key: gone[key].since)[-MOST_REMOVED:]
+        for key in gone.keys() - set(kept) - self._windows.keys():
+            del self._admins[key]
 
     async def change(self, key: Key, admin: Admin, window: Window | None, *events: Event) -> None:
         """Remember what is wanted of a member from now on, tell of it, and return when answers have changed.
