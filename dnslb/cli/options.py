@@ -62,6 +62,8 @@ class Daemon:
             raise failure(refused) from refused
 
 
+_HEAD = re.compile(r".*?^\[server\].*?(?=^\[|\Z)", re.DOTALL | re.MULTILINE)
+"""A configuration up to the end of [server], as far as lines tell."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -178,14 +180,25 @@ def _unreadable(path: Path, error: OSError) -> str:
 def control_of(config: Path) -> Path:
     """Return the control socket's path by a configuration, of which nothing else is looked at."""
     try:
-        with config.open("rb") as file:
-            return _control(config.parent, tomllib.load(file).get("server", {}))
+        return _control(config.parent, _server(config.read_bytes().decode()))
     except OSError as error:
         raise Misconfigured(_unreadable(config, error)) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise Misconfigured(
             f"{config} does not say where the control socket is ({error}); see `dnslb check`, or name it with --control"
         ) from error
+
+
+def _server(text: str) -> Any:  # noqa: ANN401 -- whatever the file holds
+    """Return the table [server] of a configuration.
+
+    What stands behind it is read only if it has to be: thousands of members would take longer than the question.
+    """
+    # The match may end within a value of several lines, or lie in one.
+    with suppress(tomllib.TOMLDecodeError, KeyError):
+        if head := _HEAD.match(text):
+            return tomllib.loads(head[0])["server"]
+    return tomllib.loads(text).get("server", {})
 
 
 def _control(directory: Path, server: Mapping[str, str]) -> Path:

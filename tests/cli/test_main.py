@@ -120,6 +120,11 @@ SOCKETS = {
     '[server]\nstate = "/var/x"': "/var/x/control.sock",
     '[server]\ncontrol = "run/c.sock"': "etc/run/c.sock",
     '[server]\nstate = "/var/x"\ncontrol = "/run/c.sock"': "/run/c.sock",
+    '[zone.x]\nfile = "x"\n[server]\nlisten = [\n[\n]]\ncontrol = "/run/c.sock"\n[pool.x]\n': "/run/c.sock",
+    'text = """\n[server]\ncontrol = "no"\n"""\n[server]\ncontrol = "/run/c.sock"\n': "/run/c.sock",
+    'server = { control = "/run/c.sock" }\n[pool.x]\n': "/run/c.sock",
+    '[pool.x]\nserver = "no"\n': "etc/state/control.sock",
+    '[server]\ncontrol = "/run/c.sock"\n[pool': "/run/c.sock",
 }
 
 
