@@ -12,7 +12,7 @@ from dnslb.config.problem import Problem
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MAX_VALUE = 80
 _UNQUOTED = ("url",)
-"""The end of a path whose value is never quoted: it may be a secret."""
+"""The end of a path whose value is never quoted: it may be a secret, as may whatever else looks like a URL."""
 
 
 @dataclass(slots=True)
@@ -78,6 +78,8 @@ class Report:
             text = json.dumps(value, ensure_ascii=False, default=str)
         except ValueError:
             return "(a number with too many digits)"
+        if "://" in text:
+            return ""
         return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 3] + "..."
 
     def _at(self, path: KeyPath) -> Any:  # noqa: ANN401  # whatever the file holds

@@ -145,6 +145,14 @@ def test_a_wrong_url_is_not_quoted(loaded: Load, url: str) -> None:
     assert "T000" not in str(caught.value)
 
 
+def test_a_url_in_the_wrong_place_is_not_quoted(loaded: Load) -> None:
+    """It is as secret under a key that is misspelled."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(f'urk = "{URL}"')
+    assert "notify[#1].urk: unknown key, did you mean url?" in str(caught.value)
+    assert "T000" not in str(caught.value)
+
+
 def test_a_port_that_is_none_is_an_error(loaded: Load) -> None:
     """Neither 0 nor what no number is."""
     for port in ("0", "x", "65536"):

@@ -13,6 +13,7 @@ from dnslb.notify.message import MOST, Message
 from dnslb.notify.notices import Notices
 from dnslb.notify.target import Command, Target, Webhook
 from dnslb.notify.webhook import post
+from tests.daemon.conftest import runs
 from tests.notify.receiver import SECRET, SENDER, Receiver, an_event, hang, receiving
 
 PATIENCE = 20.0
@@ -211,6 +212,17 @@ async def test_a_reload_loses_nothing_of_who_stays(receiver: Receiver, tell: Cal
         messages = [await receiver.taken.get() for _ in range(2)]
         assert [[event["id"] for event in message["events"]] for message in messages] == [[1, 2], [4]]
         assert (gone.taken.empty(), len(gone.headers)) == (True, 1)
+
+
+async def test_who_is_gone_is_left_alone_at_once(tmp_path: Path, tell: Callable[..., Notices]) -> None:
+    """A program that a reload has removed is ended."""
+    pid = tmp_path / "pid"
+    words = ("/bin/sh", "-c", 'echo $$ > "$1"; exec sleep 1000', "hook", str(pid))
+    notices = tell(Target("hook", Command(words), frozenset({"state"}), timeout=1000.0))
+    notices.tell(an_event(1))
+    await until(lambda: pid.exists() and pid.read_text())
+    notices.replace([])
+    await until(lambda: not runs(int(pid.read_text())))
 
 
 async def test_before_the_end_each_message_is_tried_once_more(receiver: Receiver, tell: Callable[..., Notices]) -> None:
