@@ -64,7 +64,8 @@ def main(minutes: float = MINUTES) -> None:
         " resolvers have cookies)\nand TCP, each answer judged by what it must and must not hold at that time."
         f" {FLOOD} malformed packets a second; {_IDLE}\nidle, {_SLOW} slowly writing and {_SLOW} not reading TCP"
         f" clients; a scraper of metrics and status; {_LISTENERS + _DEAF} who listen to the\nstream, {_DEAF} of them"
-        " without reading. Each row is of now: the controller, and each worker. Ctrl-C ends it sooner."
+        " without reading; a webhook that nobody answers. Each row is of now: the controller, and each worker.\nCtrl-C"
+        " ends it sooner."
     )
     with Stage() as stage, machine.ordinary():
         asyncio.run(_soak(stage, minutes))
@@ -72,7 +73,7 @@ def main(minutes: float = MINUTES) -> None:
 
 async def _soak(stage: Stage, minutes: float) -> None:
     oracle = Oracle()
-    ports = Ports(free_port(), free_port(), free_port())
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
     scene = Scene(stage.directory("dnslb"), ports, oracle)
     context = serving(Certificates(stage.directory("certificates")).good)
     world = World(scene, oracle, partial(MailServer, port=ports.members, context=context))

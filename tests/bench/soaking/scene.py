@@ -26,6 +26,9 @@ control = "control.sock"
 http = "127.0.0.1:{http}"
 # The crowd of good resolvers; the flood is limited.
 rate_limit = {{ exempt = ["127.0.2.0/24"] }}
+# Events wait for somebody who never takes them.
+[[notify]]
+url = "http://127.0.0.1:{nobody}/"
 [zone."{zone}"]
 file = "zone"
 [probe.plain]
@@ -72,11 +75,12 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the daemon answers, serves HTTP, and finds its members."""
+    """Where the daemon answers, serves HTTP, finds its members, and finds nobody."""
 
     dns: int
     http: int
     members: int
+    nobody: int
 
 
 class Scene:
@@ -133,7 +137,8 @@ class Scene:
     def write(self) -> None:
         """Write all files."""
         ports = self._ports
-        text = [_SERVER.format(port=ports.dns, http=ports.http, members=ports.members, zone=ZONE)]
+        numbers = {"port": ports.dns, "http": ports.http, "members": ports.members, "nobody": ports.nobody}
+        text = [_SERVER.format(**numbers, zone=ZONE)]
         self.path.write_text("".join([*text, *map(self._text_of, self._oracle.pools.values())]))
         newest = list(self._oracle.versions)[-1]
         self._zone.write_text(_ZONE_FILE.format(zone=ZONE, ttl=self._ttl, serial=self._serial, version=newest))
