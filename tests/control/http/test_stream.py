@@ -51,6 +51,8 @@ async def listening(server: HttpServer, token: str = "", **headers: str) -> Asyn
     ):
         assert response.status == 200
         assert response.content_type == "text/event-stream"
+        # What is no stream any more is no connection that does not count either.
+        assert response.headers["Connection"] == "close"
         yield messages(response)
 
 
@@ -119,6 +121,16 @@ async def test_each_event_is_heard_once(server: HttpServer, operator: Asked) -> 
         assert [(await the_next(heard, "event"))[1] for _ in range(4)] == ["1", "2", "3", ""]
         server.tell(event(4))
         assert await the_next(heard, "event") == ("event", "4", event(4))
+
+
+async def test_ids_that_begin_anew_are_heard(server: HttpServer, operator: Asked) -> None:
+    """A database that had to be set aside gives them again, to other events."""
+    operator.past = [event(1), event(2)]
+    async with listening(server) as heard:
+        assert [(await the_next(heard, "event"))[1] for _ in range(2)] == ["1", "2"]
+        for number in (3, 1):
+            server.tell(event(number))
+        assert [(await the_next(heard, "event"))[1] for _ in range(2)] == ["3", "1"]
 
 
 async def test_a_store_that_fails_keeps_nobody_from_what_is_now(server: HttpServer, operator: Asked) -> None:
@@ -240,19 +252,16 @@ async def test_streams_and_scrapes_do_not_keep_each_other_out(server: HttpServer
 
 
 @pytest.fixture
-async def stream() -> AsyncIterator[Callable[..., Stream]]:
-    """Return what makes streams of a status that never changes."""
-
-    async def status() -> dict[str, Any]:
-        return {}
+async def stream(operator: Asked) -> Callable[..., Stream]:
+    """Return what makes streams of the operator's status, without events."""
 
     async def events(_number: int) -> list[dict[str, Any]]:
         return []
 
     def made(**values: Any) -> Stream:  # noqa: ANN401 - as Stream has it
-        return Stream(status, events, dict, **values)
+        return Stream(operator.status, values.pop("events", events), dict, **values)
 
-    yield made  # noqa: PT022 - a coroutine fixture has its loop
+    return made
 
 
 async def test_who_does_not_take_what_waits_is_dropped(stream: Callable[..., Stream]) -> None:
@@ -267,6 +276,33 @@ async def test_who_does_not_take_what_waits_is_dropped(stream: Callable[..., Str
             while f"the {number}th".encode() not in await anext(taken):
                 pass
         assert [piece async for piece in slow.pieces()] == []
+
+
+async def test_who_comes_after_a_fault_is_served(stream: Callable[..., Stream], operator: Asked) -> None:
+    """Although those whom it has ended are not gone yet."""
+    made = stream(pace=0.0)
+    with made.listening(None) as old:
+        operator.broken = True
+        with capture_logs():
+            assert [piece async for piece in old.pieces()] == []
+        operator.broken = False
+        with made.listening(None) as new:
+            assert (await anext(new.pieces())).startswith(b"event: status")
+
+
+async def test_nothing_is_left_of_who_leaves(stream: Callable[..., Stream]) -> None:
+    """Not even what waits for a disk that hangs."""
+    reading = asyncio.Event()
+
+    async def hanging(_number: int) -> list[dict[str, Any]]:
+        reading.set()
+        await asyncio.Event().wait()
+        return []
+
+    with stream(events=hanging).listening(None):
+        await reading.wait()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_tenth_of_the_time_at_most(stream: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch) -> None:
