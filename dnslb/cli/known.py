@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -67,12 +68,18 @@ def _members(ctx: click.Context) -> Iterator[tuple[str, str, int]]:
 
 def _known(ctx: click.Context) -> Known:
     """Return what the daemon knows that is meant by the words typed so far; without it what the file says."""
-    config, control = ctx.params.get("config"), ctx.params.get("control")
+    config, control = _said(ctx, "config"), _said(ctx, "control")
     with suppress(*_FAULTS):
         return _of_status(Daemon(control or control_of(find_config(config))).ask("status", timeout=_PATIENCE))
     with suppress(*_FAULTS):
         return _of_file(tomllib.loads(find_config(config).read_text(encoding="utf-8")))
     return Known({}, ())
+
+
+def _said(ctx: click.Context, option: str) -> Path | None:
+    """Return the path of an option; in the middle of parsing click has a mark of its own for what was not said."""
+    value = ctx.params.get(option)
+    return value if isinstance(value, Path) else None
 
 
 def _of_status(status: Mapping[str, Any]) -> Known:

@@ -189,7 +189,7 @@ class Operations:
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
             raise Refused(
-                Code.CONFIG, f"{len(problems)} problems; nothing was changed", {"problems": problems}
+                Code.CONFIG, f"{_errors(len(problems))}; nothing was changed", {"problems": problems}
             ) from error
         return {"generation": done.generation, "changed": done.changed, "warnings": list(done.warnings)}
 
@@ -275,3 +275,7 @@ def _lasting(window: Window) -> str:
 
 def _said(*worries: str) -> list[str]:
     return [worry for worry in worries if worry]
+
+
+def _errors(count: int) -> str:
+    return "the configuration has an error" if count == 1 else f"the configuration has {count} errors"

@@ -4,9 +4,13 @@ import json
 import os
 import pwd
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+
+from dnslb.cli.main import cli
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Dnslb, FakeDaemon
@@ -153,6 +157,15 @@ def test_a_member_without_its_pool_is_said_with_it(dnslb: "Dnslb", daemon: "Fake
     assert result.exit_code == 2
     assert "'mx1' is not POOL/MEMBER: write inbound/mx1 or relay/mx1\n" in result.stderr
     assert daemon.operator.asked == []
+
+
+def test_a_member_without_its_pool_is_known_without_options_too(
+    daemon: "FakeDaemon", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the configuration of this directory, as every command does."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dnslb.toml").write_text(f'[server]\ncontrol = "{daemon.path}"')
+    assert "write inbound/mx2\n" in CliRunner().invoke(cli, ["ready", "mx2"]).stderr
 
 
 @pytest.mark.parametrize("word", ["mx9", "inbound/", "/mx1", ""])

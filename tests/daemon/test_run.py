@@ -166,7 +166,7 @@ def test_a_reload_changes_all_or_nothing(daemon: Daemon, monkeypatch: pytest.Mon
 
     good = daemon.call("status")["generation"]
     daemon.config.write_text(daemon.config.read_text().replace("weight = 50", 'weight = "heavy"'))
-    with pytest.raises(Refused, match="2 problems; nothing was changed") as refused:
+    with pytest.raises(Refused, match="the configuration has 2 errors; nothing was changed") as refused:
         daemon.call("reload")
     assert all("dnslb.toml:" in problem for problem in refused.value.details["problems"])
     process.send_signal(signal.SIGHUP)
