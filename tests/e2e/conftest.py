@@ -57,3 +57,10 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 def site(stage: Stage, members: Members) -> Site:
     """Start a daemon with mx1 to mx4, of which mx1 should get half of the mail."""
     return Site(stage, members, weights={"mx1": 3}, keys='slow_start = "0s"\nclient_reuse = "1s"')
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[Site]:
+    """Start a daemon like `site` for the tests of a module that only look at it."""
+    with Stage() as stage:
+        yield Site(stage, Members(stage, 4), weights={"mx1": 3})

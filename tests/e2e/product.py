@@ -121,9 +121,10 @@ class Daemon:
         http: str = "",
         server: str = "",
         interval: str = "500ms",
+        services: str = SERVICES,
     ) -> None:
         self._stage, self._members, self._probe, self._keys, self._http = stage, members, probe, keys, http
-        self._server, self._interval = server, interval
+        self._server, self._interval, self._services = server, interval, services
         self.directory, self.port = stage.directory("dnslb"), free_port()
         self._listen = [f"{address}:{self.port}" for address in listen]
         self.config = self.directory / "dnslb.toml"
@@ -142,7 +143,7 @@ class Daemon:
             server=self._server,
             interval=self._interval,
         )
-        self.config.write_text(server + pool(self._members, weights, self._keys) + SERVICES)
+        self.config.write_text(server + pool(self._members, weights, self._keys) + self._services)
 
     def start(self) -> Process:
         """Start the daemon, and wait until it answers."""

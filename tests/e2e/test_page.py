@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -49,10 +50,10 @@ CONTRAST = """(() => {
 """The contrast of each text to its ground (WCAG 2.2, "contrast ratio"), and what text that is."""
 
 
-async def test_it_says_what_the_status_says(page: Page, site: Site) -> None:
+async def test_it_says_what_the_status_says(page: Page, quiet: Site) -> None:
     """Members with their states, weights, shares and addresses; services with who is in their answers; workers."""
-    await site.show(page)
-    status = site.status()
+    await quiet.show(page)
+    status = quiet.status()
     for name, member in status["pools"]["mail"]["members"].items():
         cells = ("admin", "state", "verdict", "published", "weight", "addresses")
         told = {cell: await page.text(row(name, f".{cell}")) for cell in cells}
@@ -147,9 +148,9 @@ async def test_dark_and_light_are_readable(page: Page, site: Site, members: Memb
     assert len(grounds) == 2
 
 
-async def test_nothing_moves_where_that_is_not_wanted(page: Page, site: Site) -> None:
+async def test_nothing_moves_where_that_is_not_wanted(page: Page, quiet: Site) -> None:
     """With prefers-reduced-motion no part of the page has a transition or an animation."""
-    await site.show(page)
+    await quiet.show(page)
     moving = (
         "[...document.querySelectorAll('*')].map(one => getComputedStyle(one))"
         ".filter(style => style.transitionDuration !== '0s' || style.animationName !== 'none').length"
@@ -159,9 +160,9 @@ async def test_nothing_moves_where_that_is_not_wanted(page: Page, site: Site) ->
     assert await page.run(moving) == 0
 
 
-async def test_charts_have_their_numbers_in_words(page: Page, site: Site) -> None:
+async def test_charts_have_their_numbers_in_words(page: Page, quiet: Site) -> None:
     """Under each chart its newest values are text: rates by code, wanted and served shares, latencies."""
-    await site.show(page)
+    await quiet.show(page)
     await page.shows("#chart-rates .u-legend", "NOERROR")
     await page.shows("#chart-shares .u-legend", "served")
     await page.wait("/mx1 *[0-9.]+ ms/.test(document.querySelector('#chart-latency .u-legend').textContent)")
@@ -184,9 +185,9 @@ async def test_the_filter_leaves_who_is_looked_for(page: Page, site: Site, membe
     await page.shows("#filtered", "0 of 4 members")
 
 
-async def test_its_words_are_those_of_the_status(page: Page, site: Site) -> None:
+async def test_its_words_are_those_of_the_status(page: Page, quiet: Site) -> None:
     """Each verdict has words and a sentence, and each state a sign of its own."""
-    await site.show(page)
+    await quiet.show(page)
     words = await page.run("import('/page/words.js').then(({VERDICTS, SIGNS}) => [VERDICTS, SIGNS])")
     assert words[0].keys() == set(Verdict)
     assert all(short and sentence.endswith(".") for short, sentence in words[0].values())
@@ -194,9 +195,9 @@ async def test_its_words_are_those_of_the_status(page: Page, site: Site) -> None
     assert len(set(words[1].values())) == len(State)
 
 
-async def test_a_patch_touches_what_it_names(page: Page, site: Site) -> None:
+async def test_a_patch_touches_what_it_names(page: Page, quiet: Site) -> None:
     """All else is the same object as before, by which the page sees what it need not draw again (RFC 6902)."""
-    await site.show(page)
+    await quiet.show(page)
     told = await page.run("""import("/page/stream.js").then(({patched}) => {
         const before = {a: {b: {c: 1}, "d/~": null}, e: {f: 2}, g: [1]};
         const after = patched(before, [
@@ -210,9 +211,9 @@ async def test_a_patch_touches_what_it_names(page: Page, site: Site) -> None:
     assert told == [before, {"a": {"b": {"c": None, "n": 3}}, "e": {"f": 2}, "g": [1]}, True, True, False]
 
 
-async def test_messages_of_the_stream_come_in_any_pieces(page: Page, site: Site) -> None:
+async def test_messages_of_the_stream_come_in_any_pieces(page: Page, quiet: Site) -> None:
     """However the network cuts it, each message is read once and whole."""
-    await site.show(page)
+    await quiet.show(page)
     told = await page.run("""import("/page/stream.js").then(({messages}) => {
         const text = 'event: a\\nid: 7\\ndata: {"x": "é: 1"}\\n\\n: \\n\\nevent: b\\ndata: 2\\n\\n';
         const read = (size) => {
@@ -227,10 +228,10 @@ async def test_messages_of_the_stream_come_in_any_pieces(page: Page, site: Site)
     ]
 
 
-async def test_each_alarm_has_its_banner(page: Page, site: Site) -> None:
+async def test_each_alarm_has_its_banner(page: Page, quiet: Site) -> None:
     """What no test can have happen in a moment: held probes, a suspect question, a disk that fails, planned drains."""
-    await site.show(page)
-    status = site.status()
+    await quiet.show(page)
+    status = quiet.status()
     pool = status["pools"]["mail"]
     pool |= {"panic": True, "suspect": "auth_failed", "panic_reason": "all members reject the probe's login"}
     pool["held_until"] = "2026-01-01T00:00:30Z"
@@ -262,9 +263,9 @@ async def test_each_alarm_has_its_banner(page: Page, site: Site) -> None:
     assert told[4].endswith(" and does not: it would leave 1 of 4 members.")
 
 
-async def test_charts_remember_more_than_a_daemon_that_was_just_started(page: Page, site: Site) -> None:
+async def test_charts_remember_more_than_a_daemon_that_was_just_started(page: Page, quiet: Site) -> None:
     """What it tells of the past comes after what the page has seen; nothing is older than ten minutes."""
-    await site.show(page)
+    await quiet.show(page)
     told = await page.run("""import("/page/history.js").then(({History}) => {
         const history = new History();
         const begin = (rates, latencies, now) => {
@@ -293,7 +294,8 @@ class _Crowd:
 
 async def test_a_thousand_members_are_no_burden(page: Page, stage: Stage) -> None:
     """All are there; the filter finds one; and a change touches its row and those on the screen, not a thousand."""
-    site = Site(stage, _Crowd(stage), interval="60s", weights={"mx998": 0, "mx999": 0})
+    one = '[[service]]\nname = "every.lb.test"\ntype = "address"\npool = "mail"\nrecords = 2\n'
+    site = Site(stage, _Crowd(stage), interval="60s", weights={"mx998": 0, "mx999": 0}, services=one)
     await site.show(page)
     assert await page.run("document.querySelectorAll('[data-member]').length") == 1000
     await page.shows(".pool-head", "998 of 1000 in answers")
@@ -313,7 +315,29 @@ async def test_a_thousand_members_are_no_burden(page: Page, stage: Stage) -> Non
     assert (await page.text("#filtered")).startswith("11 of 1000 members")
 
 
-async def test_vendored_files_are_what_they_were() -> None:
+async def test_a_screen_reader_hears_what_each_thing_is(page: Page, quiet: Site) -> None:
+    """Whatever can be used has a name, each pool is a table with titles, and pictures are not read out."""
+    await quiet.show(page)
+    nodes = (await page.call("Accessibility.getFullAXTree"))["nodes"]
+    found = [(node["role"]["value"], node["name"]["value"]) for node in nodes if not node["ignored"] and "name" in node]
+    usable = {"button", "link", "textbox", "searchbox", "combobox", "radio", "spinbutton", "table", "region"}
+    assert [role for role, name in found if role in usable and not name] == []
+    assert ("table", "Members of mail") in found
+    titles = [name for role, name in found if role == "columnheader"]
+    assert titles[:3] == ["Member", "Admin", "State"]
+    assert titles[9:11] == ["Addresses", "Why"]
+    assert [name for role, name in found if role == "rowheader"][:4] == ["mx1", "mx2", "mx3", "mx4"]
+
+
+def test_no_text_becomes_html() -> None:
+    """Nothing of ours reads a text as HTML or as a program, or brings styles that the page's policy forbids."""
+    ours = [file for file in FILES.iterdir() if file.suffix in {".js", ".html"} and file.name not in VENDORED]
+    assert len(ours) > 10
+    forbidden = re.compile(r"(?:inner|outer|Adjacent)HTML|document\.write|\beval\b|new Function|\bstyle=|\bon[a-z]+=\"")
+    assert [(file.name, found) for file in ours for found in forbidden.findall(file.read_text())] == []
+
+
+def test_vendored_files_are_what_they_were() -> None:
     """Nobody has changed what is not ours, and its licence is beside it."""
     assert {name: sha256((FILES / name).read_bytes()).hexdigest() for name in VENDORED} == VENDORED
     assert "MIT License" in (FILES / "uPlot.LICENSE.txt").read_text()

@@ -6,6 +6,12 @@ import { percent, signed } from "./words.js";
 
 const KEY = "dnslb-token";
 const ROWS = 12; // members of a preview
+const WISHES = {
+  drain: (name) => `Drain ${name}`,
+  ready: (name) => `Set ${name} to ready`,
+  maint: (name) => `Put ${name} in maintenance`,
+  weight: (name) => `Set the weight of ${name}`,
+};
 const PAUSE_MS = 150; // while somebody types a weight
 
 export const token = () => sessionStorage.getItem(KEY) ?? "";
@@ -111,7 +117,8 @@ export class Change {
     const who = signed(facts);
     setText(
       byId("change-now"),
-      `Now: ${facts.admin}${who ? ` (${who})` : ""}, ${facts.state}, weight ${facts.effective_weight}, ${percent(facts.share)} of new connections`,
+      `Now: ${facts.admin}${who ? ` (${who})` : ""}, ${facts.state}, weight ${facts.effective_weight}, ` +
+        `${percent(facts.share)} of new connections`,
     );
     setText(byId("weight-configured"), `${facts.weight}`);
     this.#form.reset();
@@ -130,8 +137,7 @@ export class Change {
   }
 
   #choose() {
-    const words = { drain: "Drain", ready: "Set to ready:", maint: "Put in maintenance:", weight: "Weigh anew:" };
-    setText(this.#form.querySelector("button.main"), `${words[this.#step]} ${this.#pool}/${this.#member}`);
+    setText(this.#form.querySelector("button.main"), WISHES[this.#step](`${this.#pool}/${this.#member}`));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#preview(), PAUSE_MS);
   }
@@ -154,9 +160,10 @@ export class Change {
   async #send() {
     const [step, reason] = [this.#step, byId("reason").value.trim()];
     const about = { pool: this.#pool, member: this.#member, reason };
-    const done = step === "weight"
-      ? await call("weight", { ...about, weight: this.#number })
-      : await call("admin", { ...about, state: step });
+    const done =
+      step === "weight"
+        ? await call("weight", { ...about, weight: this.#number })
+        : await call("admin", { ...about, state: step });
     const what = step === "weight" ? `weighs ${done.effective_weight} now` : `is set to ${step}`;
     const where = done.published ? "it is in the answers" : "it is in no new answer";
     this.#tell([`${this.#pool}/${this.#member} ${what}: ${where}.`, ...(done.warnings ?? [])].join(" "));
@@ -168,7 +175,9 @@ function previewed(pool, { before, after, panics }) {
   const [now, then] = [before[pool], after[pool]];
   const parts = [];
   if (panics.includes(pool)) {
-    parts.push(el("p", { class: "banner bad" }, el("b", {}, `This would PANIC pool ${pool}.`), ` ${healthy(then)}`));
+    parts.push(
+      el("p", { class: "banner bad" }, el("b", {}, `This would PANIC pool ${pool}.`), " Health would be ignored."),
+    );
   }
   const changed = Object.entries(then.members).filter(
     ([name, member]) => member.share !== now.members[name].share || member.published !== now.members[name].published,
@@ -194,5 +203,10 @@ function lasting({ services }) {
 function share(member) {
   const fill = el("i", { class: "fill" });
   fill.style.width = `${100 * member.share}%`;
-  return el("td", {}, member.published ? percent(member.share) : "out", el("span", { class: "bar", "aria-hidden": "true" }, fill));
+  return el(
+    "td",
+    {},
+    member.published ? percent(member.share) : "out",
+    el("span", { class: "bar", "aria-hidden": "true" }, fill),
+  );
 }

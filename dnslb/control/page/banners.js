@@ -12,7 +12,9 @@ const announced = new Set();
 export function showBanners(status, lost, now) {
   const found = [...banners(status, lost, now)];
   keep(
-    byId("banners"), shown, found.map((banner) => [banner.key, banner]),
+    byId("banners"),
+    shown,
+    found.map((banner) => [banner.key, banner]),
     () => ({ node: el("p", { class: "banner" }, el("b", {}), el("span", {})) }),
     ({ node }, { grade, head, text }) => {
       setAttribute(node, "class", `banner ${grade}`);
@@ -38,7 +40,9 @@ function* banners(status, lost, now) {
   if (!status) return;
   if (status.state_failing) {
     yield {
-      key: "state", grade: "bad", head: "State cannot be written.",
+      key: "state",
+      grade: "bad",
+      head: "State cannot be written.",
       text: `${status.state_failing}. Answers and probes go on; changes are refused until it can be written again.`,
     };
   }
@@ -47,7 +51,8 @@ function* banners(status, lost, now) {
 }
 
 function lostBanner({ since, why, denied }, now) {
-  if (denied) return { key: "denied", grade: "bad", head: "Nothing to see without a token.", text: `The daemon says: ${why}.` };
+  if (denied)
+    return { key: "denied", grade: "bad", head: "Nothing to see without a token.", text: `The daemon says: ${why}.` };
   const data = since ? `Data of ${brief(since, now)}, trying again` : "Trying again";
   return { key: "lost", grade: "bad", head: "No connection to the daemon.", text: `${data}: ${why}.` };
 }
@@ -56,7 +61,9 @@ function* poolBanners(name, pool, now) {
   if (pool.panic) yield { key: `panic ${name}`, grade: "bad", head: `PANIC in pool ${name}.`, text: panicWords(pool) };
   if (pool.held_until) {
     yield {
-      key: `held ${name}`, grade: "bad", head: `Probes of pool ${name} are held.`,
+      key: `held ${name}`,
+      grade: "bad",
+      head: `Probes of pool ${name} are held.`,
       text:
         "Half of it or more fails at once, which may be the fault of this prober: " +
         `who is still in its answers stays in them until ${brief(pool.held_until, now)}.`,
@@ -82,18 +89,30 @@ function* memberBanners(status, now) {
   }
   yield* found.slice(0, MOST);
   if (found.length <= MOST) return;
-  yield { key: "more", grade: "warn", head: `${found.length - MOST} more`, text: "members are taken out or planned to be: filter for drain or maint." };
+  yield {
+    key: "more",
+    grade: "warn",
+    head: `${found.length - MOST} more`,
+    text: "members are taken out or planned to be: filter for drain or maint.",
+  };
 }
 
 function* aboutMember(key, member, now) {
   if (member.drain) {
     const who = signed(member);
+    const since = member.drain.since === null ? "" : `since ${brief(member.drain.since, now)}`;
     yield {
       key: `${member.admin} ${key}`,
       grade: member.drain.safe_to_stop ? "good" : "warn",
       head: `${key} ${member.admin === "maint" ? "is in maintenance" : "drains"}`,
-      text: `since ${member.drain.since === null ? "some time" : brief(member.drain.since, now)}${who ? ` (${who})` : ""}: ${farewell(member.drain, now)}.`,
+      text: `${since}${who ? ` (${who})` : ""}: ${farewell(member.drain, now)}.`,
     };
   }
-  if (member.window) yield { key: `window ${key}`, grade: member.window.held ? "bad" : "warn", head: key, text: `${planned(member.window, now)}.` };
+  if (member.window)
+    yield {
+      key: `window ${key}`,
+      grade: member.window.held ? "bad" : "warn",
+      head: key,
+      text: `${planned(member.window, now)}.`,
+    };
 }

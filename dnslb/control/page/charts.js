@@ -1,4 +1,4 @@
-// The charts, drawn by uPlot: rates, shares and latencies. Lines differ by their dashes too, and the legend has numbers.
+// The charts, drawn by uPlot: rates, shares and latencies. Lines differ by their dashes too.
 
 /* global uPlot */
 import { byId, el, keep, setText } from "./dom.js";
@@ -19,7 +19,13 @@ export class Charts {
 
   update(status, history) {
     const select = byId("chart-pool");
-    keep(select, this.#pools, Object.keys(status.pools).map((name) => [name, name]), (name) => ({ node: el("option", {}, name) }), () => {});
+    keep(
+      select,
+      this.#pools,
+      Object.keys(status.pools).map((name) => [name, name]),
+      (name) => ({ node: el("option", {}, name) }),
+      () => {},
+    );
     byId("chart-pool-label").hidden = this.#pools.size < 2;
     const name = select.value;
     this.#rates.lines(history.times, [...history.rates]);
@@ -30,13 +36,18 @@ export class Charts {
 
   #drawShares(name, members) {
     const wanted = wantedShares(members);
-    const all = Object.entries(members).map(([member, { share }]) => ({ member, share, wanted: wanted.get(member) ?? 0 }));
+    const all = Object.entries(members).map(([member, { share }]) => ({
+      member,
+      share,
+      wanted: wanted.get(member) ?? 0,
+    }));
     const most = Math.max(4, Math.floor(this.#shares.width / BAR_WIDTH));
     const some = all.length > most;
     if (some) all.sort((one, other) => difference(other) - difference(one) || other.share - one.share);
     setText(
       byId("shares-caption"),
-      `Shares in ${name}: wanted by weight, and served` + (some ? `; the ${most} of ${all.length} that differ most` : ""),
+      `Shares in ${name}: wanted by weight, and served` +
+        (some ? `; the ${most} of ${all.length} that differ most` : ""),
     );
     this.#shares.bars(all.slice(0, most));
   }
@@ -50,7 +61,8 @@ export class Charts {
     );
     const nothing = history.times.map(() => null);
     const shown = (some ? all.slice(0, LINES) : Object.entries(members)).map(([member]) => [
-      member, history.latency.get(`${name}/${member}`) ?? nothing,
+      member,
+      history.latency.get(`${name}/${member}`) ?? nothing,
     ]);
     this.#latency.lines(history.times, shown);
   }
@@ -93,12 +105,19 @@ class Chart {
       series: [
         { label: "at", value: (_plot, at) => (at === null ? "–" : clock(new Date(at * 1000))) },
         ...series.map(([label], place) => ({
-          label, stroke: paint(`--line-${(place % LINES) + 1}`), width: 1.75, dash: DASHES[place % DASHES.length],
-          points: { show: false }, value: this.#value,
+          label,
+          stroke: paint(`--line-${(place % LINES) + 1}`),
+          width: 1.75,
+          dash: DASHES[place % DASHES.length],
+          points: { show: false },
+          value: this.#value,
         })),
       ],
     });
-    this.#draw(`lines ${series.map(([label]) => label).join("\n")}`, made, [times, ...series.map(([, values]) => values)]);
+    this.#draw(`lines ${series.map(([label]) => label).join("\n")}`, made, [
+      times,
+      ...series.map(([, values]) => values),
+    ]);
   }
 
   /** Draw two bars for each of `items`: {member, wanted, share}. */
@@ -113,16 +132,28 @@ class Chart {
       series: [
         { label: "member" },
         {
-          label: "wanted", fill: paint("--wanted"), stroke: paint("--muted"), width: 1, points: { show: false },
+          label: "wanted",
+          fill: paint("--wanted"),
+          stroke: paint("--muted"),
+          width: 1,
+          points: { show: false },
           paths: uPlot.paths.bars({ size: [0.4, 22], align: -1 }),
         },
         {
-          label: "served", fill: paint("--line-1"), stroke: paint("--line-1"), width: 1, points: { show: false },
+          label: "served",
+          fill: paint("--line-1"),
+          stroke: paint("--line-1"),
+          width: 1,
+          points: { show: false },
           paths: uPlot.paths.bars({ size: [0.4, 22], align: 1 }),
         },
       ],
     });
-    this.#draw(`bars ${names.join("\n")}`, made, [places, items.map(({ wanted }) => wanted), items.map(({ share }) => share)]);
+    this.#draw(`bars ${names.join("\n")}`, made, [
+      places,
+      items.map(({ wanted }) => wanted),
+      items.map(({ share }) => share),
+    ]);
   }
 
   #value = (_plot, value) => (value == null ? "–" : this.#words(value));
@@ -132,6 +163,7 @@ class Chart {
     if (shape !== this.#shape) {
       this.#plot?.destroy();
       this.#plot = new uPlot(this.#options(made()), data, this.#target);
+      this.#plot.root.querySelector(".u-legend").ariaLabel = "Values";
       this.#shape = shape;
     } else {
       this.#plot.setData(data);
@@ -144,7 +176,9 @@ class Chart {
     const { scales, axes, ...rest } = made;
     const paint = paints();
     return {
-      width: this.width, height: HEIGHT, padding: [8, 8, 0, 0],
+      width: this.width,
+      height: HEIGHT,
+      padding: [8, 8, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { ...scales, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [...axes, axis(paint, { size: 60, values: (_plot, splits) => splits.map((value) => this.#words(value)) })],

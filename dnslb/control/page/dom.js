@@ -1,12 +1,12 @@
 // Elements from data. Text goes in as text: what a mail server says about itself is never read as HTML.
 
 /**
- * Make an element. Attributes that are false or null are left out, `true` ones are empty; children are elements or text.
+ * Make an element. Attributes that are false are left out, those that are true empty; children are elements or text.
  */
 export function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== false && value !== null) node.setAttribute(key, value === true ? "" : value);
+    if (value !== false) node.setAttribute(key, value === true ? "" : value);
   }
   node.append(...children);
   return node;

@@ -74,7 +74,7 @@ function joined(old, fresh, kept, length) {
   return series;
 }
 
-/** Add a value to each series, null to those that have none now; a new one has no past. Who has no value left is dropped. */
+/** Add a value to each series, null to those that have none now; a new one has no past. Who has none left is dropped. */
 function add(series, values, length) {
   for (const [key, value] of values) {
     let known = series.get(key);

@@ -11,7 +11,9 @@ const workers = new Map();
 export function showServices(found) {
   const list = byId("service-list");
   keep(
-    list, services, Object.entries(found),
+    list,
+    services,
+    Object.entries(found),
     (key) => makeService(key),
     (shown, service) => {
       if (shown.service !== service) fillService(shown, service);
@@ -29,8 +31,11 @@ function makeService(key) {
 function fillService(shown, service) {
   const ttl = service.ttl_min === service.ttl_max ? "" : ` (${service.ttl_min} to ${service.ttl_max})`;
   const facts = [
-    service.type, service.view && `view ${service.view}`, `pool ${service.pool}`,
-    `${service.records} ${service.records === 1 ? "record" : "records"}`, `TTL ${service.ttl} s${ttl}`,
+    service.type,
+    service.view && `view ${service.view}`,
+    `pool ${service.pool}`,
+    `${service.records} ${service.records === 1 ? "record" : "records"}`,
+    `TTL ${service.ttl} s${ttl}`,
   ];
   setText(shown.facts, facts.filter(Boolean).join(" · "));
   const shares = Object.entries(service.shares).sort(([, one], [, other]) => other - one);
@@ -38,7 +43,9 @@ function fillService(shown, service) {
   if (shares.length > MOST) parts.push([`and ${shares.length - MOST} more`, null]);
   if (!shares.length) parts.push(["nobody: SERVFAIL", null]);
   keep(
-    shown.answer, shown.parts, parts,
+    shown.answer,
+    shown.parts,
+    parts,
     (name) => ({ node: el("li", {}, el("b", {}, name), " ", el("span", {}), el("i", { class: "fill" })) }),
     ({ node }, share) => {
       const [, number, fill] = node.children;
@@ -52,7 +59,9 @@ function fillService(shown, service) {
 /** Show the workers; one that has other answers than the newest says so. */
 export function showWorkers(status) {
   keep(
-    byId("worker-list"), workers, status.workers.map((worker) => [worker.pid, worker]),
+    byId("worker-list"),
+    workers,
+    status.workers.map((worker) => [worker.pid, worker]),
     (pid) => ({ node: el("p", { class: "worker" }, el("b", {}, `pid ${pid}`), el("span", {})) }),
     ({ node }, worker) => {
       const behind = worker.generation < status.generation;
@@ -88,8 +97,11 @@ function resolvers(found) {
 export function factsOf(status, rates) {
   const perSecond = [...rates.values()].reduce((sum, values) => sum + (values.at(-1) ?? 0), 0);
   const parts = [
-    status.version, `generation ${status.generation}`, `up ${duration(status.uptime_s)}`,
-    `${rate(perSecond)} queries/s`, (status.listen ?? []).join(", "),
+    status.version,
+    `generation ${status.generation}`,
+    `up ${duration(status.uptime_s)}`,
+    `${rate(perSecond)} queries/s`,
+    (status.listen ?? []).join(", "),
   ];
   return parts.filter(Boolean).join(" · ");
 }

@@ -18,7 +18,10 @@ export function patched(target, operations) {
   };
   const result = copied(target);
   for (const { op, path, value } of operations) {
-    const keys = path.split("/").slice(1).map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const keys = path
+      .split("/")
+      .slice(1)
+      .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
     const last = keys.pop();
     const place = keys.reduce((outer, key) => (outer[key] = copied(outer[key])), result);
     if (op === "remove") delete place[last];
@@ -27,7 +30,7 @@ export function patched(target, operations) {
   return result;
 }
 
-/** Split what arrives of a stream into its messages: {event, id, data}. What is not whole yet waits for the next piece. */
+/** Split what arrives of a stream into its messages: {event, id, data}. What is not whole waits for the next piece. */
 export function* messages(buffer, piece) {
   buffer.text += piece;
   let end;

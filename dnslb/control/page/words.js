@@ -31,7 +31,12 @@ export const verdictMeaning = (verdict) => VERDICTS[verdict]?.[1] ?? "";
 export function duration(seconds) {
   let left = Math.max(0, Math.floor(seconds));
   const parts = [];
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]]) {
+  for (const [unit, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["m", 60],
+    ["s", 1],
+  ]) {
     const count = Math.floor(left / size);
     left %= size;
     if (count || parts.length) parts.push(count ? `${count}${unit}` : "");
@@ -71,7 +76,8 @@ export function percent(fraction) {
   return `${number < 9.95 && number % 1 ? number.toFixed(1) : Math.round(number)} %`;
 }
 
-export const rate = (number) => (number >= 100 || Number.isInteger(number) ? Math.round(number).toLocaleString("en") : number.toFixed(1));
+export const rate = (number) =>
+  number >= 100 || Number.isInteger(number) ? Math.round(number).toLocaleString("en") : number.toFixed(1);
 
 export function milliseconds(number) {
   if (number === null) return "–";
@@ -89,7 +95,9 @@ export function cause(member) {
 export function farewell(drain, now) {
   if (drain.safe_to_stop) return "safe to stop: no cache and no client has it any more";
   if (drain.clients_expire === null) return "not safe to stop: it is still in answers";
-  const [caches, clients] = [drain.caches_expire, drain.clients_expire].map((until) => (Date.parse(until) - now) / 1000);
+  const [caches, clients] = [drain.caches_expire, drain.clients_expire].map(
+    (until) => (Date.parse(until) - now) / 1000,
+  );
   const caching = caches > 0 ? `caches have it for ${remaining(caches)} more` : "no cache has it any more";
   return `not safe to stop: ${caching}, clients may use it for ${clients > 0 ? remaining(clients) : "a moment"} more`;
 }
@@ -101,7 +109,8 @@ export function planned(window, now) {
   if (window.state === "running") {
     return `is in its window until ${window.end === null ? "it is set to ready" : brief(window.end, now)}${by}`;
   }
-  const length = window.end === null ? "" : ` for ${duration((Date.parse(window.end) - Date.parse(window.begin)) / 1000)}`;
+  const length =
+    window.end === null ? "" : ` for ${duration((Date.parse(window.end) - Date.parse(window.begin)) / 1000)}`;
   const span = `${brief(window.begin, now)}${length}${by}`;
   if (window.held) return `should drain since ${span}, and does not: it would leave ${window.held}`;
   const wait = (Date.parse(window.begin) - now) / 1000;
