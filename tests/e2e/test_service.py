@@ -5,6 +5,7 @@ All of the unit holds there but what would hide the checkout and this directory 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.e2e.members import Members
 from tests.e2e.processes import Stage, free_port, missing, program, until
 from tests.e2e.product import SERVICES, ZONE, pool
 from tests.e2e.resolvers import answers, ask, rdatas
+from tests.e2e.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,13 @@ ExecReload={dnslb} reload -c {config}
 Environment=PYTHONPATH={root}
 WatchdogSec=3s
 """
+REPLACING = """
+[Service]
+ExecReload=
+ExecReload=/bin/sh -c '{dnslb} run --replace -c {config} &'
+"""
+"""A reload that has another process take the place of the main one, from within the unit."""
+_PATIENCE = 20.0
 
 
 def control_groups() -> set[Path]:
@@ -104,6 +113,8 @@ class Service:
         (units / "dnslb.service").write_text((ROOT / "deploy" / "dnslb.service").read_text())
         here = HERE.format(dnslb=f"{sys.executable} -m dnslb", config=self.config, root=ROOT)
         (units / "dnslb.service.d" / "here.conf").write_text(here)
+        sockets = (ROOT / "deploy" / "dnslb.socket").read_text()
+        (units / "dnslb.socket").write_text(sockets.replace("192.0.2.1:53", f"127.0.0.1:{self.port}"))
 
     def _boot(self, stage: Stage) -> None:
         if subprocess.run([program("unshare"), "--mount", "--pid", "--fork", "true"], check=False).returncode != 0:
@@ -126,6 +137,18 @@ class Service:
     def shown(self, name: str) -> str:
         """Return a property of the service."""
         return self.systemctl("show", "-P", name, "dnslb").stdout.strip()
+
+    def says(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of our commands outside of the service, for its configuration."""
+        command = [sys.executable, "-m", "dnslb", *words, "-c", str(self.config)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def reload_by_replacing(self) -> None:
+        """Have another process take its place when it is reloaded."""
+        text = REPLACING.format(dnslb=f"{sys.executable} -m dnslb", config=self.config)
+        (self._run / "systemd" / "user" / "dnslb.service.d" / "there.conf").write_text(text)
+        assert self.systemctl("daemon-reload").returncode == 0
 
     def answer(self) -> set[str]:
         """Return the members' addresses that are given out."""
@@ -164,4 +187,50 @@ def test_the_service_starts_reloads_is_watched_and_stops(service: Service) -> No
 
     assert service.systemctl("stop", "dnslb").returncode == 0
     assert service.shown("Result") == "success"
+    assert not answers(service.port, "every.lb.test", "A")
+
+
+def test_a_restart_with_the_managers_sockets_loses_no_query(service: Service) -> None:
+    """What comes while nobody runs waits, and each worker has a socket of its own, to which the kernel steers."""
+    assert service.systemctl("start", "dnslb.socket", "dnslb.service").returncode == 0
+    status = json.loads(service.says("status", "--json").stdout)
+    assert (status["steering"], status["steering_reason"]) == ("source", "")
+    with Traffic(service.port, _PATIENCE) as traffic:
+        for _ in range(2):
+            before = service.shown("MainPID")
+            traffic.wait(10)
+            assert service.systemctl("restart", "dnslb").returncode == 0
+            assert service.shown("MainPID") != before
+        traffic.wait(10)
+    assert traffic.failures == []
+
+    assert service.systemctl("kill", "--kill-whom=main", "--signal=KILL", "dnslb").returncode == 0
+    with Traffic(service.port, _PATIENCE) as traffic:
+        until(lambda: service.shown("NRestarts") == "1", "it is started again")
+        until(lambda: service.shown("ActiveState") == "active", "it is ready again")
+        traffic.wait(10)
+    assert traffic.failures == []
+    assert service.systemctl("stop", "dnslb.socket", "dnslb.service").returncode == 0
+
+
+def test_only_a_process_of_the_unit_can_take_the_place_of_its_main_process(service: Service) -> None:
+    """The manager would not know of another one; of one in the unit it is told, watches it, and can stop it."""
+    assert service.systemctl("start", "dnslb").returncode == 0
+    main = service.shown("MainPID")
+    refused = service.says("run", "--replace")
+    assert refused.returncode == 1
+    assert "use `systemctl restart`" in refused.stderr
+    assert service.shown("MainPID") == main
+
+    service.reload_by_replacing()
+    with Traffic(service.port, _PATIENCE) as traffic:
+        assert service.systemctl("reload", "dnslb").returncode == 0
+        until(lambda: service.shown("MainPID") not in {"0", main}, "the manager knows the new process")
+    assert traffic.failures == []
+    assert service.shown("ActiveState") == "active"
+    new = service.shown("MainPID")
+    service.systemctl("kill", "--kill-whom=main", "--signal=STOP", "dnslb")
+    until(lambda: service.shown("MainPID") not in {"0", new}, "the watchdog has it replaced")
+    until(lambda: service.shown("ActiveState") == "active", "another one is ready")
+    assert service.systemctl("stop", "dnslb").returncode == 0
     assert not answers(service.port, "every.lb.test", "A")

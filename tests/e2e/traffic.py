@@ -20,11 +20,12 @@ QUESTIONS = (("relay.lb.test", "A"), ("mail.lb.test", "MX"), ("ns.lb.test", "A")
 class Traffic:
     """Asks a DNS server on 127.0.0.1 one question after the other, for as long as the `with` block lasts.
 
-    `failures` are the questions that got no answer in two seconds, an error, or no records.
+    `failures` are the questions that got no answer within the patience, in seconds, an error, or no records.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience: float = 2) -> None:
         self.port, self.asked = port, 0
+        self._patience = patience
         self.failures: list[str] = []
         self._end = Event()
         self._thread = Thread(target=self._run)
@@ -49,7 +50,7 @@ class Traffic:
 
     def _ask(self, name: str, rdtype: str) -> None:
         try:
-            answer = ask(self.port, name, rdtype, timeout=2)
+            answer = ask(self.port, name, rdtype, timeout=self._patience)
         except dns.exception.DNSException as error:
             self.failures.append(f"{name} {rdtype}: {error}")
         else:
