@@ -29,6 +29,7 @@ from tests.bench import (
     shares,
     soak,
     turns,
+    upgrading,
     views,
     workers,
 )
@@ -51,6 +52,7 @@ _BENCHMARKS = {
     "shares": shares.main,
     "soak": soak.main,
     "turns": turns.main,
+    "upgrading": upgrading.main,
     "views": views.main,
     "workers": workers.main,
 }
