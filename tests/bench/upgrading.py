@@ -25,7 +25,7 @@ from dnslb.server import sockets
 from tests.bench import machine
 from tests.bench.parts import ONE_SERVICE, ROOT, SERVER, Sinks, Stage, write_config
 from tests.bench.report import figure, say, spread, table, title
-from tests.e2e.processes import free_port, until
+from tests.e2e.processes import free_port, process_group, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ class Daemons:
         machine.keep_others_off(process.pid)
         until(lambda: self._says(process, log, '"ready"'), "it is ready")
         answering = time.monotonic() - began
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before), "nobody else answers")
+        until(lambda: not any(map(process_group, before)), "nobody else answers")
         return answering, time.monotonic() - began
 
     def _says(self, process: subprocess.Popen[bytes], log: Path, word: str) -> bool:
@@ -116,7 +116,7 @@ class Daemons:
     def _written_down(self) -> list[int]:
         path = self.config.parent / "state" / "workers.json"
         known = json.loads(path.read_text()) if path.exists() else []
-        return [int(pid) for place in known for pid in place if Path(f"/proc/{pid}").exists()]
+        return [int(pid) for place in known for pid in place if process_group(int(pid))]
 
     def reload(self, number: int) -> None:
         """Have it read a zone with one more record."""
