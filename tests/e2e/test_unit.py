@@ -59,6 +59,14 @@ def test_systemd_takes_the_unit_as_it_is(tmp_path: Path) -> None:
     assert not printed([program("systemd-analyze"), "verify", "--man=no", str(unit)])
 
 
+def test_systemd_takes_the_sockets_as_they_are(tmp_path: Path) -> None:
+    """An address may stand there more than once, and the service is the one beside it."""
+    sockets = DEPLOY / "dnslb.socket"
+    (tmp_path / UNIT.name).write_text(UNIT.read_text().replace("/opt/dnslb/bin/dnslb", sys.executable))
+    (tmp_path / sockets.name).write_text(sockets.read_text())
+    assert not printed([program("systemd-analyze"), "verify", "--man=no", str(tmp_path / sockets.name)])
+
+
 def test_sysusers_makes_the_user_of_the_unit(tmp_path: Path) -> None:
     """A user without a shell that can log in, with a group of the same name."""
     root = root_with_users(tmp_path)
