@@ -251,7 +251,7 @@ async def test_each_alarm_has_its_banner(page: Page, quiet: Site) -> None:
         return [...document.querySelectorAll("#banners p")].map(one => one.textContent);
     }})""")
     wanted = (
-        "State cannot be written. the disk is full.",
+        "The state store fails: the disk is full. Answers and probes go on",
         "PANIC in pool mail. Health is ignored: all members reject the probe's login.",
         "Probes of pool mail are held. Half of it or more fails at once",
         "mail/mx1 drains at ",
@@ -278,6 +278,23 @@ async def test_charts_remember_more_than_a_daemon_that_was_just_started(page: Pa
     assert told[1] == [[96, 98, 100, 106], [1, 2, 3, 7], [None, 9, 8, None]]
     assert [len(values) for values in told[2]] == [300, 300, 300]
     assert (told[2][0][0], told[2][1][0], told[2][2][-1]) == (112, 5, 6)
+
+
+async def test_a_page_that_comes_into_sight_again_knows_what_it_missed(page: Page, quiet: Site) -> None:
+    """It asks for the stream anew, whose history fills the gaps that a sleeping page has; each event is there once."""
+    await quiet.show(page)
+    await page.shows("#event-list li", "mx4")
+    events = await page.run("document.querySelectorAll('#event-list li').length")
+    await page.run("""
+        window.asked = [];
+        const before = window.fetch;
+        window.fetch = (...words) => (asked.push(words[0]), before(...words));
+        document.dispatchEvent(new Event("visibilitychange"));
+    """)
+    assert await page.wait("asked") == ["api/v1/stream"]
+    assert quiet.cli("probe", "mail/mx1").returncode == 0
+    await page.shows("#event-list li:first-child", "probe")
+    assert await page.run("document.querySelectorAll('#event-list li').length") == events + 1
 
 
 class _Crowd:

@@ -42,7 +42,7 @@ function* banners(status, lost, now) {
     yield {
       key: "state",
       grade: "bad",
-      head: "State cannot be written.",
+      head: "The state store fails:",
       text: `${status.state_failing}. Answers and probes go on; changes are refused until it can be written again.`,
     };
   }

@@ -88,5 +88,7 @@ function tell(text) {
 
 byId("filter").addEventListener("input", (event) => pools.filter(event.target.value));
 byId("chart-pool").addEventListener("change", () => charts.update(status, history));
+// Browsers let time pass slowly in a page that nobody sees: the daemon knows what it has missed.
+document.addEventListener("visibilitychange", () => document.hidden || stream.restart());
 setInterval(tick, TICK_MS);
 stream.restart();
