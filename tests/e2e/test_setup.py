@@ -25,7 +25,8 @@ _ADDRESSES = ("192.0.2.1", "192.0.2.11", "192.0.2.12")
 @pytest.fixture
 def screen(stage: Stage) -> Screen:
     """Go to an empty directory; servers are at 192.0.2.11 and 192.0.2.12, and `dnslb` is the command."""
-    unshare = [program("unshare"), "--net"]
+    # With processes of its own as well, which end with its shell.
+    unshare = [program("unshare"), "--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
         missing("the right to make a network")
     sink = shlex.join([sys.executable, str(Path(__file__).with_name("sink.py"))])
