@@ -43,6 +43,36 @@ async def test_a_member_is_drained_by_keyboard(page: Page, site: Site) -> None:
     assert site.member("mx2")["admin"] == "ready"
 
 
+async def test_a_change_is_sent_once(page: Page, site: Site) -> None:
+    """Whoever is impatient presses Enter twice."""
+    await site.show(page)
+    await unlock(page, WRITE)
+    await ask_for_change(page, "mx2")
+    await page.run("for (let n = 0; n < 3; n++) document.querySelector('#change-dialog form').requestSubmit()")
+    await page.wait("!document.querySelector('#change-dialog').open")
+    assert site.cli("drain", "mail/mx3").returncode == 0
+    await page.shows("#event-list li", "mx3 set to drain")
+    events = await page.run("[...document.querySelectorAll('#event-list .text')].map(one => one.textContent)")
+    assert len([event for event in events if event.startswith("mx2 set to drain")]) == 1
+
+
+async def test_a_dialog_begins_anew(page: Page, site: Site) -> None:
+    """What was shown or typed for one member is gone when the next one's is opened."""
+    await site.show(page)
+    await unlock(page, READ)
+    await ask_for_change(page, "mx2")
+    await page.shows("#preview tr", "mx2")
+    await page.tab_to("#reason")
+    await page.type("kernel")
+    await page.press("Enter")
+    await page.shows("#change-dialog .error", "this token is for reading only")
+    await page.press("Escape")
+    left = "['#reason', '#preview', '#change-dialog .error'].map(one => document.querySelector(one))"
+    await page.run(f"document.querySelector({json.dumps(row('mx3', 'button'))}).click()")
+    assert await page.run(f"{left}.map(one => one.value ?? one.textContent)") == ["", "", ""]
+    page.forgive("403")
+
+
 async def test_a_weight_is_changed(page: Page, site: Site) -> None:
     """A number is a weight for now, with what it does shown before; nothing is the configured one."""
     await site.show(page)

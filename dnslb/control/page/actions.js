@@ -28,24 +28,31 @@ async function call(verb, args, shown = token()) {
   return response.json();
 }
 
-/** Have a dialog close by its buttons (Escape does so by itself), and show what goes wrong when it is sent. */
+/**
+ * Have a dialog close by its buttons (Escape does so by itself), send itself once, and show what goes wrong. Returns a
+ * function that opens it, with an error's text if there is one already.
+ */
 function prepare(dialog, send) {
   const error = dialog.querySelector(".error");
+  let sending = null;
   dialog.querySelector("[data-close]").onclick = () => dialog.close();
   dialog.querySelector("form").onsubmit = async (event) => {
     event.preventDefault();
+    if (sending) return;
+    const mine = (sending = Symbol("a sending"));
+    // What was sent goes on if the dialog is closed, and is none of the business of the next one.
+    const end = (finish) => mine === sending && finish();
     setText(error, "");
-    dialog.setAttribute("aria-busy", "true");
     try {
       await send();
-      dialog.close();
+      end(() => dialog.close());
     } catch (failure) {
-      setText(error, failure.message);
-    } finally {
-      dialog.removeAttribute("aria-busy");
+      end(() => setText(error, failure.message));
     }
+    end(() => (sending = null));
   };
   return (text = "") => {
+    sending = null;
     setText(error, text);
     dialog.showModal();
   };
@@ -121,6 +128,8 @@ export class Change {
         `${percent(facts.share)} of new connections`,
     );
     setText(byId("weight-configured"), `${facts.weight}`);
+    this.#asked++;
+    byId("preview").replaceChildren();
     this.#form.reset();
     this.#form.elements.step.value = facts.admin === "ready" ? "drain" : "ready";
     this.#open();

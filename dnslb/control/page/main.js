@@ -9,6 +9,7 @@ import { History } from "./history.js";
 import { Pools } from "./pools.js";
 import { factsOf, showServices, showWorkers } from "./services.js";
 import { Stream, patched } from "./stream.js";
+import { clock } from "./words.js";
 
 const TICK_MS = 1_000;
 
@@ -79,11 +80,11 @@ function tick() {
   pools.tick(history, now());
 }
 
-/** Say what was done. */
+/** Say what was done, and when. */
 function tell(text) {
   const notice = byId("notice");
   notice.hidden = false;
-  setText(notice, text);
+  setText(notice, `${clock(new Date())} ${text}`);
 }
 
 byId("filter").addEventListener("input", (event) => pools.filter(event.target.value));
