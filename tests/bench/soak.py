@@ -39,9 +39,9 @@ FLOOD = 500
 _RESOLVERS, _STREAMS = 8, 2
 _IDLE, _SLOW = 16, 2
 _LISTENERS, _DEAF = 4, 2
-_DETECTED = 20.0
-"""Seconds by which a death has been seen, though three probes in a row wait for their timeout."""
-_RETURNED = 20.0
+_DETECTED = 30.0
+"""Seconds by which a death has been seen: twice what three probes take that wait for their timeout, if none is late."""
+_RETURNED = 30.0
 """Seconds by which a member that works again, or is new, is in the answers."""
 _MOST_UNSETTLED = 3
 """Of a calm pool, at a time: with more, the pool might panic, or its falls be held as suspect."""
