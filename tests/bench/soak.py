@@ -48,6 +48,8 @@ _MOST_UNSETTLED = 3
 _SAMPLE_SECONDS = 5.0
 _CHANGE_SECONDS = 1.0
 _WEIGHT_SECONDS = 0.5
+_LOOK_SECONDS, _STALL_SECONDS = 0.25, 0.5
+"""How often we look whether we get our turns, and how late one is that is too late."""
 _PATIENCE = 60.0
 """Seconds in which a command must be answered, on a machine that has much else to do."""
 _ROWS = 30
@@ -87,7 +89,9 @@ async def _soak(stage: Stage, minutes: float) -> None:
         processes |= {f"worker {number}": pid for number, pid in enumerate(workers_of(daemon), 1)}
         watch = samples.Watch(processes, scene.path.parent / "state")
         watching = _watch(watch, world, ledger, minutes)
-        await _first_of(watching, _interrupted(), world.live(), world.weigh(), *_clients(ledger, ports))
+        await _first_of(
+            watching, _interrupted(), world.live(), world.weigh(), world.watch_ourselves(), *_clients(ledger, ports)
+        )
         samples.conclude(watch.samples)
         _conclude(daemon, world, ledger, sent=_end(flood))
     finally:
@@ -104,7 +108,7 @@ class World:
         self._stories: set[asyncio.Task[None]] = set()
         self._socket = scene.path.parent / "control.sock"
         self._guest: Pool | None = None
-        self.reloads = self.changes = 0
+        self.reloads = self.changes = self.stalls = 0
 
     async def begin(self) -> None:
         """Have all members of the first configuration live."""
@@ -179,6 +183,17 @@ class World:
         heroes = self._heroes()
         free = [member for member in pool.now() if member.must_be_in(now) and member.name not in heroes]
         return (pool, self._chance.choice(free)) if free else None
+
+    async def watch_ourselves(self) -> None:
+        """Note, for ever, when we had no CPU: members of ours were slow then, and who finds them dead is right."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(_LOOK_SECONDS)
+            if time.monotonic() - began > _LOOK_SECONDS + _STALL_SECONDS:
+                self.stalls += 1
+                for pool in self._oracle.pools.values():
+                    for member in pool.now():
+                        member.works.is_put_off(_RETURNED, _DETECTED)
 
     # Stories
 
@@ -369,6 +384,11 @@ def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int)
         f" {ledger.scraped} scrapes,\n{ledger.heard:,} lines of the stream, {world.reloads} reloads,"
         f" {world.changes} changes"
     )
+    if world.stalls:
+        say(
+            f"the benchmark had no CPU for {_STALL_SECONDS} s or more itself, {world.stalls} times: its members were slow"
+            " then,\nand it expected less"
+        )
     for example, when in ledger.examples.items():
         say(f"  wrong, {when}: {example}")
     complaints = _complaints(daemon)

@@ -49,6 +49,14 @@ class Claim:
         """Expect nothing."""
         self.here = self.gone = inf
 
+    def is_put_off(self, until_here: float, until_gone: float) -> None:
+        """Expect it so many seconds later from now on, unless it is known to be gone."""
+        now = time.monotonic()
+        if self.here < inf:
+            self.here = max(self.here, now + until_here)
+        if now < self.gone < inf:
+            self.gone = now + until_gone
+
     def is_ending(self) -> None:
         """Expect it no more, and its end only when that is confirmed."""
         self.ends(time.monotonic() + _LONG)
