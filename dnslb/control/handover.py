@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dnslb.control.client import DaemonUnreachable, connect, result
-from dnslb.control.protocol import Request, encode_request, encode_result
+from dnslb.control.protocol import Code, Refused, Request, encode_request, encode_result
 
 VERB = "replace"
 VERSION = 1
@@ -59,18 +59,31 @@ class Predecessor:
     def take(self, args: Mapping[str, Any]) -> Given:
         """Ask for all that it has (blocking). Raise Refused with its reason, DaemonUnreachable if it has gone."""
         try:
+            return self._taken(args)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _taken(self, args: Mapping[str, Any]) -> Given:
+        try:
             self._connection.sendall(encode_request(Request(VERB, {"version": VERSION, **args})))
             line, descriptors = self._received()
+        except TimeoutError:
+            late = f"it has not come to rest within {_ASK_SECONDS:g} s; its log may say why"
+            raise Refused(Code.REFUSED, late) from None
         except OSError as error:
             raise DaemonUnreachable(f"the daemon at {self._path} went away: {error.strerror or error}") from error
         sockets = tuple(socket.socket(fileno=each) for each in descriptors)
+        for sock in sockets:
+            # To recv_fds one cannot say it: Python 3.11 ignores its flags.
+            sock.set_inheritable(False)
         return Given(result(self._path, line), sockets)
 
     def _received(self) -> tuple[bytes, list[int]]:
         """Return what comes up to the first newline, and the descriptors that come with it."""
         line, descriptors = b"", []
         while not line.endswith(b"\n"):
-            piece, more, _, _ = socket.recv_fds(self._connection, _PIECE, _AT_ONCE, socket.MSG_CMSG_CLOEXEC)
+            piece, more, _, _ = socket.recv_fds(self._connection, _PIECE, _AT_ONCE)
             descriptors += more
             line += piece
             if not piece:

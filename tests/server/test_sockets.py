@@ -5,13 +5,14 @@ import re
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from dnslb.server import sockets
-from dnslb.server.sockets import Address, ListenError, WorkerSockets
+from dnslb.server.sockets import Address, Group, ListenError, WorkerSockets
 
 LOOPBACK = ip_address("127.0.0.1")
 
@@ -99,6 +100,68 @@ def test_a_port_that_another_program_has_alone_cannot_be_joined() -> None:
     """Without SO_REUSEPORT on its side the kernel refuses, and the sentence is the same."""
     with taken(socket.SOCK_DGRAM, reuseport=False) as port, pytest.raises(ListenError, match="the port is taken"):
         sockets.open_all([(LOOPBACK, port)], 1, shared=True)
+
+
+@contextmanager
+def grouped(workers: int, *, lent: bool = False) -> Iterator[Group]:
+    """Give the sockets of a daemon that is to hand them over, or of a service manager."""
+    (group,) = sockets.open_all([(LOOPBACK, 0)], workers, shared=False)
+    try:
+        yield replace(group, lent=lent)
+    finally:
+        group.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("port", ["the same", "any"])
+def test_sockets_that_are_inherited_are_used(workers: int, port: str) -> None:
+    """As many as there are workers; only what is missing is opened, in the same group."""
+    with grouped(2) as known:
+        wanted = known.port if port == "the same" else 0
+        (group,) = sockets.open_all([(LOOPBACK, wanted)], workers, shared=False, inherited=[known])
+        try:
+            assert (group.port, len(group.udp), len(group.tcp)) == (known.port, workers, workers)
+            assert (group.udp[:2], group.tcp[:2]) == (known.udp[:workers], known.tcp[:workers])
+            assert {sock.getsockname()[1] for sock in (*group.udp, *group.tcp)} == {known.port}
+        finally:
+            group.close()
+
+
+def test_sockets_of_another_address_are_not_used() -> None:
+    """A second listener on the host has a port of its own."""
+    with grouped(1) as known:
+        groups = sockets.open_all([(LOOPBACK, known.port), (LOOPBACK, 0)], 1, shared=False, inherited=[known])
+        try:
+            assert groups[0] == known
+            assert groups[1].port != known.port
+        finally:
+            groups[1].close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_lent_sockets_stay_as_many_as_they_are(workers: int) -> None:
+    """Nobody can join the manager's group. Too many are spread over the workers, and too few are shared by them."""
+    with grouped(2, lent=True) as known:
+        (group,) = sockets.open_all([(LOOPBACK, known.port)], workers, shared=False, inherited=[known])
+        assert group == known
+        rows = sockets.divide([group], workers)
+        first, second = known.udp
+        assert [row.udp for row in rows] == ([(first, second)] if workers == 1 else [(first,), (second,), (first,)])
+        assert all(row.tcp for row in rows)
+
+
+def test_a_kind_that_is_not_lent_is_opened() -> None:
+    """A socket unit may have forgotten TCP."""
+    with grouped(2, lent=True) as known:
+        for sock in known.tcp:
+            sock.close()
+        half = replace(known, tcp=())
+        (group,) = sockets.open_all([(LOOPBACK, known.port)], 2, shared=False, inherited=[half])
+        try:
+            assert group.udp == known.udp
+            assert [sock.getsockname()[1] for sock in group.tcp] == [known.port] * 2
+        finally:
+            group.close()
 
 
 def test_a_failure_closes_what_was_opened_before() -> None:
