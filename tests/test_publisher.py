@@ -1,7 +1,7 @@
 """The single writer: what it sends to workers, when, and what a failure leaves."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.health import Health, State
 from dnslb.pool.member import AllDown, Pool
 from dnslb.pool.outlook import Outlook
-from dnslb.pool.selection import Candidate
+from dnslb.pool.selection import Candidate, Selection
 from dnslb.publisher import Publication, Publisher
 from dnslb.wire import rrtype
 from dnslb.wire.name import from_text
@@ -442,6 +442,34 @@ async def test_a_change_that_cannot_be_compiled_is_tried_again(stage: Stage, mon
     await stage.publisher.settle()
     assert stage.addresses() == {"192.0.2.2"}
     assert (stage.publisher.generation, stage.serial()) == (2, 8)
+
+
+async def test_what_is_given_out_is_prepared_before(stage: Stage) -> None:
+    """Who is published, and with which serials: nobody hears of a serial that whoever goes on might give out again."""
+    heard: list[tuple[int, str, dict[bytes, int]]] = []
+
+    async def prepare(selections: Mapping[str, Selection], serials: Mapping[bytes, int]) -> None:
+        heard.append((len(stage.sent), ",".join(selections), dict(serials)))
+
+    stage.publisher = Publisher(stage._distribute, stage.told.append, prepare)  # noqa: SLF001 - as the stage makes it
+    await stage.serve(a_world(INBOUND))
+    stage.put("mx1", State.DOWN)
+    stage.publisher.touch("inbound")
+    await stage.publisher.settle()
+    assert heard == [(0, "inbound", {APEX: 7}), (1, "inbound", {APEX: 8})]
+
+
+async def test_it_goes_on_where_the_daemon_before_ended(stage: Stage) -> None:
+    """Generations rise, and a pool that panics has its last good members; there is no world yet."""
+    good = {"inbound": frozenset({"mx2"})}
+    stage.publisher = Publisher(stage._distribute, stage.told.append, generation=41, last_good=good)  # noqa: SLF001 - as above
+    assert not stage.publisher.has_begun
+    for name in ("mx1", "mx2"):
+        stage.put(name, State.DOWN)
+    await stage.serve(a_world(replace(INBOUND, all_down=AllDown.LAST_GOOD)))
+    assert stage.publisher.has_begun
+    assert stage.publisher.generation == stage.sent[-1].generation == 42
+    assert stage.published() == ["mx2"]
 
 
 async def test_when_all_are_down_the_last_good_ones_are_kept(stage: Stage) -> None:

@@ -117,6 +117,15 @@ async def test_a_serial_is_written_before_it_is_given_out(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_a_serial_is_waited_for_only_where_it_is_written(tmp_path: Path) -> None:
+    """Once for many serials: who publishes need not wait for the disk each time."""
+    store = Store.open(tmp_path)
+    journal = Journal(store)
+    assert [number for number in range(1, 101) if journal.serials({"lb.test": number})] == [1, 33, 65, 97]
+    await journal.settle()
+    await store.close()
+
+
 async def test_a_disk_that_is_full_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By one log line and one event, which is heard and can be asked for though it cannot be written; so is its end.
 
