@@ -386,8 +386,8 @@ def _conclude(daemon: Process, world: World, ledger: crowd.Ledger, *, sent: int)
     )
     if world.stalls:
         say(
-            f"the benchmark had no CPU for {_STALL_SECONDS} s or more itself, {world.stalls} times: its members were slow"
-            " then,\nand it expected less"
+            f"the benchmark had no CPU for {_STALL_SECONDS} s or more itself, {world.stalls} times: its members were"
+            " slow then,\nand it expected less"
         )
     for example, when in ledger.examples.items():
         say(f"  wrong, {when}: {example}")
