@@ -463,11 +463,11 @@ async def test_it_goes_on_where_the_daemon_before_ended(stage: Stage) -> None:
     """Generations rise, and a pool that panics has its last good members; there is no world yet."""
     good = {"inbound": frozenset({"mx2"})}
     stage.publisher = Publisher(stage._distribute, stage.told.append, generation=41, last_good=good)  # noqa: SLF001 - as above
-    assert not stage.publisher.has_begun
+    begun = [stage.publisher.has_begun]
     for name in ("mx1", "mx2"):
         stage.put(name, State.DOWN)
     await stage.serve(a_world(replace(INBOUND, all_down=AllDown.LAST_GOOD)))
-    assert stage.publisher.has_begun
+    assert [*begun, stage.publisher.has_begun] == [False, True]
     assert stage.publisher.generation == stage.sent[-1].generation == 42
     assert stage.published() == ["mx2"]
 
