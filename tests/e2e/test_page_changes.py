@@ -9,6 +9,7 @@ from tests.e2e.site import READ, WRITE, Hostile, Site, ask_for_change, row, unlo
 
 if TYPE_CHECKING:
     from tests.e2e.browser import Page
+    from tests.e2e.members import Members
     from tests.e2e.processes import Stage
 
 
@@ -193,6 +194,28 @@ async def test_what_a_server_says_is_never_html(page: Page, stage: Stage) -> Non
     await page.shows("#change-now", tag)
     assert not await page.run("document.images.length")
     assert "taken" not in await page.run("document.title")
+
+
+async def test_no_window_cuts_anything_off(page: Page, stage: Stage, members: Members) -> None:
+    """From a phone to a large screen each row is all to be seen, with its button and long words."""
+    site = Site(stage, members, weights={"mx1": 65535})
+    members.kill("mx2")
+    assert site.cli("weight", "mail/mx1", "12345").returncode == 0
+    assert site.cli("drain", "mail/mx3", "--reason", "x" * 200).returncode == 0
+    await site.show(page)
+    await unlock(page, WRITE)
+    await page.shows(row("mx2", ".state"), "down")
+    await page.shows(row("mx3", ".why"), "x" * 200)
+    rows = "[...document.querySelectorAll('.row, .row > :not(.why)')].filter(one => one.checkVisibility())"
+    for width in (360, 719, 720, 1199, 1201, 1280, 1920):
+        await page.viewport(width, 900)
+        wide = await page.run(
+            f"{rows}.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"
+        )
+        assert (width, wide) == (width, [])
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        heights = await page.run("[...document.querySelectorAll('.act button')].map(one => one.offsetHeight)")
+        assert max(heights) < 32  # one line
 
 
 async def test_a_phone_is_wide_enough(page: Page, stage: Stage) -> None:

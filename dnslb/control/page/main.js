@@ -41,6 +41,7 @@ const HEARD = {
   history(found) {
     skew = Date.parse(found.now) - Date.now();
     history.begin(found, now() / 1000);
+    if (status) charts.update(status, history);
     tick();
   },
 };
