@@ -70,6 +70,11 @@ class ControlServer:
         return self
 
     @property
+    def is_there(self) -> bool:
+        """Whether clients can still find the socket."""
+        return self._inode is not None and _inode(self.path) == self._inode
+
+    @property
     def connections(self) -> int:
         """Return how many clients are connected."""
         return len(self._connections)
@@ -78,7 +83,7 @@ class ControlServer:
         """Remove the socket, finish the requests in flight (at most 2 seconds) and close all connections."""
         self.listener.close()
         # Another daemon may have put its own socket there; that one stays.
-        if self._inode is not None and _inode(self.path) == self._inode:
+        if self.is_there:
             self.path.unlink(missing_ok=True)
         await self.pause()
 

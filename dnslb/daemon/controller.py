@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -55,7 +55,7 @@ from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher, serial_in_file
 from dnslb.server.sockets import Group, ListenError
 from dnslb.server.supervisor import Death
-from dnslb.store import Remembered, Store, StoreError
+from dnslb.store import TROUBLE, Remembered, Store, StoreError
 from dnslb.wire import name
 from dnslb.zone.serial import unforgotten
 
@@ -192,7 +192,7 @@ class Controller:
         self._steps = steps_of(settings.services)
         self._descriptor_limit = descriptor_limit
         self._store = store
-        self._secrets = cookies.OwnSecrets(settings.server.state)
+        self._secrets = cookies.OwnSecrets(settings.server.state, self._keep_secrets)
         self._lingering = Lingering()
         self._serials = {name.from_text(zone): serial for zone, serial in remembered.serials.items()}
         self._roster = _remembered(settings, remembered, time.time())
@@ -258,7 +258,8 @@ class Controller:
         Then our workers answer on, and `estate` is to be handed over. An error of the start is raised when all is
         undone.
         """
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close_store)
             stack.push_async_callback(self._end_tasks)
@@ -369,7 +370,9 @@ class Controller:
 
     def _listen(self) -> None:
         before = self._before
-        workers = self._opened = Workers(self._settings.server, self._on_worker_death, before.groups, before.end)
+        workers = self._opened = Workers(
+            self._settings.server, self._on_worker_death, self._on_disk_soon, before.groups, before.end
+        )
         number = self._settings.server.workers
         _log.info("listening", addresses=workers.listening, workers=number, descriptors=self._descriptor_limit)
         _log.info("steering", on=workers.steering.by_source, reason=workers.steering.reason)
@@ -452,9 +455,8 @@ class Controller:
             changing=self._changing,
         )
         stack.push_async_callback(self._close_doors)
-        self._control = await ControlServer.start(
-            server.control, operations, listener=self._before.control, succeed=self._succeed
-        )
+        self._operations = operations
+        await self._open_control(self._before.control)
         if server.http is not None:
             self._http_listener = self._listening_for_http(server.http)
             door = self._http = HttpServer(
@@ -485,6 +487,30 @@ class Controller:
         unneeded = self._opened is not None and self._opened.predecessor_lives and not self._before.is_own
         return self._handing_over or unneeded
 
+    async def _open_control(self, listener: socket.socket | None = None) -> None:
+        """Listen for commands, unless a disk in trouble does not let us: then nobody can command us for now."""
+        path = self._settings.server.control
+        try:
+            self._control = await ControlServer.start(path, self._operations, listener=listener, succeed=self._succeed)
+        except ControlError as error:
+            if getattr(error.__cause__, "errno", None) not in TROUBLE:
+                raise
+            self._journal.control(str(error))
+        else:
+            self._journal.control()
+
+    async def _see_to_control(self) -> None:
+        """Listen for commands again if our socket could not be made, or was removed."""
+        if self._control is not None and self._control.is_there:
+            return
+        before, self._control = self._control, None
+        if before is not None:
+            await before.close()
+        try:
+            await self._open_control()
+        except ControlError as error:
+            self._journal.control(str(error))
+
     async def _close_doors(self) -> None:
         if self._http_listener is not None and not self._goes_on:
             self._http_listener.close()
@@ -514,10 +540,28 @@ class Controller:
     # Probes
 
     async def _save_regularly(self) -> None:
-        """Keep health from growing old on disk, and try a disk again that has failed."""
+        """Keep health from growing old on disk, and try again what has failed."""
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             self._journal.changed()
+            await self._journal.settle()
+            # On a disk that hangs, to look would be to wait with it.
+            if not self._journal.failing:
+                await self._see_to_control()
+
+    def _keep_secrets(self, write: Callable[[], None]) -> None:
+        """Have the cookies' secrets on disk soon; called in a thread."""
+        self._loop.call_soon_threadsafe(self._on_disk_soon, cookies.FILE, write)
+
+    def _on_disk_soon(self, name: str, write: Callable[[], None]) -> None:
+        """Have a file in the state directory written, with all the rest; at once when that is another's already."""
+        if not self._store.is_closed:
+            self._journal.also(name, write)
+            return
+        try:
+            write()
+        except OSError as error:
+            _log.error("not_written", file=name, reason=str(error))
 
     def _known(self) -> Remembered:
         """Return what the next run has to know."""
@@ -608,7 +652,7 @@ class Controller:
         return replace(
             found,
             worker_generations=generations,
-            state_failing=bool(self._journal.failing),
+            state_failing=bool(self._trouble()),
             drops={**found.drops, **self._workers.lost()},
             notices=[
                 NoticesReading(each.target.name, each.delivered, each.missed, failing=each.failing)
@@ -635,7 +679,7 @@ class Controller:
             "rcodes": self._rcodes(),
             "steering": workers.steering.by,
             "steering_reason": workers.steering.reason,
-            "state_failing": self._journal.failing or None,
+            "state_failing": self._trouble(),
             "pools": report.pools_json(view),
             "services": report.services_json(view),
             "resolvers": concentration.resolvers_json(workers.askers(), view, self._audience(), workers.walks),
@@ -644,6 +688,10 @@ class Controller:
     def _http_address(self) -> str:
         host = self._settings.server.http
         return "" if host is None or self._http is None else str(Endpoint(host.host, self._http.port))
+
+    def _trouble(self) -> str | None:
+        """Return what the state directory or the control socket does not let us do."""
+        return self._journal.failing or self._journal.unreachable or None
 
     def _rcodes(self) -> dict[str, int]:
         return report.rcodes_json([counters.by_protocol() for _, counters in self._workers.counters()])

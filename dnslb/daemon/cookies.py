@@ -11,6 +11,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,19 +75,21 @@ class OwnSecrets:
     """The secrets, and the file in the state directory that keeps them.
 
     Nothing that happens to the file keeps anybody from an answer: what cannot be read is set aside, and what cannot be
-    written is known until the end.
+    written is known until the end. `soon` is called with what writes the file, and raises OSError if it cannot.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, soon: Callable[[Callable[[], None]], object]) -> None:
+        self._soon = soon
         self._path = directory / FILE
         self._known: Secrets | None = None
 
     def at(self, now: float) -> tuple[bytes, ...]:
         """Return the secrets that are known at Unix time `now`; the first one makes cookies (blocking)."""
-        before = self._known or self._left()
+        known, before = self._known, self._known or self._left()
         self._known = due(before, now, lambda: secrets.token_bytes(SECRET_SIZE))
+        if self._known != known:
+            self._soon(partial(_write, self._path, self._known))
         if self._known != before:
-            self._keep(self._known)
             _log.info("cookie_secrets", since={role: rfc3339(each.since) for role, each in self._known.by_role.items()})
         return tuple(each.octets for each in self._known.by_role.values())
 
@@ -111,13 +114,6 @@ class OwnSecrets:
         except OSError:
             return None
         return str(aside)
-
-    def _keep(self, known: Secrets) -> None:
-        try:
-            _write(self._path, known)
-        except OSError as error:
-            # At the next start clients get other cookies, and are answered as before.
-            _log.warning("cookie_secrets_not_kept", file=str(self._path), reason=str(error))
 
 
 def _read(path: Path) -> Secrets:

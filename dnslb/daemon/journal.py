@@ -59,6 +59,8 @@ class Journal:
         self._failing_since = 0.0
         self.failing = ""
         """Why nothing can be kept now."""
+        self.unreachable = ""
+        """Why nobody can reach us by the control socket."""
 
     def event(self, kind: EventKind, text: str, *, pool: str = "", member: str = "", **details: Any) -> None:  # noqa: ANN401 - JSON
         """Record one thing that happened."""
@@ -82,6 +84,11 @@ class Journal:
     def listen(self, callback: Callable[[Event], None]) -> None:
         """Have the callback hear each event from now on, with its id, in the loop, whether or not it can be written."""
         self._listeners.append(callback)
+
+    def also(self, name: str, write: Callable[[], None]) -> None:
+        """Have a file of somebody else's in the state directory written soon, with the same patience and alert."""
+        self._store.also(name, write)
+        self.changed()
 
     def changed(self) -> None:
         """Have what is known now on disk soon."""
@@ -124,7 +131,7 @@ class Journal:
         return replace(known, serials={**known.serials, **self._reserved})
 
     def _write_soon(self) -> None:
-        if self._writing is None:
+        if self._writing is None and not self._store.is_closed:
             self._writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
@@ -168,6 +175,16 @@ class Journal:
         seconds = round(time.monotonic() - self._failing_since)
         _log.info("state_kept_again", seconds=seconds)
         self.event(EventKind.ALERT, f"the state is kept again, after {seconds} s: all that is known has been written")
+
+    def control(self, trouble: str = "") -> None:
+        """Tell, when it begins, why nobody can reach us by the control socket, and that it is over when nothing is."""
+        if trouble and not self.unreachable:
+            _log.error("control_unreachable", reason=trouble)
+            self.event(EventKind.ALERT, f"{trouble}; answers and probes go on, and it is tried again")
+        elif self.unreachable and not trouble:
+            _log.info("control_reachable_again")
+            self.event(EventKind.ALERT, "the control socket can be reached again")
+        self.unreachable = trouble
 
     def _tell_findings(self) -> None:
         findings, self._store.findings[:] = list(self._store.findings), []

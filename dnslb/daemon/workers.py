@@ -28,13 +28,16 @@ class Workers:
         self,
         server: ServerSettings,
         on_death: Callable[[Death], None],
+        soon: Callable[[str, Callable[[], None]], None],
         inherited: Sequence[Group] = (),
         end_predecessor: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Open the sockets that are not `inherited`; no process starts before the first message. Raise ListenError.
 
         `end_predecessor` is awaited as soon as ours answer, and returns when the workers of who hands over have gone.
+        `soon` has a file written: it gets its name, and what writes it, and raises OSError if it cannot.
         """
+        self._soon = soon
         self._state, self._number = server.state, server.workers
         self._end_predecessor = end_predecessor
         self._left_behind = orphans.find(server.state)
@@ -96,10 +99,7 @@ class Workers:
     def _write_down(self) -> None:
         """Tell the next daemon who answers, if this one is killed."""
         places = self._places_with([[pid] for pid in self._supervisor.pids])
-        try:
-            orphans.write(self._state, places)
-        except OSError as error:
-            _log.error("workers_not_written_down", reason=str(error))
+        self._soon("workers", lambda: orphans.write(self._state, places))
 
     @property
     def others_answer(self) -> bool:

@@ -49,10 +49,14 @@ class Store:
         """Why that which the last run left could not be read, if it may still be there."""
         self.is_lost = False
         """Whether there was something that the last run had left, and none of it was read at the start."""
+        self.is_closed = False
         self._claim: Claim | None = None
         self._state = StateFiles(directory, self.findings.append)
         self._log = EventLog(directory / EVENTS, self.findings.append)
         self._pending: deque[Event] = deque(maxlen=MAX_PENDING)
+        self._others: dict[str, Callable[[], None]] = {}
+        self._due: set[str] = set()
+        """Files of others in the directory, and which of them are still to be written."""
         self._ids = itertools.count(1)
         self._thread = Thread(PATIENCE)
 
@@ -71,11 +75,14 @@ class Store:
 
     def _own(self) -> None:
         """See that the directory is there, and ours."""
+        if self.is_closed:
+            raise StoreError(f"the state in {self.directory} is another's now")
         if self._claim is not None and self._claim.holds():
             return
         before, self._claim = self._claim, claim(self.directory)
         if before is not None:
             before.release()
+            self._due |= self._others.keys()
             self.findings.append(f"the state directory {self.directory} was removed, and is made anew")
 
     def load(self) -> Remembered | None:
@@ -109,6 +116,11 @@ class Store:
         """Return what could not be read at the start, None if it was nothing."""
         return await self._run(self._read)
 
+    def also(self, name: str, write: Callable[[], None]) -> None:
+        """Have a file of somebody else's written with the next save, and whenever the directory is made anew."""
+        self._others[name] = write
+        self._due.add(name)
+
     async def save(self, known: Remembered) -> None:
         """Remember this in place of all that was remembered."""
         await self._run(lambda: self._save(known))
@@ -118,7 +130,17 @@ class Store:
             # Nobody knows what would be lost.
             raise self.unread
         self._own()
+        self._write_others()
         self._state.write(known, confirm=self._thread.check_awaited)
+
+    def _write_others(self) -> None:
+        for name in list(self._due):
+            self._due.discard(name)
+            try:
+                self._others[name]()
+            except OSError:
+                self._due.add(name)
+                raise
 
     def note(self, event: Event) -> Event:
         """Take an event, which `events` knows of from now on; return it with its id. `flush` writes it."""
@@ -170,6 +192,7 @@ class Store:
         """Finish what has been asked, if the disk lets us, and let another dnslb open the directory."""
         with suppress(StoreError):
             await self._run(self._log.close)
+        self.is_closed = True
         self._thread.end()
         if self._claim is not None:
             self._claim.release()

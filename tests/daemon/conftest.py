@@ -214,6 +214,11 @@ class Daemon:
         self._processes[-1].send_signal(signal.SIGTERM)
         return self._processes[-1].wait(30)
 
+    def kill(self) -> None:
+        """Kill the latest one; its workers answer on."""
+        self._processes[-1].kill()
+        self._processes[-1].wait(30)
+
     def end(self) -> None:
         """End all there is, whatever has happened."""
         for process in self._processes:

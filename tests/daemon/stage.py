@@ -32,6 +32,7 @@ class SlowStore:
     """Stores nothing, and lets others have their turn before it says so; a disk that `fails` is full."""
 
     unread = None
+    is_closed = False
 
     def __init__(self) -> None:
         self.admins: list[Admin] = []

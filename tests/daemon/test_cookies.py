@@ -88,23 +88,30 @@ def test_a_wrong_clock_begins_anew_when_it_is_set_right() -> None:
     assert due(known, _NOW - 301, lambda: _B) == Secrets(Secret(_NOW - 301, _B))
 
 
+def own(directory: Path) -> OwnSecrets:
+    """Return those of a daemon whose disk writes at once."""
+    return OwnSecrets(directory, lambda write: write())
+
+
 def test_it_outlives_the_daemon(tmp_path: Path) -> None:
     """The file holds what is known, nobody else can read it, and each of the three is taken up again."""
-    own, path = OwnSecrets(tmp_path), tmp_path / FILE
-    (first,) = own.at(_NOW)
+    running, path = own(tmp_path), tmp_path / FILE
+    (first,) = running.at(_NOW)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert OwnSecrets(tmp_path).at(_NOW + 60) == (first,)
-    _, second = both = own.at(_NOW + 30 * _DAY)
-    assert OwnSecrets(tmp_path).at(_NOW + 30 * _DAY + 60) == both
-    assert own.at(_NOW + 31 * _DAY) == (second, first)
-    assert OwnSecrets(tmp_path).at(_NOW + 31 * _DAY + 60) == (second, first)
-    assert OwnSecrets(tmp_path).at(_NOW + 32 * _DAY) == (second,)
+    assert own(tmp_path).at(_NOW + 60) == (first,)
+    _, second = both = running.at(_NOW + 30 * _DAY)
+    assert own(tmp_path).at(_NOW + 30 * _DAY + 60) == both
+    assert running.at(_NOW + 31 * _DAY) == (second, first)
+    assert own(tmp_path).at(_NOW + 31 * _DAY + 60) == (second, first)
+    assert own(tmp_path).at(_NOW + 32 * _DAY) == (second,)
     assert list(tmp_path.iterdir()) == [tmp_path / FILE]
 
 
 def test_no_two_daemons_have_the_same(tmp_path: Path) -> None:
     """It is drawn, and 16 octets long."""
-    (one,), (other,) = (OwnSecrets(tmp_path / name).at(_NOW) for name in ("a", "b"))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (one,), (other,) = (own(tmp_path / name).at(_NOW) for name in ("a", "b"))
     assert len(one) == len(other) == 16
     assert one != other
 
@@ -132,43 +139,45 @@ def test_a_broken_file_is_set_aside(break_it: Callable[[Path], object], tmp_path
     path = tmp_path / FILE
     break_it(path)
     with structlog.testing.capture_logs() as logs:
-        (fresh,) = OwnSecrets(tmp_path).at(_NOW)
+        (fresh,) = own(tmp_path).at(_NOW)
     (told,) = (line for line in logs if line["log_level"] == "warning")
     assert told["event"] == "cookie_secrets_unreadable"
     assert told["set_aside"] in {str(found) for found in tmp_path.iterdir()}
     assert _A.hex() not in str(logs)
     assert fresh != _A
-    assert OwnSecrets(tmp_path).at(_NOW) == (fresh,)
+    assert own(tmp_path).at(_NOW) == (fresh,)
 
 
 def test_a_whole_file_is_not(tmp_path: Path) -> None:
     """What the others are broken copies of."""
     (tmp_path / FILE).write_text(_GOOD)
-    assert OwnSecrets(tmp_path).at(_NOW) == (_A,)
+    assert own(tmp_path).at(_NOW) == (_A,)
 
 
 def test_without_a_place_for_it_there_is_one_all_the_same(tmp_path: Path) -> None:
-    """It is told of, and the secret is kept as long as the daemon runs."""
-    own = OwnSecrets(tmp_path / "missing")
-    with structlog.testing.capture_logs() as logs:
-        kept = own.at(_NOW)
-        assert own.at(_NOW + 60) == kept
-    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["cookie_secrets_not_kept"]
+    """It is known as long as the daemon runs, and comes to the disk when that takes it."""
+    unwritten: list[Callable[[], None]] = []
+    known = OwnSecrets(tmp_path, unwritten.append)
+    kept = known.at(_NOW)
+    assert known.at(_NOW + 60) == kept
+    (write,) = unwritten
+    write()
+    assert own(tmp_path).at(_NOW) == kept
 
 
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     """Whoever could put one there would have the daemon write where he may not."""
     (victim := tmp_path / "victim").write_text("precious")
     (tmp_path / f"{FILE}.new").symlink_to(victim)
-    kept = OwnSecrets(tmp_path).at(_NOW)
+    kept = own(tmp_path).at(_NOW)
     assert victim.read_text() == "precious"
-    assert OwnSecrets(tmp_path).at(_NOW) == kept
+    assert own(tmp_path).at(_NOW) == kept
 
 
 def test_what_a_crash_left_is_no_obstacle(tmp_path: Path) -> None:
     """A file that was begun and not finished makes room for the next one."""
     (tmp_path / f"{FILE}.new").write_text("makes")
-    assert OwnSecrets(tmp_path).at(_NOW) == OwnSecrets(tmp_path).at(_NOW)
+    assert own(tmp_path).at(_NOW) == own(tmp_path).at(_NOW)
 
 
 def test_the_daemon_makes_one_unless_it_is_given_one(daemon: Daemon) -> None:

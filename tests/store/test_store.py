@@ -99,13 +99,14 @@ async def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
     assert ids[2] > 1_700_000_000
 
 
-async def test_a_store_that_was_closed_can_be_used_again(store: Store) -> None:
-    """Whoever wrote first after that has the directory again."""
-    await store.save(Remembered())
+async def test_a_store_that_was_closed_leaves_the_directory_alone(store: Store) -> None:
+    """It may be another's by now."""
+    await store.save(KNOWN)
     await store.close()
     assert open_elsewhere(store.directory) == ""
-    await store.save(KNOWN)
-    assert "another dnslb" in open_elsewhere(store.directory)
+    with pytest.raises(StoreError, match="is another's now"):
+        await store.save(Remembered())
+    assert await reopened(store.directory) == KNOWN
 
 
 OPEN_ELSEWHERE = """
