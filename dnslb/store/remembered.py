@@ -13,6 +13,7 @@ from dnslb.store.damage import DamagedError
 
 FORMAT = 1
 _HEALTH = tuple(each.name for each in fields(Health))
+_FAULT = tuple(each.name for each in fields(Fault))
 
 MemberKey = tuple[str, str]
 """The names of a pool and of a member in it."""
@@ -55,7 +56,8 @@ def _named(key: MemberKey, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _health_json(health: Health) -> dict[str, Any]:
     # asdict() would take ten times as long, and there are thousands of them.
-    return {name: getattr(health, name) for name in _HEALTH} | {"faults": [asdict(fault) for fault in health.faults]}
+    faults = [{name: getattr(fault, name) for name in _FAULT} for fault in health.faults]
+    return {name: getattr(health, name) for name in _HEALTH} | {"faults": faults}
 
 
 def _leavings_json(leavings: Leavings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dnslb.control.protocol import Refused
 from tests.daemon.conftest import Daemon, prepared
 from tests.e2e.processes import missing, until
 
@@ -213,3 +214,38 @@ def test_a_file_of_events_that_another_has_locked_is_waited_for(daemon: Daemon) 
     texts = [event["text"] for event in daemon.call("events", after=0, limit=1000)]
     assert sum(text.startswith("mx1 set to drain") for text in texts) == 1
     assert kill_and_start(daemon) == {"mx3"}
+
+
+HANGS = """
+import os, runpy, sys, time
+hanging, real = sys.argv[1], os.fsync
+def fsync(descriptor):
+    while os.path.exists(hanging):
+        time.sleep(0.02)
+    real(descriptor)
+os.fsync = fsync
+sys.argv = ["dnslb", *sys.argv[5:]]
+runpy.run_module("dnslb", run_name="__main__")
+"""
+"""A daemon whose disk does not answer while a file is there: no real one would do so on demand."""
+
+
+def test_a_disk_that_hangs_stops_neither_answers_nor_probes(daemon: Daemon) -> None:
+    """A drain is refused after a while, then at once, and done when the disk answers again. A stop waits little."""
+    hanging = daemon.directory / "hanging"
+    daemon.begin(daemon.launch(sys.executable, "-c", HANGS, str(hanging)))
+    hanging.touch()
+    for _ in range(2):
+        with pytest.raises(Refused, match=r"nothing was changed: the state cannot be kept in .*: it does not answer"):
+            daemon.call("admin", pool="mail", member="mx1", state="drain")
+    assert daemon.members_in_answer() == {"mx1", "mx2", "mx3"}
+    daemon.members.close("mx2")
+    until(lambda: daemon.members_in_answer() == {"mx1", "mx3"}, "mx2 leaves")
+    assert "does not answer" in daemon.call("status")["state_failing"]
+    assert told(daemon, "state_failing") == 1
+    hanging.unlink()
+    until(lambda: told(daemon, "state_kept_again"), "it is over, and nobody had to do anything")
+    daemon.call("admin", pool="mail", member="mx1", state="drain")
+    assert daemon.members_in_answer() == {"mx3"}
+    hanging.touch()
+    assert daemon.stop() == 0
