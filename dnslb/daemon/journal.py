@@ -187,8 +187,8 @@ class Journal:
         self.unreachable = trouble
 
     def _tell_findings(self) -> None:
-        findings, self._store.findings[:] = list(self._store.findings), []
-        for text in findings:
+        while self._store.findings:
+            text = self._store.findings.pop(0)
             _log.warning("state_found", text=text)
             self.event(EventKind.ALERT, text)
 

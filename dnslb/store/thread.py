@@ -41,8 +41,10 @@ class Thread:
         finally:
             # Nobody will ask for what it returns or raises later.
             ended.cancel()
-        # What has not begun never will.
+        # What has not begun never will; what has just ended is not late.
         if not future.cancel():
+            if future.done():
+                return future.result()
             self._late = future
         raise LateError(f"it does not answer within {self._patience:g} s")
 
