@@ -7,6 +7,7 @@ aside, never deleted. All of it blocks.
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class EventLog:
         self._path = path
         self._told = told
         self._connection: sqlite3.Connection | None = None
+        self._since = time.time() - time.monotonic()
         self._is_lost = False
         self._left: tuple[object, ...] = ()
         """What the files were like when we had last written to them."""
@@ -61,7 +63,8 @@ class EventLog:
     def append(self, events: Sequence[Event], retention: float) -> None:
         """Write events that have ids; drop those beyond the newest 100,000, or so many seconds older than the last."""
         rows = [_row(event) for event in events]
-        oldest = events[-1].at - retention
+        # A clock that was set ahead while we run would take all of them away.
+        oldest = min(events[-1].at, self._since + time.monotonic()) - retention
         try:
             self._append(self._open(), rows, oldest)
         except sqlite3.Error as error:

@@ -1,6 +1,7 @@
 """The file of events: what is in it, and that it is there again whatever happens to it."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,14 @@ def test_a_clock_that_is_set_back_changes_no_order(log: Log) -> None:
     """Ids rise with what happens; times are what the clock said then."""
     log.append([replace(numbered(1), at=2000.0), replace(numbered(2), at=1000.0)], FOR_EVER)
     assert [event.at for event in log.find(None, None, 0, 9)] == [2000.0, 1000.0]
+
+
+def test_a_clock_that_is_set_ahead_takes_no_event_away(log: Log) -> None:
+    """A year in a moment is no year that events were kept for."""
+    now, year = time.time(), 365 * 86400.0
+    for number, at in enumerate((now - 60, now + year, now + year + 1), 1):
+        log.append([replace(numbered(number), at=at)], 3600.0)
+    assert log.ids() == [1, 2, 3]
 
 
 def test_what_is_written_again_is_there_once(log: Log) -> None:
