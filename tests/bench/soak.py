@@ -47,7 +47,7 @@ _MOST_UNSETTLED = 3
 """Of a calm pool, at a time: with more, the pool might panic, or its falls be held as suspect."""
 _SAMPLE_SECONDS = 5.0
 _CHANGE_SECONDS = 1.0
-_WEIGHT_SECONDS = 0.5
+_WEIGHT_SECONDS = 0.2
 _LOOK_SECONDS, _STALL_SECONDS = 0.25, 0.5
 """How often we look whether we get our turns, and how late one is that is too late."""
 _PATIENCE = 60.0
@@ -225,7 +225,7 @@ class World:
         """Change a weight for a while, as an operator does."""
         weight = self._chance.randint(1, 500)
         await self._call("weight", pool=pool.name, member=member.name, weight=weight)
-        await asyncio.sleep(self._chance.uniform(1, 5))
+        await asyncio.sleep(self._chance.uniform(0, 1))
         await self._call("weight", pool=pool.name, member=member.name, weight=None)
 
     async def _storm(self) -> None:
