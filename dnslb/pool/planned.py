@@ -47,7 +47,10 @@ def changed(candidates: Iterable[Candidate], changes: Sequence[Planned], now: fl
     of their health changes: a member that is down stays so when an operator says that it is ready.
     """
     added = (_added(change) for change in changes if change.step is Step.ADD)
-    return tuple(_after(candidate, changes, now) for candidate in (*candidates, *added))
+    of: dict[str, list[Planned]] = {}
+    for change in changes:
+        of.setdefault(change.member, []).append(change)
+    return tuple(_after(candidate, of.get(candidate.member.name, ()), now) for candidate in (*candidates, *added))
 
 
 def _added(change: Planned) -> Candidate:
@@ -56,8 +59,7 @@ def _added(change: Planned) -> Candidate:
 
 def _after(candidate: Candidate, changes: Iterable[Planned], now: float) -> Candidate:
     for change in changes:
-        if change.member == candidate.member.name:
-            candidate = _stepped(candidate, change, now)
+        candidate = _stepped(candidate, change, now)
     return candidate
 
 
