@@ -3,8 +3,10 @@
 import asyncio
 import platform
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from dnslb import __version__
@@ -14,7 +16,7 @@ from dnslb.config import ConfigError
 from dnslb.control.commands import no_such_member, no_such_pool
 from dnslb.control.protocol import MAX_SPAN, Code, Refused
 from dnslb.daemon import report, windows
-from dnslb.daemon.explanation import Question, explanation_json, find
+from dnslb.daemon.explanation import Found, Question, explanation_json, find
 from dnslb.daemon.planning import plan_json
 from dnslb.daemon.roster import Entry, Key
 from dnslb.daemon.wishes import Wishes
@@ -28,7 +30,9 @@ from dnslb.publisher import Publisher
 from dnslb.rfc3339 import rfc3339
 from dnslb.server import engine
 from dnslb.store import Event, EventKind, Store, StoreError
+from dnslb.store.thread import LateError, Thread
 
+_EXPLAIN_SECONDS = 60.0
 _PATIENCE = 60.0
 """Seconds for which a time that has passed is taken for now."""
 
@@ -69,6 +73,7 @@ class Operations:
         self._reload = reload
         self._changing = changing
         self._wall = wall
+        self._explaining = Thread(_EXPLAIN_SECONDS, "explain")
 
     async def status(self) -> dict[str, Any]:
         """Return the object of `dnslb status --json`."""
@@ -214,19 +219,27 @@ class Operations:
             raise Refused(Code.REFUSED, "the daemon is still probing for its first answers: ask again in a moment")
         view, question = self._view(), Question(name, rtype, client)
         generation = self._publisher.generation
-        # In a thread: the variants of a thousand members take a second.
-        found = await asyncio.to_thread(find, self._publisher.world, self._publisher.pools, question)
+        found = await self._find(question)
         return {**explanation_json(view, question, found), "generation": generation}
+
+    async def _find(self, question: Question) -> Found:
+        # In a thread of its own: the variants of a thousand members take seconds, and nobody else waits for them.
+        work = partial(find, self._publisher.world, self._publisher.pools, question)
+        try:
+            return await self._explaining.run(work)
+        except LateError:
+            raise Refused(Code.REFUSED, "this takes too long, or others have asked before: try again later") from None
 
     async def plan(self, changes: Sequence[Planned]) -> dict[str, Any]:
         """Tell what changes would do, and make none of them."""
+        added = Counter((change.pool, change.member) for change in changes if change.step is Step.ADD)
         for change in changes:
-            self._check_planned(change, changes)
+            self._check_planned(change, added[change.pool, change.member])
         return plan_json(self._view(), changes, self._wall())
 
-    def _check_planned(self, change: Planned, changes: Sequence[Planned]) -> None:
+    def _check_planned(self, change: Planned, times: int) -> None:
+        """Raise Refused if there is no such member, and none that is added so many times."""
         key = (change.pool, change.member)
-        times = sum(each.step is Step.ADD and (each.pool, each.member) == key for each in changes)
         if not times:
             self._entry(*key)
             return

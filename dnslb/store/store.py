@@ -59,6 +59,7 @@ class Store:
         """Files of others in the directory, and which of them are still to be written."""
         self._ids = itertools.count(1)
         self._thread = Thread(PATIENCE)
+        self._reading = asyncio.Lock()
 
     @classmethod
     def open(cls, directory: Path) -> "Store":
@@ -171,8 +172,10 @@ class Store:
         # Taken first: what is written meanwhile is found there.
         pending = [event for event in self._pending if _fits(event, since, pool, after)]
         found: list[Event] = []
-        with suppress(StoreError):
-            found = await self._run(lambda: self._log.find(since, pool, after, limit))
+        # One reader at a time, for whom a write may have to wait: many of them would be a disk that does not answer.
+        async with self._reading:
+            with suppress(StoreError):
+                found = await self._run(lambda: self._log.find(since, pool, after, limit))
         known = {event.id: event for event in (*found, *pending)}
         fitting = sorted(known.values(), key=lambda event: event.id)
         return fitting[-limit:] if after is None else fitting[:limit]

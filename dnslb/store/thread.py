@@ -20,8 +20,9 @@ class Thread:
     It does not keep the process from ending, as that of a ThreadPoolExecutor would.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, name: str = "store") -> None:
         self._patience = patience
+        self._name = name
         self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._late: Future[Any] | None = None
@@ -60,7 +61,7 @@ class Thread:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
 
     def _work(self) -> None:

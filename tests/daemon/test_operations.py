@@ -1,14 +1,21 @@
 """What an operator's word does, where its order with others and with the store matters."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from dnslb.answer.compiler import Pools
+from dnslb.answer.world import World
 from dnslb.control.protocol import Refused
+from dnslb.daemon import operations
+from dnslb.daemon.explanation import Found, Question
 from dnslb.pool.admin import Admin, AdminState
 from dnslb.pool.planned import Planned, Step
 from dnslb.pool.window import Span
+from dnslb.store.thread import Thread
 from tests.daemon.stage import POOL, Stage
 
 
@@ -173,6 +180,57 @@ async def test_a_plan_is_a_thought_only(stage: Stage) -> None:
     assert [name for name, facts in found["after"]["inbound"]["members"].items() if facts["published"]] == ["mx2"]
     assert stage.published() == ["mx1", "mx2"]
     assert (stage.publisher.generation, stage.store.admins, stage.store.events) == (1, [], [])
+
+
+class Looks(list[Planned]):
+    """Changes that count how often they are looked through."""
+
+    number = 0
+
+    def __iter__(self) -> Iterator[Planned]:
+        self.number += 1
+        return super().__iter__()
+
+
+async def test_a_long_plan_is_not_looked_through_for_each_of_its_changes(stage: Stage) -> None:
+    """A thousand changes to a thousand members would keep probes waiting for half a second."""
+    plans = [Looks([Planned(Step.WEIGHT, "inbound", "mx1", weight) for weight in range(n)]) for n in (1, 100)]
+    for changes in plans:
+        await stage.operations.plan(changes)
+    assert plans[0].number == plans[1].number
+
+
+async def test_explanations_are_worked_out_one_after_the_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take long, and all else that is done in threads must not wait for them; those of nobody are never begun."""
+    begun, go_on, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    asked: list[bytes] = []
+
+    def slow(_world: World, _pools: Pools, question: Question) -> Found:
+        asked.append(question.name)
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(operations, "find", slow)
+    tasks = [asyncio.create_task(stage.operations.explain(bytes([n]), None, None)) for n in range(6)]
+    await begun.wait()
+    for task in tasks[:-1]:
+        task.cancel()
+    await asyncio.wait(tasks[:-1])
+    await asyncio.sleep(0)  # a cancelled future tells the thread's one in the loop
+    go_on.set()
+    await asyncio.wait(tasks)
+    assert asked == [b"\x00", b"\x05"]
+
+
+async def test_an_explanation_that_takes_too_long_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So nobody waits for ever behind others."""
+    go_on = threading.Event()
+    monkeypatch.setattr(operations, "find", lambda *_: go_on.wait())
+    monkeypatch.setattr(stage.operations, "_explaining", Thread(0.01))
+    with pytest.raises(Refused, match="takes too long"):
+        await stage.operations.explain(b"\x00", None, None)
+    go_on.set()
 
 
 async def test_before_the_first_answers_there_is_nothing_to_explain() -> None:

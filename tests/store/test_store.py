@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dnslb.store import Remembered, Store, StoreError, directory
+from dnslb.store import Event, Remembered, Store, StoreError, directory
 from dnslb.store import store as store_module
+from dnslb.store.events import EventLog
 from dnslb.store.remembered import as_text
 from tests.store.known import DRAINED, KEY, KNOWN, an_event
 
@@ -295,6 +296,27 @@ async def test_a_disk_that_hangs_does_not_keep_a_store_open(tmp_path: Path, monk
     await store.close()
     assert open_elsewhere(tmp_path) == ""
     slow.answers.set()
+
+
+async def test_a_write_waits_for_one_reader_at_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many who read at once must not look like a disk that does not answer: words of operators would be refused."""
+    begun, go_on, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    found: list[bool] = []
+
+    def slow(_log: EventLog, *_wanted: object) -> list[Event]:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait()
+        found.append((store.directory / "state.json").exists())
+        return []
+
+    monkeypatch.setattr(EventLog, "find", slow)
+    readers = [asyncio.create_task(store.events()) for _ in range(5)]
+    await begun.wait()
+    writer = asyncio.create_task(store.save(KNOWN))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(writer, *readers)
+    assert found == [False, True, True, True, True]
 
 
 async def test_a_directory_that_was_removed_is_made_anew(store: Store) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -86,6 +86,7 @@ class HttpServer:
         self._stream = Stream(operator.status, self._newest, history, pace=pace, quiet=quiet)
         self._connections = Connections(self._answer, idle)
         self._runner: web.ServerRunner | None = None
+        self._turns = {name: asyncio.Lock() for name in (*VERBS, "metrics")}
         self._tasks: set[asyncio.Task[object]] = set()
         """What clients have asked for, and is not done yet."""
         self._table = self._routes()
@@ -159,7 +160,8 @@ class HttpServer:
         return await route.answer(request, token)
 
     async def _metrics(self, _request: web.BaseRequest, _token: Token | None) -> web.StreamResponse:
-        body = await asyncio.to_thread(self._exposition)
+        async with self._turns["metrics"]:
+            body = await asyncio.to_thread(self._exposition)
         return web.Response(body=body, headers={**HEADERS, hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     async def _document(self, _request: web.BaseRequest, _token: Token | None) -> web.StreamResponse:
@@ -167,13 +169,21 @@ class HttpServer:
 
     async def _verb(self, name: str, request: web.BaseRequest, token: Token | None) -> web.StreamResponse:
         what = await asked(request, name, self._idle)
+        if VERBS[name].scope is Scope.READ:
+            # One after the other: many at a time would keep probes waiting for as long as all of them take.
+            async with self._turns[name]:
+                result = await execute(self._operator, what, "")
+                return replies.as_json(await asyncio.to_thread(json.dumps, result))
         who = "" if token is None else f"{token.name} (token)"
-        task = asyncio.create_task(execute(self._operator, what, who))
+        result = await self._done_whole(execute(self._operator, what, who))
+        return replies.as_json(await asyncio.to_thread(json.dumps, result))
+
+    async def _done_whole(self, work: Coroutine[Any, Any, object]) -> object:
+        """Return the result. What has begun is done, whether or not its client waits for it."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        # What has begun is done, whether or not its client waits for it.
-        result = await asyncio.shield(task)
-        return replies.as_json(await asyncio.to_thread(json.dumps, result))
+        return await asyncio.shield(task)
 
     def _done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)

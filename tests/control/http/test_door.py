@@ -224,3 +224,52 @@ async def test_what_has_begun_is_done_although_its_client_leaves(
     go_on.set()
     await server.stop()
     assert done.is_set()
+
+
+async def test_what_is_only_read_is_not_worked_out_for_nobody(
+    opened: Opener, operator: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who asks and leaves, again and again, would have the daemon work for hours."""
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> dict[str, object]:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return {}
+
+    monkeypatch.setattr(operator, "status", slow)
+    server = await opened()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await begun.wait()
+    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{server.port}/"):
+        pass  # the door has heard by now that the other one is gone
+    assert left.is_set()
+
+
+async def test_who_reads_has_a_turn_and_nobody_two(
+    client: aiohttp.ClientSession, operator: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask at once, there is one answer at a time in the making: probes want the daemon too."""
+    at_a_time: list[int] = []
+    now = 0
+
+    async def counted() -> dict[str, object]:
+        nonlocal now
+        now += 1
+        at_a_time.append(now)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        now -= 1
+        return {}
+
+    async def status() -> int:
+        async with client.get("/api/v1/status") as response:
+            return response.status
+
+    monkeypatch.setattr(operator, "status", counted)
+    assert await asyncio.gather(*(status() for _ in range(10))) == [200] * 10
+    assert at_a_time == [1] * 10
