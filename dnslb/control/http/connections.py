@@ -38,6 +38,9 @@ class Connections(web.Server):
         """Take a connection, and close the oldest one if there are too many."""
         super().connection_made(handler, transport)
         self._transports[handler] = transport
+        # A peer that takes nothing, or has vanished without a word, must not keep its place, or what waits for it.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * self._idle))
         if len(self._transports) > MAX_CONNECTIONS:
             oldest = next(iter(self._transports))
             # close() would wait for a client that does not read its response.
@@ -51,10 +54,6 @@ class Connections(web.Server):
     def set_apart(self, request: web.BaseRequest) -> None:
         """Count the connection of a request no more."""
         self._transports.pop(request.protocol, None)
-        # A peer that has vanished without a word must not keep its place.
-        connection = request.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * self._idle))
 
 
 def abort(request: web.BaseRequest) -> None:

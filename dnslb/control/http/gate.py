@@ -47,6 +47,8 @@ class Gate:
             raise _unauthorized(f"a token of scope {scope} is needed: send Authorization: Bearer TOKEN", _REALM)
         if token is None and not is_ours(request.headers.get(hdrs.HOST, ""), (reached := _reached(request))[0]):
             raise _misdirected(*reached)
+        if token is None and _is_of_another_page(request):
+            raise _forbidden("a page of another origin may not ask here without a token")
         return token
 
     def _shown(self, request: web.BaseRequest) -> Token | None:
@@ -60,6 +62,15 @@ class Gate:
         if token is None:
             raise _unauthorized("this token is wrong", f'{_REALM}, error="invalid_token"')
         return token
+
+
+def _is_of_another_page(request: web.BaseRequest) -> bool:
+    """Return whether a browser asks for a page of another origin, and not because somebody follows a link.
+
+    The page could not read the answer, but have the browser ask for the most expensive ones, again and again.
+    """
+    site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+    return site in {"cross-site", "same-site"} and mode != "navigate"
 
 
 def check_origin(request: web.BaseRequest) -> None:

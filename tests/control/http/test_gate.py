@@ -43,6 +43,23 @@ async def test_a_foreign_name_is_refused(server: HttpServer, path: str) -> None:
         assert f"http://127.0.0.1:{server.port} instead" in await again.text()
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "expected"),
+    [
+        ("cross-site", "no-cors", 403),
+        ("same-site", "cors", 403),
+        ("cross-site", "navigate", 200),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+async def test_a_foreign_page_costs_us_nothing(server: HttpServer, site: str, mode: str, expected: int) -> None:
+    """It could not read answers, but have a browser ask for them without end; people may follow a link to here."""
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    assert (await asked(server, "/api/v1/status", headers=headers))[0] == expected
+    assert (await asked(server, "/api/v1/status", READER, headers=headers))[0] == 200
+
+
 async def test_who_shows_a_token_may_call_us_as_he_likes(server: HttpServer) -> None:
     """A proxy passes on the name that it is called by; a page that was led here has no token."""
     host = {"Host": "dnslb.example.org"}
