@@ -3,14 +3,16 @@
 Writing is waited for only where the next run could tell something wrong without it, and then not for long: a slow or
 full disk must not hold up answers. What comes while a write is under way goes with the next one, so that a thousand
 members that change at once are a few writes. What the next run needs is written whole each time: so a disk that has
-failed needs no more than one write that succeeds. All events come this way, those of operators too: who listens hears
-each of them, in the order of their ids.
+failed needs no more than one write that succeeds. That is much work for thousands of members; so writes that nobody
+waits for are paced. All events come this way, those of operators too: who listens hears each of them, in the order of
+their ids.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +31,8 @@ from dnslb.zone.serial import ahead, is_newer
 
 _AHEAD = 64
 """So far ahead of a zone's serial is what is written of it, and half of that when it is written anew."""
+_REST = 9
+"""So many times as long as the last write has taken, one that nobody waits for waits: a tenth of the time is theirs."""
 _log = structlog.get_logger()
 
 
@@ -44,10 +48,12 @@ class Journal:
         store: Store,
         known: Callable[[], Remembered] = Remembered,
         take_up: Callable[[Remembered], None] = lambda _found: None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._known = known
         self._take_up = take_up
+        self._steady = steady
         self._current: dict[str, int] = {}
         self._reserved: dict[str, int] = {}
         """The serials that zones are at, and what is written of them."""
@@ -56,6 +62,11 @@ class Journal:
         """Whether more is known than is written."""
         self._saving = asyncio.Lock()
         self._writing: asyncio.Task[None] | None = None
+        self._awaited: list[asyncio.Future[None]] = []
+        """Those who wait for the next write, each with what is done at its end."""
+        self._hurried = asyncio.Event()
+        """Set while there are any."""
+        self._rests_until = 0.0
         self._failing_since = 0.0
         self.failing = ""
         """Why nothing can be kept now."""
@@ -138,15 +149,39 @@ class Journal:
         """Write what there is to be written. What cannot be is tried again with whatever comes next."""
         try:
             while self._stale or self._store.has_unwritten:
-                await self._save()
-                await self._store.flush()
-                self._worked()
-                self._tell_findings()
+                await self._rest()
+                if self._store.is_closed:
+                    return
+                await self._write_once()
         except StoreError as error:
             self._failed(error)
             self._tell_findings()
         finally:
             self._writing = None
+
+    async def _rest(self) -> None:
+        """Wait until the last write has taken no more than its part of the time, or until somebody waits for this."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rests_until - self._steady()):
+                await self._hurried.wait()
+
+    async def _write_once(self) -> None:
+        """Write what there is now, and tell those who wait for it."""
+        awaited, self._awaited = self._awaited, []
+        self._hurried.clear()
+        began = self._steady()
+        try:
+            await self._save()
+            await self._store.flush()
+            self._worked()
+            self._tell_findings()
+            # What has just been told.
+            await self._store.flush()
+        finally:
+            ended = self._steady()
+            self._rests_until = ended + _REST * (ended - began)
+        for each in awaited:
+            each.set_result(None)
 
     async def _save(self) -> None:
         if not self._stale:
@@ -298,8 +333,12 @@ class Journal:
         self.event(EventKind.RELOAD, f"reload by {who} refused: {len(problems)} problems", who=who, problems=problems)
 
     async def settle(self, at_most: float | None = None) -> None:
-        """Wait until all is written, or for so many seconds."""
-        if self._writing is not None:
-            done, _ = await asyncio.wait({self._writing}, timeout=at_most)
-            for written in done:
-                written.result()
+        """Wait until all that is known and told now is written, or cannot be, or for so many seconds."""
+        if (writing := self._writing) is None:
+            return
+        written = asyncio.get_running_loop().create_future()
+        self._awaited.append(written)
+        self._hurried.set()
+        await asyncio.wait({written, writing}, timeout=at_most, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
+            writing.result()

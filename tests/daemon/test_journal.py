@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import os
 import shutil
 import threading
@@ -55,6 +56,79 @@ async def test_all_that_is_told_is_in_the_store(tmp_path: Path) -> None:
     assert (events[3].who, events[3].details) == ("ann", {"number": 3})
     assert on_disk(store) == DOWN
     await store.close()
+
+
+async def rested(journal: Journal, store: Store) -> None:
+    """Return when the journal has had time to begin a write, and the disk to end it."""
+    journal.changed()
+    for _ in range(3):
+        await store.events()
+
+
+async def test_a_write_that_nobody_waits_for_waits_for_its_turn(tmp_path: Path) -> None:
+    """After one that took long, by a clock that goes on by 1000 s at each look; once somebody waits, it is made."""
+    store = Store.open(tmp_path)
+    now_known = Remembered()
+    journal = Journal(store, lambda: now_known, steady=itertools.count(step=1000.0).__next__)
+    await rested(journal, store)
+    now_known = DOWN
+    await rested(journal, store)
+    assert on_disk(store) == Remembered()
+    await journal.settle()
+    assert on_disk(store) == DOWN
+    await store.close()
+
+
+async def test_writes_that_were_quick_are_made_at_once(tmp_path: Path) -> None:
+    """By a clock that stands still: then nobody has to wait for what is known to be on disk."""
+    store = Store.open(tmp_path)
+    now_known = Remembered()
+    journal = Journal(store, lambda: now_known, steady=lambda: 0.0)
+    await rested(journal, store)
+    now_known = DOWN
+    await rested(journal, store)
+    assert on_disk(store) == DOWN
+    await store.close()
+
+
+async def test_who_decides_waits_for_nobody_s_turn(tmp_path: Path) -> None:
+    """What an operator wants is on disk, and told, however long the last write has taken."""
+    store = Store.open(tmp_path)
+    journal = Journal(store, steady=itertools.count(step=1000.0).__next__)
+    await rested(journal, store)
+    await rested(journal, store)
+    adopted: list[bool] = []
+    await journal.save(drained, lambda: adopted.append(True))
+    assert (adopted, on_disk(store).admins) == ([True], DRAINED)
+    await journal.keep(Event(1.0, EventKind.ADMIN, "mx1 set to drain"))
+    assert not store.has_unwritten
+    await store.close()
+
+
+async def test_who_waits_waits_for_what_is_known_now(tmp_path: Path) -> None:
+    """And not for what changes meanwhile: members that flap without end keep no operator waiting."""
+    store = Store.open(tmp_path)
+
+    def flapping() -> Remembered:
+        journal.changed()
+        return DOWN
+
+    journal = Journal(store, flapping)
+    journal.changed()
+    await journal.settle()
+    assert on_disk(store) == DOWN
+    await store.close()
+
+
+async def test_a_write_that_has_its_turn_when_the_store_is_closed_is_not_made(tmp_path: Path) -> None:
+    """The directory is another's then, and nothing is wrong."""
+    store = Store.open(tmp_path)
+    journal = Journal(store, steady=itertools.count(step=1000.0).__next__)
+    await rested(journal, store)
+    await rested(journal, store)
+    await store.close()
+    await journal.settle()
+    assert journal.failing == ""
 
 
 async def test_who_listens_hears_each_event_with_its_id(tmp_path: Path) -> None:
