@@ -125,7 +125,7 @@ def weight(daemon: Daemon, target: Target, weight: int | None, *, reason: str, a
         emit_json(result)
         return
     place = _place(result, just_taken_out=False)
-    emit(f"{target} has weight {result['effective_weight']} now{_note(weight, result)}: {place}.")
+    emit(f"{target} has weight {_weight(daemon, target, weight, result)}: {place}.")
     _say_window(result)
 
 
@@ -165,11 +165,21 @@ def admin_args(target: Target, state: str, reason: str) -> dict[str, str]:
     return {"pool": target.pool, "member": target.member, "state": state, "reason": reason}
 
 
-def _note(wanted: int | None, member: dict[str, Any]) -> str:
-    """Return what is to be said about a weight that is not the number that was typed."""
-    if wanted is None:
-        return " (the configured one)"
-    return "" if wanted == member["effective_weight"] else " (in a round-robin pool all weights but 0 count as 1)"
+def _weight(daemon: Daemon, target: Target, wanted: int | None, member: dict[str, Any]) -> str:
+    """Return the weight that a member has now, and as how much it counts where that is not the same."""
+    has, counts = member["weight"] if wanted is None else wanted, member["effective_weight"]
+    words = f"{has} now" + (" (the configured one)" if wanted is None else "")
+    if counts == has:
+        return words
+    why = _why_less(daemon.ask("status")["pools"][target.pool]["policy"], member)
+    return f"{words}, and counts as {counts}" + (f" ({why})" if why else "")
+
+
+def _why_less(policy: str, member: dict[str, Any]) -> str:
+    """Return why a weight does not count as it is, "" where the rule of the member tells of something else."""
+    if policy == "round-robin":
+        return "in a round-robin pool all weights but 0 count as 1"
+    return cause(member) if member["published"] else ""
 
 
 def sentence(target: Target, member: dict[str, Any]) -> str:

@@ -102,6 +102,7 @@ class FakeOperator:
         self.admin_facts: dict[str, Any] = {}
         """What is true of a change of an admin state beside the member."""
         self.counts_alike = False
+        self.percent = 100
         """Whether the pool is a round-robin one."""
         self.changes = True
         """Whether a reload brings other answers."""
@@ -144,7 +145,7 @@ class FakeOperator:
         facts = self.member(pool, member)
         self.asked.append({"weight": weight, "reason": reason, "who": who})
         wanted = facts["weight"] if weight is None else weight
-        facts["effective_weight"] = min(wanted, 1) if self.counts_alike else wanted
+        facts["effective_weight"] = (min(wanted, 1) if self.counts_alike else wanted) * self.percent // 100
         facts["published"] = facts["effective_weight"] > 0 and facts["admin"] == "ready"
         self.now["generation"] += 1
         return facts | {"generation": self.now["generation"]}

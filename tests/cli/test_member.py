@@ -121,8 +121,25 @@ def test_a_weight_is_changed_and_goes_back(dnslb: "Dnslb", daemon: "FakeDaemon")
 def test_a_weight_that_does_not_count_is_said_so(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
     """In a round-robin pool the number that was typed is not the one that counts."""
     daemon.operator.counts_alike = True
+    daemon.operator.now["pools"]["inbound"]["policy"] = "round-robin"
     assert dnslb("weight", "inbound/mx1", "10").output.startswith(
-        "inbound/mx1 has weight 1 now (in a round-robin pool all weights but 0 count as 1): in answers"
+        "inbound/mx1 has weight 10 now, and counts as 1 (in a round-robin pool all weights but 0 count as 1): in"
+    )
+
+
+def test_a_weight_that_counts_in_part_is_told_with_the_reason(dnslb: "Dnslb", daemon: "FakeDaemon") -> None:
+    """In its slow start a member has the weight that was set, and earns it; so it does with the configured one."""
+    daemon.operator.percent = 40
+    facts = daemon.operator.member("inbound", "mx1")
+    facts["rule"] = "up, with 40 % of its weight (slow start)"
+    counts = "and counts as {} (up, with 40 % of its weight (slow start)): in answers"
+    assert dnslb("weight", "inbound/mx1", "30").output.startswith(f"inbound/mx1 has weight 30 now, {counts.format(12)}")
+    assert dnslb("weight", "inbound/mx1", "default").output.startswith(
+        f"inbound/mx1 has weight 50 now (the configured one), {counts.format(20)}"
+    )
+    facts |= {"admin": "drain", "rule": "not published: drained by root"}
+    assert dnslb("weight", "inbound/mx1", "30").output.startswith(
+        "inbound/mx1 has weight 30 now, and counts as 12: not in answers"
     )
 
 
