@@ -35,7 +35,7 @@ class StateFiles:
         trouble: OSError | None = None
         for path in self._paths:
             try:
-                return parsed(path.read_bytes())
+                return parsed(_octets(path))
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -74,3 +74,10 @@ class StateFiles:
                 self._told(f"{path} is kept as {set_aside(path, '-wal', '-shm')}")
             self._damaged.discard(path)
         write_all(dict.fromkeys(self._paths, as_text(known)), confirm)
+
+
+def _octets(path: Path) -> bytes:
+    """Return what is in a file. Raise DamagedError for what has no end, or waits for its other one."""
+    if path.is_fifo() or path.is_char_device():
+        raise DamagedError("it is no regular file")
+    return path.read_bytes()

@@ -354,6 +354,18 @@ async def test_one_of_the_two_files_is_enough(store: Store, spoilt: str, spoil: 
     assert (store.directory / spoilt).read_text() == as_text(KNOWN)
 
 
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A FIFO in the place of the state keeps no daemon from starting: the copy is used, and the state written anew."""
+    store = Store.open(tmp_path)
+    await store.save(KNOWN)
+    (tmp_path / "state.json").unlink()
+    os.mkfifo(tmp_path / "state.json")
+    assert store.load() == KNOWN
+    await store.save(KNOWN)
+    assert (tmp_path / "state.json").read_text() == as_text(KNOWN)
+    await store.close()
+
+
 async def test_what_is_lost_is_said_to_be(store: Store) -> None:
     """If neither file can be used both are kept under other names, and the daemon starts as new, but knows it."""
     await store.save(KNOWN)
