@@ -194,12 +194,17 @@ class Store:
     async def close(self) -> None:
         """Finish what has been asked, if the disk lets us, and let another dnslb open the directory."""
         with suppress(StoreError):
-            await self._run(self._log.close)
+            await self._run(self._end)
         self.is_closed = True
         self._thread.end()
         if self._claim is not None:
             self._claim.release()
             self._claim = None
+
+    def _end(self) -> None:
+        # Already here: what has been asked meanwhile comes next, and would open the events again.
+        self.is_closed = True
+        self._log.close()
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
         try:

@@ -127,6 +127,24 @@ def open_elsewhere(directory: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+async def test_what_is_asked_while_a_store_is_closed_comes_too_late(store: Store) -> None:
+    """It does not open the events again, which nobody would close: to the next one they would be locked."""
+    store.note(an_event("before"))
+    await store.flush()
+    closing = asyncio.create_task(store.close())
+    store.note(an_event("meanwhile"))
+    late = asyncio.create_task(store.flush())
+    await closing
+    with pytest.raises(StoreError, match="another's now"):
+        await late
+    successor = Store.open(store.directory)
+    successor.load()
+    assert [each.text for each in await successor.events()] == ["before"]
+    successor.note(an_event("after"))
+    await successor.flush()
+    await successor.close()
+
+
 async def test_a_directory_belongs_to_one_dnslb_at_a_time(store: Store) -> None:
     """A second one is told who has it, and what to do."""
     told = open_elsewhere(store.directory)
