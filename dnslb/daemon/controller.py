@@ -141,7 +141,6 @@ async def _reign(settings: Settings, store: Store, limit: int, estate: Estate) -
 
 async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event) -> bool:
     """Hand over and return True when our workers have gone; False if the other one has, or we are to stop."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)  # it has just read everything
     await successor.give(estate.given())
     waits = (successor.answers(), stop.wait(), estate.systemd.show_life())
     answering, stopping, living = map(asyncio.create_task, waits)
@@ -271,6 +270,8 @@ class Controller:
                 await self._wait_for_the_end(stopping)
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
+            # Who goes on has just read everything; what we read now would come to workers that we speak for no more.
+            self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
             if stop.is_set():
                 self._stop_all()
                 # While the workers answer on: what waits for a slow receiver should wait for nobody who asks.

@@ -47,7 +47,11 @@ BEFORE_IT_ANSWERS = {
     "starts workers": 'Workers, "distribute"',
     "answers": 'Predecessor, "dismiss"',
 }
-POINTS = {**BEFORE_IT_ANSWERS, "has said that it answers": 'asyncio.SelectorEventLoop, "sock_recv"'}
+POINTS = {
+    **BEFORE_IT_ANSWERS,
+    "has said that it answers": 'asyncio.SelectorEventLoop, "sock_recv"',
+    "lets go of the state": 'Store, "close"',
+}
 
 
 def interrupted(daemon: Daemon, point: str, number: signal.Signals) -> subprocess.Popen[bytes]:
@@ -237,7 +241,7 @@ def test_if_the_new_one_dies_the_old_one_goes_on(daemon: Daemon, point: str) -> 
     assert daemon.member("mx1")["admin"] == "ready"
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*BEFORE_IT_ANSWERS, "has said that it answers"])
 def test_if_the_old_one_dies_the_new_one_goes_on(daemon: Daemon, point: str) -> None:
     """Its workers answer until those of the new one do, and then they are ended."""
     old = daemon.start(workers=2)
@@ -266,6 +270,16 @@ def test_if_the_new_one_dies_when_it_answers_its_workers_go_on(daemon: Daemon) -
         daemon.start()
         until(lambda: is_alone(daemon), "only the last workers are left")
     assert failed == []
+
+
+def test_who_hands_over_reads_nothing_again(daemon: Daemon) -> None:
+    """The new one reads it all, and gives out other serials than the old one's workers would with it."""
+    daemon.configure(workers=1)
+    old = daemon.begin(interrupted(daemon, "lets go of the state", signal.SIGHUP))
+    replaced(daemon, old)
+    logged = [json.loads(line)["event"] for line in (daemon.directory / "stderr0").read_text().splitlines()]
+    assert "replaced" in logged
+    assert "reloaded" not in logged
 
 
 def test_a_stop_in_the_middle_stops_both(daemon: Daemon) -> None:
