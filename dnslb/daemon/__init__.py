@@ -1,5 +1,5 @@
 """The controller: builds everything, wires it, starts and stops it."""
 
-from dnslb.daemon.controller import run
+from dnslb.daemon.process import run
 
 __all__ = ["run"]

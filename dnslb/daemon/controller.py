@@ -5,20 +5,17 @@ cannot be done ends the start with one sentence that says what to do, and undoes
 """
 
 import asyncio
-import faulthandler
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from dnslb import __version__, config, logs
+from dnslb import __version__, config
 from dnslb.answer.service import steps_of
 from dnslb.answer.snapshot import Change, Snapshot
 from dnslb.answer.terms import Terms
@@ -26,11 +23,10 @@ from dnslb.answer.views import Audience
 from dnslb.answer.world import World, build
 from dnslb.config import ConfigError, Endpoint, ServerSettings, Settings
 from dnslb.control.handover import Successor
-from dnslb.control.http.door import HttpError, HttpServer, bind
+from dnslb.control.http.door import HttpServer, bind
 from dnslb.control.protocol import Code, Refused
 from dnslb.control.server import ControlError, ControlServer
 from dnslb.daemon import concentration, cookies, descriptors, memory, report, succession
-from dnslb.daemon.complaints import Complaints
 from dnslb.daemon.farewell import Farewells, this_boot
 from dnslb.daemon.history import History
 from dnslb.daemon.journal import Journal
@@ -38,8 +34,7 @@ from dnslb.daemon.lingering import Lingering
 from dnslb.daemon.observer import Observer
 from dnslb.daemon.operations import Operations, Reloaded
 from dnslb.daemon.roster import Key, Roster, Standing, still_believed
-from dnslb.daemon.succession import Estate, ReplaceError
-from dnslb.daemon.systemd import Systemd, lent_sockets
+from dnslb.daemon.succession import Estate
 from dnslb.daemon.windows import Windows, unattended
 from dnslb.daemon.wishes import Wishes
 from dnslb.daemon.workers import Workers
@@ -53,9 +48,8 @@ from dnslb.pool.portion import UNPACED, WHOLE, portion_of
 from dnslb.pool.selection import Selection, select
 from dnslb.probe.scheduler import Scheduler
 from dnslb.publisher import Publication, Publisher, serial_in_file
-from dnslb.server.sockets import Group, ListenError
 from dnslb.server.supervisor import Death
-from dnslb.store import TROUBLE, Remembered, Store, StoreError
+from dnslb.store import TROUBLE, Remembered, Store
 from dnslb.wire import name
 from dnslb.zone.serial import unforgotten
 
@@ -68,116 +62,12 @@ _PATIENCE_WITH_DISK_SECONDS = 1.0
 """How long a slow disk may hold up a member that comes back into the answers."""
 _PATIENCE_WITH_RECEIVERS_SECONDS = 2.0
 """How long the stop waits for those who are told of events."""
-_REOPEN_SECONDS = 0.1
-_PATIENCE_WITH_SUCCESSOR_SECONDS = 10.0
-"""How long who takes our place may take to stop, if we are to stop."""
 _NAMED = 20
 """How many members one log line names at most."""
-
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_CONFIG = 2
 
 
 class StartError(Exception):
     """The start has failed; the text says why."""
-
-
-def run(path: Path, *, replace: bool = False) -> int:
-    """Run until SIGTERM or SIGINT, or until another one has taken our place; return the exit status of the command.
-
-    With `replace` take the place of the one that runs.
-    """
-    logs.configure(sys.stderr)
-    faulthandler.enable()  # the service manager's watchdog sends SIGABRT: the log then shows what hung
-    try:
-        _serve(path, replace=replace)
-    except ConfigError as error:
-        return _failed(EXIT_CONFIG, map(str, error.problems))
-    except (StoreError, ListenError, ControlError, HttpError, ReplaceError, StartError) as error:
-        return _failed(EXIT_FAILED, [f"dnslb: {error}"])
-    finally:
-        logs.flush()  # a traceback, if there is one, comes behind what led to it
-    return EXIT_DONE
-
-
-def _serve(path: Path, *, replace: bool) -> None:
-    systemd, lent = Systemd.taken(), tuple(lent_sockets())
-    limit = descriptors.raise_limit()
-    settings = config.load(path)
-    estate = (succession.taken(settings.server) if replace else None) or Estate()
-    estate = _with_manager(estate, lent, systemd)
-    store = Store.open(settings.server.state)
-    asyncio.run(_reign(settings, store, limit, estate))
-
-
-def _with_manager(estate: Estate, lent: tuple[Group, ...], systemd: Systemd) -> Estate:
-    """Add what the service manager has given to this process itself."""
-    known = systemd if systemd.address else estate.systemd
-    return replace(estate, groups=(*lent, *estate.groups), systemd=known)
-
-
-async def _reign(settings: Settings, store: Store, limit: int, estate: Estate) -> None:
-    """Have a controller serve until we are to stop, or another daemon answers in our place.
-
-    If that one comes to nothing, we go on with a controller that takes over from our own workers.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(Complaints())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    while successor := await (controller := Controller(settings, store, limit, estate)).run(stop):
-        settings, estate = controller.settings, controller.estate
-        if await _is_replaced(successor, estate, stop):
-            _log.info("replaced", by=successor.pid)
-            return
-        if stop.is_set() or (reopened := await _reopened(settings.server.state, stop)) is None:
-            break
-        store = reopened
-    if estate.is_own:
-        await succession.end_all(estate, settings.server.state)
-
-
-async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event) -> bool:
-    """Hand over and return True when our workers have gone; False if the other one has, or we are to stop."""
-    await successor.give(estate.given())
-    waits = (successor.answers(), stop.wait(), estate.systemd.show_life())
-    answering, stopping, living = map(asyncio.create_task, waits)
-    await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not answering.done():
-        succession.stop(successor)
-        await asyncio.wait({answering}, timeout=_PATIENCE_WITH_SUCCESSOR_SECONDS)
-    answers = bool(answering.done() and answering.result())
-    for task in (answering, stopping, living):
-        task.cancel()
-    if answers:
-        estate.systemd.tell(f"MAINPID={successor.pid}")
-        await succession.end_workers(estate)
-    else:
-        _log.error("not_replaced", reason="the other process has ended before it answered", pid=successor.pid)
-    successor.close()
-    return answers
-
-
-async def _reopened(directory: Path, stop: asyncio.Event) -> Store | None:
-    """Open the state that the other process had, as soon as it has let it go; None if we are to stop."""
-    told = False
-    while not stop.is_set():
-        try:
-            return Store.open(directory)
-        except StoreError as error:
-            if not told:
-                _log.error("state_not_taken_back_yet", reason=str(error))
-            told = True
-        await asyncio.sleep(_REOPEN_SECONDS)
-    return None
-
-
-def _failed(status: int, sentences: Iterable[str]) -> int:
-    logs.flush()
-    sys.stderr.writelines(f"{sentence}\n" for sentence in sentences)
-    return status
 
 
 class Controller:
