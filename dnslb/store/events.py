@@ -179,7 +179,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 def _row(event: Event) -> tuple[Any, ...]:
     details = json.dumps(event.details, separators=(",", ":"))
-    return (event.at, event.kind, event.text, event.pool, event.member, event.who, details, event.id)
+    # A path may have octets that are no UTF-8; SQLite would refuse it, and all that comes with it, for ever.
+    text = event.text.encode(errors="backslashreplace").decode()
+    return (event.at, event.kind, text, event.pool, event.member, event.who, details, event.id)
 
 
 def _event(row: tuple[Any, ...]) -> Event:

@@ -85,6 +85,13 @@ async def test_events_are_known_at_once_and_written_with_the_next_flush(store: S
     assert not store.has_unwritten
 
 
+async def test_an_event_that_is_no_utf_8_can_be_kept(store: Store) -> None:
+    """It names a path as the system gives it, and must not keep others from the disk."""
+    store.note(an_event("/var/m\udce4rz was removed"))
+    await store.flush()
+    assert [each.text for each in await store.events()] == ["/var/m\\udce4rz was removed"]
+
+
 async def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
     """A follower that knows an id from before a restart misses nothing after it, though events were lost."""
     ids = []
