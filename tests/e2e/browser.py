@@ -100,6 +100,7 @@ class Page:
         self._session: dict[str, str] = {}
         self._context = ""
         self.complaints: list[str] = []
+        self._forgiven: list[str] = []
         self.hosts: set[str] = set()
 
     async def read(self) -> None:
@@ -118,12 +119,16 @@ class Page:
             if url.scheme != "data":
                 self.hosts.add(url.netloc)
         elif method == "Runtime.consoleAPICalled" and told["type"] in {"error", "warning", "assert"}:
-            self.complaints.append(" ".join(str(one.get("value", one)) for one in told["args"]))
+            self._complain(" ".join(str(one.get("value", one)) for one in told["args"]))
         elif method == "Runtime.exceptionThrown":
             details = told["exceptionDetails"]
-            self.complaints.append(details.get("exception", {}).get("description", details["text"]))
+            self._complain(details.get("exception", {}).get("description", details["text"]))
         elif method == "Log.entryAdded" and told["entry"]["level"] in {"error", "warning"}:
-            self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            self._complain(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+
+    def _complain(self, text: str) -> None:
+        if not any(forgiven in text for forgiven in self._forgiven):
+            self.complaints.append(text)
 
     async def begin(self) -> None:
         """Open the tab."""
@@ -203,11 +208,14 @@ class Page:
                 return
         raise AssertionError(f"Tab never comes to {selector}")
 
-    def forgive(self, text: str) -> None:
-        """Take back the complaints with a text in them, of which there must be one: the test wanted it."""
-        left = [complaint for complaint in self.complaints if text not in complaint]
-        assert left != self.complaints, (text, self.complaints)
-        self.complaints = left
+    async def forgive(self, text: str) -> None:
+        """Wait for a complaint with a text in it, and take back all such, later ones too: the test wants them."""
+        deadline = time.monotonic() + _SECONDS
+        while not any(text in complaint for complaint in self.complaints):
+            assert time.monotonic() < deadline, (text, self.complaints)
+            await asyncio.sleep(0.03)
+        self._forgiven.append(text)
+        self.complaints = [complaint for complaint in self.complaints if text not in complaint]
 
     async def viewport(self, width: int, height: int) -> None:
         """Give the window another size."""

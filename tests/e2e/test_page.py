@@ -119,6 +119,7 @@ async def test_it_waits_for_a_daemon_that_is_started_again(page: Page, site: Sit
     await page.shows(".banner.bad", "No connection to the daemon. Data of ")
     await page.shows(".banner.bad", ", trying again: ")
     assert await page.text(row("mx1", ".state")) == "● up"
+    await page.forgive("net::ERR_")
     site.start()
     await page.wait("document.querySelector('#link').textContent === 'live' && !document.querySelector('.banner.bad')")
     assert site.cli("drain", "mail/mx3", "--reason", "after the start").returncode == 0
@@ -126,7 +127,6 @@ async def test_it_waits_for_a_daemon_that_is_started_again(page: Page, site: Sit
     await page.shows("#event-list li", "mx3 set to drain")
     texts = await page.run("[...document.querySelectorAll('#event-list li')].map(one => one.textContent)")
     assert len(texts) == len(set(texts))
-    page.forgive("net::ERR_")
 
 
 async def test_dark_and_light_are_readable(page: Page, site: Site, members: Members) -> None:

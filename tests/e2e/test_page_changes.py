@@ -71,7 +71,7 @@ async def test_a_dialog_begins_anew(page: Page, site: Site) -> None:
     left = "['#reason', '#preview', '#change-dialog .error'].map(one => document.querySelector(one))"
     await page.run(f"document.querySelector({json.dumps(row('mx3', 'button'))}).click()")
     assert await page.run(f"{left}.map(one => one.value ?? one.textContent)") == ["", "", ""]
-    page.forgive("403")
+    await page.forgive("403")
 
 
 async def test_a_weight_is_changed(page: Page, site: Site) -> None:
@@ -149,7 +149,7 @@ async def test_a_token_for_reading_changes_nothing(page: Page, site: Site) -> No
     await page.press("Enter")
     await page.shows("#change-dialog .error", "this token is for reading only")
     assert site.member("mx4")["admin"] == "ready"
-    page.forgive("403")
+    await page.forgive("403")
 
 
 async def test_a_token_is_kept_until_it_is_forgotten(page: Page, site: Site) -> None:
