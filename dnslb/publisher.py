@@ -194,8 +194,9 @@ class Publisher:
         return selection
 
     async def settle(self) -> None:
-        """Wait until all that was touched so far is published."""
-        await asyncio.gather(*self._running)
+        """Wait until all that was touched so far is published, or has failed: the loop's handler tells of that."""
+        if self._running:
+            await asyncio.wait(self._running)
 
 
 def compile_all(world: World, pools: Pools, generation: int) -> Snapshot:

@@ -1,6 +1,7 @@
 """The single writer: what it sends to workers, when, and what a failure leaves."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -166,6 +167,23 @@ async def test_a_member_that_goes_down_leaves_the_answers(stage: Stage) -> None:
     assert (told.generation, told.serials) == (2, {APEX: 8})
     assert told.pools == {"inbound": (before, stage.publisher.selections["inbound"])}
     assert told.found_at == 5.0
+
+
+async def test_a_change_that_failed_keeps_nobody_waiting(stage: Stage) -> None:
+    """Whoever waits for the last change before the stop goes on to the next step: the workers have to be ended."""
+
+    async def fails(_message: Snapshot | Change) -> None:
+        raise ZeroDivisionError
+
+    await stage.serve(a_world(INBOUND))
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, told: complaints.append(told["exception"]))
+    stage.publisher._distribute = fails  # noqa: SLF001 - what tells the workers, which have gone
+    stage.put("mx1", State.DOWN)
+    stage.publisher.touch("inbound")
+    await stage.publisher.settle()
+    gc.collect()
+    assert [type(each) for each in complaints] == [ZeroDivisionError]
 
 
 async def test_an_operators_word_is_no_finding_of_a_probe(stage: Stage) -> None:

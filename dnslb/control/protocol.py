@@ -93,7 +93,7 @@ def encode_error(request_id: str | int | None, refused: Refused) -> bytes:
 def decode_object(octets: bytes, what: str) -> dict[str, Any]:
     """Return a JSON object in UTF-8. Raise Refused (invalid), with a sentence on `what` it is, for anything else."""
     try:
-        value = json.loads(octets.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(octets.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
     # ValueError is bad UTF-8, bad JSON and an integer of thousands of digits; RecursionError is "[[[[...".
     except (ValueError, RecursionError) as error:
         raise Refused(Code.INVALID, f"the {what} is not JSON in UTF-8: {error}") from None
@@ -126,6 +126,13 @@ def _line(fields: Mapping[str, Any]) -> bytes:
 
 def _object(line: bytes) -> dict[str, Any]:
     return decode_object(line, "line")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -26,8 +26,10 @@ from dnslb.store import Store, StoreError
 _log = structlog.get_logger()
 
 _REOPEN_SECONDS = 0.1
+_PATIENCE_WITH_START_SECONDS = 60.0
+"""How long who takes our place may take to answer: nobody probes meanwhile."""
 _PATIENCE_WITH_SUCCESSOR_SECONDS = 10.0
-"""How long who takes our place may take to stop, if we are to stop."""
+"""How long it may take to stop, if it is to."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -95,10 +97,11 @@ async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event
     await successor.give(estate.given())
     waits = (successor.answers(), stop.wait(), estate.systemd.show_life())
     answering, stopping, living = map(asyncio.create_task, waits)
-    await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not answering.done():
-        succession.stop(successor)
-        await asyncio.wait({answering}, timeout=_PATIENCE_WITH_SUCCESSOR_SECONDS)
+    await asyncio.wait({answering, stopping}, timeout=_PATIENCE_WITH_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not answering.done():
+            succession.stop(successor, number)
+            await asyncio.wait({answering}, timeout=_PATIENCE_WITH_SUCCESSOR_SECONDS)
     answers = bool(answering.done() and answering.result())
     for task in (answering, stopping, living):
         task.cancel()
@@ -106,7 +109,7 @@ async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event
         estate.systemd.tell(f"MAINPID={successor.pid}")
         await succession.end_workers(estate)
     else:
-        _log.error("not_replaced", reason="the other process has ended before it answered", pid=successor.pid)
+        _log.error("not_replaced", reason="the other process has not come to answer, and has gone", pid=successor.pid)
     successor.close()
     return answers
 

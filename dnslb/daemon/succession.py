@@ -134,10 +134,10 @@ def _in_our_unit(pid: int) -> bool:
         return False
 
 
-def stop(successor: Successor) -> None:
-    """Have it stop, for we have been told to: whoever stops a daemon that is being replaced wants none."""
+def stop(successor: Successor, number: signal.Signals = signal.SIGTERM) -> None:
+    """Have it stop, if it hangs or if we are to: whoever stops a daemon that is being replaced wants none."""
     with suppress(ProcessLookupError, PermissionError):
-        os.kill(successor.pid, signal.SIGTERM)
+        os.kill(successor.pid, number)
 
 
 async def end_workers(estate: Estate) -> None:

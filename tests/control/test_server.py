@@ -235,6 +235,7 @@ BAD_LINES = {
     b"[" * 60_000: "the line is not JSON in UTF-8",
     b"1" * 60_000: "the line is not JSON in UTF-8",
     b'{"verb": "events", "args": {"since": NaN}}': "NaN is not JSON",
+    b'{"verb": "status", "verb": "reload"}': "a key is there twice",
     b"[]": "not a JSON object",
     b"{}": "no verb",
     b'{"verb": 1}': "no verb",

@@ -41,6 +41,15 @@ del sys.argv[1:4]
 main()
 """
 """Runs the command behind `python -m dnslb`, which sends itself a signal when it has come so far."""
+IMPATIENT = """
+import sys
+from dnslb.cli.main import main
+from dnslb.daemon import process
+process._PATIENCE_WITH_START_SECONDS, process._PATIENCE_WITH_SUCCESSOR_SECONDS = 3.0, 0.2
+del sys.argv[1:4]
+main()
+"""
+"""Does the same, but waits for little."""
 BEFORE_IT_ANSWERS = {
     "has asked": 'Predecessor, "_received"',
     "has been given all": 'Store, "open"',
@@ -269,6 +278,18 @@ def test_if_the_new_one_dies_when_it_answers_its_workers_go_on(daemon: Daemon) -
         new.wait(30)
         daemon.start()
         until(lambda: is_alone(daemon), "only the last workers are left")
+    assert failed == []
+
+
+def test_one_that_hangs_is_ended_and_the_old_one_goes_on(daemon: Daemon) -> None:
+    """Nobody probes while it holds the state, so it may not take for ever; it does not even hear that it is to stop."""
+    daemon.configure(workers=1)
+    old = daemon.begin(daemon.launch(sys.executable, "-c", IMPATIENT))
+    with asking(daemon) as failed:
+        new = interrupted(daemon, "has been given all", signal.SIGSTOP)
+        assert new.wait(30) == -signal.SIGKILL
+        until(lambda: is_alone(daemon), "the old one has its workers again")
+        replaced(daemon, old)
     assert failed == []
 
 

@@ -138,7 +138,7 @@ async def test_a_wrong_token_unlocks_nothing(page: Page, site: Site) -> None:
     await unlock(page, "a-token-that-nobody-knows")
     await page.shows("#unlock-dialog .error", "this token is wrong")
     assert await page.run("document.querySelector('#unlock-dialog').open && !sessionStorage.length")
-    page.forgive("401")
+    await page.forgive("401")
 
 
 async def test_a_token_for_reading_changes_nothing(page: Page, site: Site) -> None:
@@ -175,7 +175,7 @@ async def test_a_token_that_was_taken_away_is_asked_for_anew(page: Page, site: S
     await page.press("Enter")
     await page.shows("#link", "live")
     await page.shows(row("mx1", ".state"), "up")
-    page.forgive("401")
+    await page.forgive("401")
 
 
 async def test_what_a_server_says_is_never_html(page: Page, stage: Stage) -> None:

@@ -20,6 +20,8 @@ async def asked(request: web.BaseRequest, verb: str, idle: float) -> Request:
     """Return what a request asks of a verb. Raise Denied or Refused; `idle` is the time that a body may take."""
     if request.method != "POST":
         return Request(verb, _from_query(request, verb))
+    if request.query_string:
+        raise Refused(Code.INVALID, f"the arguments of {verb} belong into the body: the URL has some too")
     if request.content_type != JSON:
         raise Denied(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", f"the body is to be {JSON}")
     try:

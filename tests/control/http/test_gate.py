@@ -122,6 +122,12 @@ async def test_changes_need_a_token_everywhere(server: HttpServer, operator: Ask
     assert operator.calls == []
 
 
+async def test_a_change_is_in_the_body_alone(server: HttpServer, operator: Asked) -> None:
+    """Those in the URL would be passed over, and who wrote them would think that they count."""
+    assert (await asked(server, "/api/v1/admin?state=maint", WRITER, method="POST", json=DRAIN))[:2] == (400, "invalid")
+    assert operator.calls == []
+
+
 async def test_who_did_it_is_the_name_of_the_token(server: HttpServer, operator: Asked) -> None:
     """So the events tell whose token it was, and that it was one."""
     assert (await asked(server, "/api/v1/admin", WRITER, method="POST", json=DRAIN))[0] == 200
