@@ -98,7 +98,8 @@ async def _is_replaced(successor: Successor, estate: Estate, stop: asyncio.Event
     waits = (successor.answers(), stop.wait(), estate.systemd.show_life())
     answering, stopping, living = map(asyncio.create_task, waits)
     await asyncio.wait({answering, stopping}, timeout=_PATIENCE_WITH_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    # If we stop too, it need not be killed: nobody waits for the state any more.
+    for number in (signal.SIGTERM,) if stop.is_set() else (signal.SIGTERM, signal.SIGKILL):
         if not answering.done():
             succession.stop(successor, number)
             await asyncio.wait({answering}, timeout=_PATIENCE_WITH_SUCCESSOR_SECONDS)

@@ -60,6 +60,8 @@ class Listener:
 
     def hear(self, piece: bytes) -> None:
         """Queue a piece; a listener for whom too much waits hears nothing more."""
+        if self._ended:
+            return
         if self._pieces and self._waiting + len(piece) > self._backlog:
             self.end()
         else:

@@ -269,8 +269,10 @@ async def test_who_does_not_take_what_waits_is_dropped(stream: Callable[..., Str
     made = stream(backlog=1000)
     with made.listening(None) as slow, made.listening(None) as quick:
         taken = quick.pieces()
-        while b"event: history" not in await anext(taken):
-            pass
+        made.tell(event(0))
+        for heard in (slow.pieces(), taken):
+            while b"the 0th" not in await anext(heard):
+                pass
         for number in range(1, 101):
             made.tell(event(number))
             while f"the {number}th".encode() not in await anext(taken):
