@@ -85,7 +85,8 @@ def _say_cells(cells: Sequence[str]) -> None:
 def conclude(samples: Sequence[Sample]) -> None:
     """Print what grew from the first to the last fifth of the samples after the warm-up.
 
-    By the medians; but by the least descriptors, for others come and go with connections and probes.
+    By the medians; but by the lower quartiles of descriptors: others come and go with connections and probes, and all
+    idle clients may have gone for a moment.
     """
     warm = samples[int(_WARM_UP * len(samples)) :]
     if len(warm) < _FIFTH:
@@ -96,7 +97,7 @@ def conclude(samples: Sequence[Sample]) -> None:
     first, last = readings[:fifth], readings[-fifth:]
     minutes = (warm[-1].at - warm[0].at) / 60
     say(f"\nafter the warm-up, {minutes:.1f} minutes: medians of the first and the last fifth ({fifth} samples each),")
-    say("and the least numbers of descriptors in them")
+    say("and the lower quartiles of the numbers of descriptors in them")
     grown = {what: (_typical(what, first), _typical(what, last)) for what in first[0]}
     rows = [(what, *map("{:.2f}".format, both), f"{_percent(*both):+.2f}") for what, both in grown.items()]
     table(("", "first", "last", "growth %"), rows)
@@ -122,7 +123,7 @@ def _readings(sample: Sample) -> dict[str, float]:
 
 def _typical(what: str, readings: Sequence[Mapping[str, float]]) -> float:
     values = [each[what] for each in readings]
-    return min(values) if "descriptors" in what else median(values)
+    return sorted(values)[len(values) // 4] if "descriptors" in what else median(values)
 
 
 def _percent(before: float, after: float) -> float:
