@@ -80,6 +80,8 @@ class Run:
 
     latencies: list[float]
     late: list[float]
+    answers: dict[str, int]
+    """How many came of each, in hexadecimal digits behind its number."""
     lost: int
     wrong: int
     asker: float
