@@ -5,7 +5,6 @@ as long as a cookie of it is right. So there is no moment in which a right cooki
 """
 
 import asyncio
-import os
 import secrets
 import stat
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from dnslb.rfc3339 import rfc3339
+from dnslb.store import write_all
 from dnslb.wire.cookie import LIFETIME, SECRET_SIZE
 
 FILE = "cookies.secret"
@@ -143,15 +143,7 @@ def _octets(text: str) -> bytes:
 def _write(path: Path, known: Secrets) -> None:
     """Write the file in place of the one before; it is that one or this one, whatever happens meanwhile."""
     lines = [f"{role} {rfc3339(each.since)} {each.octets.hex()}\n" for role, each in known.by_role.items()]
-    fresh = path.with_name(f"{path.name}.new")
-    # What lies there, a link to another file perhaps, is removed and not written through.
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_all({path: "".join(lines)})
 
 
 async def follow(renew: Callable[[], Awaitable[object]]) -> None:

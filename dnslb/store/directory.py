@@ -129,7 +129,7 @@ def _no_lock(path: Path) -> StoreError:
     return StoreError(f"{path} is no regular file: remove it, or name another directory in [server] state")
 
 
-def write_all(texts: Mapping[Path, str], confirm: Callable[[], None]) -> None:
+def write_all(texts: Mapping[Path, str], confirm: Callable[[], None] = lambda: None) -> None:
     """Put the texts in the place of files of one directory: each is what it was or what it is to be, never less.
 
     `confirm` is called when all is on disk and nothing in its place; if it raises, all stays as it was.
