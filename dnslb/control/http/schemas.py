@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dnslb.pool.admin import AdminState
+from dnslb.pool.health import State
+
 Schema = Mapping[str, Any]
 
 _TEXT: Schema = {"type": "string"}
@@ -32,12 +35,12 @@ def _named(name: str) -> Schema:
 
 
 _MEMBER = _object(
-    admin={"enum": ["ready", "drain", "maint"]},
+    admin={"enum": [state.value for state in AdminState]},
     admin_reason=_TEXT,
     admin_who=_TEXT,
     admin_since=_TIME_OR_NULL,
     admin_weight={"type": ["integer", "null"]},
-    state={"enum": ["unknown", "up", "degraded", "busy", "draining", "down"]},
+    state={"enum": [state.value for state in State]},
     verdict=_TEXT,
     reason=_TEXT,
     published=_FLAG,
