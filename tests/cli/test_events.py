@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
 
@@ -124,6 +124,11 @@ class Follower:
         self.process.kill()
         self.process.communicate()
 
+    def complaint(self) -> str:
+        """Wait for the next line of what it has to complain about."""
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
     def ended(self) -> tuple[int, str]:
         """Wait for its end; return exit status and what it had to complain about."""
         self.output.close()
@@ -183,23 +188,31 @@ def test_all_of_a_time_is_shown(
         assert [event["id"] for event in shown] == list(range(1, 3500))
 
 
+@contextmanager
+def after_a_restart(
+    path: "Path", follow: "Callable[..., Follower]", before: int, after: list[int]
+) -> "Iterator[Follower]":
+    """Have a daemon followed that has one event, until it is away; then one with others is there."""
+    from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
+
+    first = FakeDaemon(path)
+    first.operator.happened = [an_event(before)]
+    follower = follow(path)
+    assert follower.numbers(1) == [before]
+    first.close()
+    assert "(still trying)" in follower.complaint()
+    second = FakeDaemon(path)
+    second.operator.happened = [an_event(number) for number in after]
+    yield follower
+    second.close()
+
+
 def test_following_goes_on_with_a_daemon_that_has_lost_its_state(
     tmp_path: "Path", follow: "Callable[..., Follower]"
 ) -> None:
     """Its events are counted from 1 again; all of them are new."""
-    from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
-
-    first = FakeDaemon(tmp_path / "c.sock")
-    first.operator.happened = [an_event(500)]
-    follower = follow(first.path)
-    assert follower.numbers(1) == [500]
-    first.close()
-    assert follower.process.stderr is not None
-    assert "(still trying)" in follower.process.stderr.readline()
-    second = FakeDaemon(first.path)
-    second.operator.happened = [an_event(1), an_event(2)]
-    assert follower.numbers(2) == [1, 2]
-    second.close()
+    with after_a_restart(tmp_path / "c.sock", follow, 500, [1, 2]) as follower:
+        assert follower.numbers(2) == [1, 2]
 
 
 def test_following_goes_on_when_the_daemon_has_no_time(
@@ -212,29 +225,17 @@ def test_following_goes_on_when_the_daemon_has_no_time(
     refused = Refused(Code.REFUSED, "the daemon has too many connections")
     with monkeypatch.context() as patch:
         patch.setattr(daemon.operator, "events", AsyncMock(side_effect=refused))
-        assert follower.process.stderr is not None
-        assert follower.process.stderr.readline() == "the daemon has too many connections (still trying)\n"
+        assert follower.complaint() == "the daemon has too many connections (still trying)\n"
     daemon.operator.happened += [an_event(2)]
     assert follower.numbers(1) == [2]
 
 
 def test_following_waits_for_a_daemon_that_is_restarted(tmp_path: "Path", follow: "Callable[..., Follower]") -> None:
     """It says once that the daemon is away, and shows what happened meanwhile when it is back."""
-    from tests.cli.conftest import FakeDaemon  # noqa: PLC0415 -- two of them, one after the other
-
-    first = FakeDaemon(tmp_path / "c.sock")
-    first.operator.happened = [an_event(1)]
-    follower = follow(first.path)
-    assert follower.numbers(1) == [1]
-    first.close()
-    assert follower.process.stderr is not None
-    assert "(still trying)" in follower.process.stderr.readline()
-    second = FakeDaemon(first.path)
-    second.operator.happened = [an_event(1), an_event(2)]
-    assert follower.numbers(1) == [2]
-    follower.process.send_signal(signal.SIGINT)
-    assert follower.ended() == (0, "")
-    second.close()
+    with after_a_restart(tmp_path / "c.sock", follow, 1, [1, 2]) as follower:
+        assert follower.numbers(1) == [2]
+        follower.process.send_signal(signal.SIGINT)
+        assert follower.ended() == (0, "")
 
 
 def test_a_long_list_can_be_cut_by_its_reader(daemon: "FakeDaemon") -> None:
