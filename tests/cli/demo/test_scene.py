@@ -48,11 +48,11 @@ def test_answers_are_recognised() -> None:
 
 def test_hints_name_the_real_port_and_the_settings() -> None:
     """The commands can be copied as they stand."""
-    hints = scene.hints("/opt/dnslb/bin/dnslb", "/tmp/x", ("127.0.0.1", 40123), "127.0.0.1:40124")  # noqa: S108 - no file
+    hints = scene.hints("/opt/dnslb/bin/dnslb", "/srv/x", ("127.0.0.1", 40123), "127.0.0.1:40124")
     assert hints == (
         "dig @127.0.0.1 -p 40123 +short relay.demo.test",
         "dig @127.0.0.1 -p 40123 +short mail.demo.test MX",
-        "cd /tmp/x && /opt/dnslb/bin/dnslb status",
+        "cd /srv/x && /opt/dnslb/bin/dnslb status",
         "/opt/dnslb/bin/dnslb drain inbound/mx2",
         "in a browser: http://127.0.0.1:40124/",
     )

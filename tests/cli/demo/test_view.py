@@ -11,7 +11,7 @@ from dnslb.cli.demo.mail import MailServer
 from dnslb.cli.demo.script import Event, Stage, Tone
 from dnslb.cli.demo.story import Story
 
-_PLACE = "/tmp/dnslb-demo-abcdefgh"  # noqa: S108 - no file
+_PLACE = "/srv/dnslb-demo-abcdefgh"
 HINTS = scene.hints("/home/alice/balancer/.venv/bin/dnslb", _PLACE, ("127.0.0.1", 65535), "127.0.0.1:65534")
 
 
